@@ -1,0 +1,35 @@
+"""A reverse proxy before Restate's admin API that keeps one deprecated call working.
+
+Words used throughout:
+
+downstream
+    The side of the callers; :mod:`shim.downstream` speaks to them.
+upstream
+    Restate's admin API, over TCP, TLS or its Unix socket.
+pass through
+    Hand a request on as it came, and its answer back as it came.
+translate
+    Turn ``DELETE /invocations/{id}?mode=M`` into ``PATCH /invocations/{id}/M``.
+mode
+    ``cancel``, ``kill`` or ``purge``.
+phase
+    How far the retirement of the old route is: observe, translate, freeze, brownout, reject.
+reply
+    What the caller of the old route gets, mapped from what upstream said.
+use
+    One call to the old route, as it is recorded.
+near miss
+    A call beside the old and the new route, by somebody who migrates wrongly.
+ledger, fleet
+    Where uses are kept: by one shim (SQLite), by many (PostgreSQL).
+report, verdict
+    Who still has to migrate; whether the route can go.
+drain
+    Finish what is in flight and take nothing new.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__version__: Final = "0.1.0"

@@ -1,0 +1,252 @@
+"""What a request means: the deprecated route, its replacement, and the reply its callers expect.
+
+Everything here is a pure function over the bytes of the request line or of an answer, and the
+rules are those that real servers 1.6.2 and 1.7.12 showed:
+
+* axum matches the path as it was sent, undecoded; an id is one segment and stays as it is.
+* ``mode`` is read by serde from the form-decoded query: six spellings, absent means cancel.
+* An id that is not UTF-8 after percent-decoding is judged first, then the mode, then the id.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+OLD_METHOD: Final = b"DELETE"
+NEW_METHOD: Final = b"PATCH"
+
+
+class Mode(StrEnum):
+    """What to do with the invocation; also the last segment of the new endpoint."""
+
+    CANCEL = "cancel"
+    KILL = "kill"
+    PURGE = "purge"
+
+
+class Replies(StrEnum):
+    """Whose answers a caller of the old route gets."""
+
+    LEGACY = "legacy"
+    DOCUMENTED = "documented"
+    NATIVE = "native"
+
+
+MODES: Final = {
+    "Cancel": Mode.CANCEL,
+    "cancel": Mode.CANCEL,
+    "Kill": Mode.KILL,
+    "kill": Mode.KILL,
+    "Purge": Mode.PURGE,
+    "purge": Mode.PURGE,
+}
+
+# serde lists an enum's spellings in the order of their declaration.
+_EXPECTED: Final = ", ".join(f"`{name}`" for name in MODES)
+_QUERY_ERROR: Final = "Failed to deserialize query string: "
+_NOT_UTF8: Final = "Invalid URL: Invalid UTF-8 in `invocation_id`"
+
+_OLD_ROUTE: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)")
+_NEW_ROUTE: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)/(cancel|kill|purge)")
+_DEEPER: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)/[^/].*")
+
+
+@dataclass(frozen=True, slots=True)
+class OldCall:
+    """``DELETE /invocations/{id}``: what it asks for, and the call that replaces it.
+
+    ``problem`` is the text of the 400 that the old route answers, or ``None``; ``mode`` is
+    ``None`` exactly where the mode is the problem.
+    """
+
+    api_version: str | None
+    invocation_id: bytes
+    mode: Mode | None
+    mode_given: str | None
+    new_target: bytes
+    problem: str | None
+
+    @property
+    def replacement(self) -> str:
+        """The request line to send instead, without the HTTP version."""
+        return f"PATCH {printable(self.new_target)}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """``PATCH /invocations/{id}/{mode}``, made by a caller that has migrated."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A call beside both routes: ``kind`` for counting, ``hint`` for the person to tell."""
+
+    kind: str
+    hint: str
+
+
+Meaning = OldCall | NewCall | NearMiss | None
+
+
+def interpret(method: bytes, target: bytes) -> Meaning:
+    """Say what ``method`` and the origin-form ``target`` mean; ``None`` is not our concern."""
+    if b"/invocations/" not in target:
+        return None
+    path, query = split_target(target)
+    if method == OLD_METHOD and (route := _OLD_ROUTE.fullmatch(path)):
+        version, invocation_id = route.groups()
+        if version == b"v1":
+            return _removed_version(path)
+        return _old_call(path, version, invocation_id, query)
+    if route := _NEW_ROUTE.fullmatch(path):
+        if route[1] == b"v1":
+            return _removed_version(path)
+        if method == NEW_METHOD:
+            return NewCall(Mode(route[3].decode()))
+        return NearMiss("wrong_method", f"use PATCH {printable(path)}")
+    if method == OLD_METHOD and (route := _DEEPER.fullmatch(path)):
+        if route[1] == b"v1":
+            return _removed_version(path)
+        return NearMiss("extra_segment", "use PATCH /invocations/{invocation_id}/cancel|kill|purge")
+    return None
+
+
+def near_miss_of(call: OldCall) -> NearMiss | None:
+    """Return the near miss that an old call with an unusable mode is at the same time."""
+    if call.problem is None or call.mode is not None:
+        return None
+    return NearMiss("bad_mode", f"{call.replacement}, with cancel, kill or purge")
+
+
+def split_target(target: bytes) -> tuple[bytes, bytes | None]:
+    """Split an origin-form target into raw path and raw query, as the ``http`` crate does."""
+    path, mark, query = target.partition(b"#")[0].partition(b"?")
+    return path, query if mark else None
+
+
+def parse_mode(query: bytes | None) -> tuple[Mode | None, str | None, str | None]:
+    """Read the mode as serde does: the mode, the spelling given, and the 400's text if it is bad.
+
+    Source: ``serde_urlencoded`` over ``form_urlencoded``: pairs end at ``&`` alone, names and
+    values are percent-decoded with ``+`` as a space and invalid UTF-8 replaced.
+    """
+    given: str | None = None
+    for pair in (query or b"").split(b"&"):
+        if not pair:
+            continue
+        name, _, value = pair.partition(b"=")
+        if _form_decode(name) != "mode":
+            continue
+        if given is not None:
+            return None, given, f"{_QUERY_ERROR}duplicate field `mode`"
+        given = _form_decode(value)
+        if given not in MODES:
+            problem = f"{_QUERY_ERROR}mode: unknown variant `{given}`, expected one of {_EXPECTED}"
+            return None, given, problem
+    return (MODES[given] if given is not None else Mode.CANCEL), given, None
+
+
+def redact_target(target: bytes) -> str:
+    """Return ``target`` for the record: no value of a query parameter but ``mode`` survives."""
+    path, query = split_target(target)
+    if query is None:
+        return printable(path)
+    kept = []
+    for pair in query.split(b"&"):
+        name, equals, _ = pair.partition(b"=")
+        if _form_decode(name) == "mode":
+            kept.append(pair)
+        elif equals:
+            kept.append(name + b"=")
+    return printable(path + b"?" + b"&".join(kept))
+
+
+def printable(raw: bytes) -> str:
+    """Return bytes from the wire as text, one way, with what is not UTF-8 escaped."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the caller gets for upstream's answer: a status, with or without upstream's body."""
+
+    status: int
+    with_body: bool
+    masked: bool
+
+
+def map_reply(replies: Replies, status: int) -> Reply:
+    """Map the ``status`` of a new endpoint's answer to the reply that the caller gets.
+
+    400, 429 and 5xx pass as they are, as does whatever nobody has seen yet.  The answer must have
+    come from a handler: see :func:`reached_handler`.
+    """
+    as_it_is = Reply(status, with_body=True, masked=False)
+    if replies is Replies.NATIVE:
+        return as_it_is
+    if status in (200, 202):
+        return Reply(202, with_body=False, masked=False)
+    if replies is Replies.LEGACY and status in (404, 409):
+        return Reply(202, with_body=False, masked=True)
+    return as_it_is
+
+
+def reached_handler(status: int, body: bytes) -> bool:
+    """Tell a handler's answer from the router's: a 404 or 405 of the router has no JSON error.
+
+    Source: Restate's one error shape, ``{"message": string, "restate_code": string|null}``; a
+    server before 1.4 has no new endpoints and its router answers with an empty body.
+    """
+    if status not in (404, 405):
+        return True
+    try:
+        error = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(error, dict) and isinstance(error.get("message"), str)
+
+
+def error_body(message: str) -> bytes:
+    """Return an error in Restate's shape, as JSON bytes."""
+    error = {"message": message, "restate_code": None}
+    return json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _old_call(
+    path: bytes, version: bytes | None, invocation_id: bytes, query: bytes | None
+) -> OldCall:
+    mode, given, problem = parse_mode(query)
+    if not _is_utf8(unquote_to_bytes(invocation_id)):
+        problem = _NOT_UTF8
+    return OldCall(
+        api_version=version.decode() if version else None,
+        invocation_id=invocation_id,
+        mode=mode,
+        mode_given=given,
+        new_target=path + b"/" + (mode or Mode.CANCEL).encode(),
+        problem=problem,
+    )
+
+
+def _removed_version(path: bytes) -> NearMiss:
+    rest = printable(path.removeprefix(b"/v1"))
+    return NearMiss("removed_version", f"/v1 answers 400 for any path: leave it out ({rest})")
+
+
+def _form_decode(raw: bytes) -> str:
+    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "replace")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

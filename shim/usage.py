@@ -1,0 +1,120 @@
+"""The records: one call to the deprecated route, one near miss, one call to a new endpoint.
+
+These are plain frozen values.  They are made once per call by the data plane, and every store,
+log line and report is derived from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+USE_EVENT: Final = "deprecated_route_used"
+NEAR_MISS_EVENT: Final = "migration_near_miss"
+
+
+class Decision(StrEnum):
+    """What the shim did with a call to the deprecated route."""
+
+    TRANSLATED = "translated"
+    OBSERVED = "observed"
+    FELL_BACK = "fell_back"
+    REFUSED = "refused"
+    INVALID = "invalid"
+    FAILED = "failed"
+
+
+def rfc3339(moment: datetime) -> str:
+    """Format an aware ``moment`` as RFC 3339 in UTC with milliseconds and ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Parse an RFC 3339 time with an offset; raise ``ValueError`` where there is none."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset")
+    return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One call to ``DELETE /invocations/{invocation_id}``, as it is logged and stored.
+
+    ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
+    it was not asked or did not answer).  ``masked`` is true where the caller was told 202 and the
+    new endpoint says 404 or 409.  ``target`` carries no value of any query parameter but ``mode``.
+    """
+
+    id: str
+    timestamp: datetime
+    caller: str
+    caller_source: str
+    user_agent: str | None
+    client_address: str
+    request_id: str | None
+    trace_id: str | None
+    target: str
+    api_version: str | None
+    invocation_id: str
+    mode: str | None
+    mode_given: str | None
+    phase: str
+    decision: Decision
+    replacement: str
+    upstream_status: int | None
+    status: int
+    masked: bool
+    duration_ms: float
+    error: str | None
+    instance: str
+    version: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready fields in the order of the specification."""
+        return _as_dict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearMiss:
+    """A call that shows somebody migrating to the wrong verb, path or mode."""
+
+    id: str
+    timestamp: datetime
+    caller: str
+    caller_source: str
+    user_agent: str | None
+    client_address: str
+    request_id: str | None
+    trace_id: str | None
+    method: str
+    target: str
+    kind: str
+    hint: str
+    status: int
+    instance: str
+    version: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready fields."""
+        return _as_dict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacementCall:
+    """A call that a caller made to one of the new endpoints by itself."""
+
+    timestamp: datetime
+    caller: str
+    caller_source: str
+    mode: str
+    status: int
+    instance: str
+
+
+def _as_dict(record: Use | NearMiss) -> dict[str, Any]:
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values["timestamp"] = rfc3339(record.timestamp)
+    return values
