@@ -1,0 +1,529 @@
+"""Every setting, once: a flag, an environment variable ``SHIM_<NAME>``, a key in a TOML file.
+
+Flags win over the environment, which wins over the file, which wins over the default.  Each value
+is text until its one parser has read it; a parser raises ``ValueError`` with what it would take.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import ssl
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from shim.headers import Network
+from shim.policy import CallerRule, Phase, parse_caller_rules
+from shim.translation import Replies
+
+DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
+DEFAULT_ADMIN_PORT: Final = 9070
+_USERINFO: Final = re.compile(r"//[^/@]*@")
+_E = TypeVar("_E", bound=Enum)
+
+
+class SettingError(Exception):
+    """A value that cannot be used: its message names the setting, what it got, what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP or Unix socket address; ``tls`` tells an ``https`` upstream from an ``http`` one."""
+
+    host: str | None = None
+    port: int = 0
+    path: str | None = None
+    tls: bool = False
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address as ``--upstream`` takes it."""
+        return str(self) if self.path else f"{'https' if self.tls else 'http'}://{self}"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: its flag's name, its parser, its default as text, its help."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None
+    metavar: str
+    help: str
+    repeatable: bool = False
+    secret: bool = False
+    switch: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name as a field of :class:`Settings` and a key of the TOML file."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"SHIM_{self.key.upper()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What ``serve`` runs with; field names are those of :data:`SETTINGS`."""
+
+    upstream: tuple[Address, ...]
+    upstream_ca: Path | None
+    upstream_cert: Path | None
+    upstream_key: Path | None
+    listen: Address
+    tls_cert: Path | None
+    tls_key: Path | None
+    ops_listen: Address
+    ops_token: str | None
+    phase: Phase
+    replies: Replies
+    ledger: Path | None
+    retain: timedelta
+    fleet: str | None
+    caller: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    deprecated_since: datetime
+    sunset: datetime | None
+    docs_url: str
+    no_headers: bool
+    brownout: tuple[str, ...]
+    connect_timeout: timedelta
+    upstream_timeout: timedelta
+    client_timeout: timedelta
+    keepalive_timeout: timedelta
+    shutdown_grace: timedelta
+    max_body: int | None
+    metrics_callers: int
+    instance: str
+    log_format: str
+    log_level: str
+    callers: tuple[CallerRule, ...] = field(default=())
+    config: Path | None = field(default=None)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Parse ``30s``, ``250ms``, ``1h30m``, ``14d`` or ISO 8601 ``PT30M``, ``P1DT2H``."""
+    units = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+    stripped = text.strip().lower()
+    body = stripped
+    if body.startswith("p"):
+        days, _, clock = body[1:].partition("t")
+        # In ISO 8601 an M before the T is a month, whose length nobody knows.
+        body = "" if "m" in days else days + clock
+    matches = list(re.finditer(r"(\d+(?:\.\d+)?)(ms|[wdhms])", body))
+    if not matches or "".join(match[0] for match in matches) != body:
+        raise ValueError("a duration such as 30s, 250ms, 1h30m, 14d or PT30M")
+    return timedelta(seconds=sum(float(match[1]) * units[match[2]] for match in matches))
+
+
+def parse_moment(text: str) -> datetime:
+    """Parse a date (midnight UTC) or an RFC 3339 time."""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except ValueError:
+        raise ValueError("a date such as 2027-01-31 or a time such as 2027-01-31T10:00Z") from None
+
+
+def parse_upstreams(text: str) -> tuple[Address, ...]:
+    """Parse comma-separated ``http://``, ``https://`` and ``unix:`` addresses."""
+    return tuple(_parse_upstream(part.strip()) for part in text.split(","))
+
+
+def _parse_upstream(text: str) -> Address:
+    wanted = ValueError("http://HOST:PORT, https://HOST:PORT or unix:/path, without path or user")
+    if text.startswith("unix:"):
+        return _unix_address(text)
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise wanted from None
+    extras = url.path.strip("/") or url.query or url.fragment or "@" in url.netloc
+    if url.scheme not in ("http", "https") or not url.hostname or extras:
+        raise wanted
+    return Address(url.hostname, port or DEFAULT_ADMIN_PORT, tls=url.scheme == "https")
+
+
+def parse_listen(text: str) -> Address:
+    """Parse ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``; port 0 lets the system choose."""
+    if text.startswith("unix:"):
+        return _unix_address(text)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]/]+)):(\d{1,5})", text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError("HOST:PORT, [::1]:PORT or unix:/path")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+def _unix_address(text: str) -> Address:
+    path = text.removeprefix("unix:").removeprefix("//")
+    if not path.startswith("/"):
+        raise ValueError("unix: and an absolute path, such as unix:/restate-data/n1/admin.sock")
+    if len(path.encode()) > 107:
+        raise ValueError("a socket path of at most 107 bytes")
+    return Address(path=path)
+
+
+def parse_sources(text: str) -> tuple[str, ...]:
+    """Parse where a caller's name comes from, in order."""
+    sources = tuple(part.strip() for part in text.split(","))
+    for source in sources:
+        kind, _, name = source.partition(":")
+        named = kind in ("header", "jwt") and re.fullmatch(r"[!-9;-~]+", name)
+        if not named and source not in ("xfcc", "user-agent", "address"):
+            raise ValueError("of header:NAME, xfcc, jwt:CLAIM, user-agent, address, in order")
+    return sources
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Parse comma-separated CIDRs."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"CIDRs such as 10.0.0.0/8,fd00::/8 ({error})") from None
+
+
+def parse_size(text: str) -> int:
+    """Parse a number of bytes such as ``512KiB`` or ``10MB``."""
+    match = re.fullmatch(r"(\d+)\s*([kmg]?)(i?)b?", text.strip().lower())
+    if match is None:
+        raise ValueError("a size such as 1048576, 512KiB or 10MiB")
+    base = 1024 if match[3] or not match[2] else 1000
+    return int(match[1]) * int(base ** " kmg".index(match[2] or " "))
+
+
+def _choice(enum: type[_E]) -> Callable[[str], _E]:
+    def parse(text: str) -> _E:
+        try:
+            return enum(text)
+        except ValueError:
+            raise ValueError("one of " + ", ".join(str(e.value) for e in enum)) from None
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text
+
+    return parse
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("a file that is there")
+    return path
+
+
+def _ledger(text: str) -> Path | None:
+    return None if text == "memory" else Path(text)
+
+
+def _positive(text: str) -> timedelta:
+    duration = parse_duration(text)
+    if not duration:
+        raise ValueError("a duration above zero")
+    return duration
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a whole number, 0 or more")
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+        raise ValueError("true or false")
+    return text.lower() in ("true", "1", "yes")
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[!-;=?-~]+", text):
+        raise ValueError("an http or https URL")
+    return text
+
+
+def _fleet(text: str) -> str:
+    if not re.match(r"postgres(ql)?://", text):
+        raise ValueError("postgresql://USER@HOST/DATABASE")
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,100}", text):
+        raise ValueError("a name of printable ASCII without spaces")
+    return text
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{8,}", text):
+        raise ValueError("8 characters or more of printable ASCII without spaces")
+    return text
+
+
+SETTINGS: Final = (
+    Setting(
+        "upstream",
+        parse_upstreams,
+        f"http://127.0.0.1:{DEFAULT_ADMIN_PORT}",
+        "URL[,URL]",
+        "Restate's admin API: http://, https:// or unix:/path/admin.sock",
+    ),
+    Setting("upstream-ca", _file, None, "FILE", "CA certificates (PEM) that upstream is held to"),
+    Setting("upstream-cert", _file, None, "FILE", "client certificate (PEM) to show upstream"),
+    Setting("upstream-key", _file, None, "FILE", "the client certificate's key (PEM)"),
+    Setting(
+        "listen",
+        parse_listen,
+        "127.0.0.1:9170",
+        "ADDRESS",
+        "where callers connect: HOST:PORT, [::1]:PORT or unix:/path",
+    ),
+    Setting("tls-cert", _file, None, "FILE", "serve TLS with this certificate chain (PEM)"),
+    Setting("tls-key", _file, None, "FILE", "the certificate's key (PEM)"),
+    Setting(
+        "ops-listen",
+        parse_listen,
+        "127.0.0.1:9171",
+        "ADDRESS",
+        "the shim's own endpoints: /live /ready /metrics /usage",
+    ),
+    Setting(
+        "ops-token",
+        _token,
+        None,
+        "TOKEN",
+        "ask for this bearer token on /usage, /metrics and /phase",
+        secret=True,
+    ),
+    Setting("phase", _choice(Phase), "translate", "PHASE", "how far the retirement is"),
+    Setting(
+        "replies",
+        _choice(Replies),
+        "legacy",
+        "REPLIES",
+        "what old callers get: legacy (always 202), documented (404, 409 too) or native",
+    ),
+    Setting("ledger", _ledger, "./restate-shim.db", "FILE", "where uses are kept, or: memory"),
+    Setting("retain", _positive, "180d", "DURATION", "how long single uses are kept; sums stay"),
+    Setting("fleet", _fleet, None, "URL", "postgresql://… shared by many shims", secret=True),
+    Setting(
+        "caller",
+        parse_sources,
+        "header:x-client-id,xfcc,jwt:sub,user-agent,address",
+        "SOURCES",
+        "where a caller's name comes from, the first that is there",
+    ),
+    Setting(
+        "trusted-proxies",
+        parse_networks,
+        None,
+        "CIDR[,CIDR]",
+        "peers whose X-Forwarded-For is believed",
+    ),
+    Setting(
+        "deprecated-since", parse_moment, "2025-06-23", "DATE", "for the Deprecation header"
+    ),
+    Setting("sunset", parse_moment, None, "DATE", "when the old route goes; for the Sunset header"),
+    Setting("docs-url", _url, DOCS_URL, "URL", "for the Link header"),
+    Setting(
+        "no-headers",
+        _switch,
+        "false",
+        "",
+        "send no Deprecation, Sunset and Link headers",
+        switch=True,
+    ),
+    Setting(
+        "brownout",
+        str,
+        None,
+        "WINDOW",
+        "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M (repeatable)",
+        repeatable=True,
+    ),
+    Setting("connect-timeout", _positive, "5s", "DURATION", "to connect to upstream"),
+    Setting("upstream-timeout", _positive, "60s", "DURATION", "for upstream to begin its answer"),
+    Setting(
+        "client-timeout", _positive, "60s", "DURATION", "for a caller that stalls in a message"
+    ),
+    Setting("keepalive-timeout", _positive, "75s", "DURATION", "for an idle caller's connection"),
+    Setting("shutdown-grace", parse_duration, "30s", "DURATION", "for requests in flight at the end"),
+    Setting("max-body", parse_size, None, "SIZE", "largest request body; without it any size"),
+    Setting(
+        "metrics-callers", _count, "0", "N", "name the N busiest callers in /metrics"
+    ),
+    Setting(
+        "instance", _name, None, "NAME", "this shim's name in the record (default: the host's)"
+    ),
+    Setting("log-format", _one_of("json", "console"), "json", "FORMAT", "json, or console"),
+    Setting(
+        "log-level",
+        _one_of("debug", "info", "warning", "error"),
+        "info",
+        "LEVEL",
+        "debug, info, warning or error; uses are logged at info",
+    ),
+)
+_BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
+
+
+def load(
+    flags: Mapping[str, str | Sequence[str] | None],
+    environ: Mapping[str, str],
+    config: Path | None = None,
+) -> Settings:
+    """Read every setting; raise :class:`SettingError` for the first that cannot be used.
+
+    ``flags`` maps keys of :data:`SETTINGS` to their text, ``None`` where the flag was not given.
+    """
+    if config is None and environ.get("SHIM_CONFIG"):
+        config = Path(environ["SHIM_CONFIG"])
+    table = _read_toml(config) if config else {}
+    try:
+        rules = parse_caller_rules(table.pop("caller_rules", ()))
+    except ValueError as error:
+        raise SettingError(f"{config}: {error}") from None
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text, origin = _find(setting, flags, environ, table, config)
+        values[setting.key] = _parse(setting, text, origin)
+    if values["instance"] is None:
+        values["instance"] = socket.gethostname()
+    values["trusted_proxies"] = values["trusted_proxies"] or ()
+    settings = Settings(**values, callers=rules, config=config)
+    _check_together(settings)
+    return settings
+
+
+def _find(
+    setting: Setting,
+    flags: Mapping[str, str | Sequence[str] | None],
+    environ: Mapping[str, str],
+    table: Mapping[str, Any],
+    config: Path | None,
+) -> tuple[str | Sequence[str] | None, str]:
+    if flags.get(setting.key) is not None:
+        return flags[setting.key], f"--{setting.name}"
+    # An empty variable is what compose files and charts leave where a value is not set.
+    if text := environ.get(setting.variable):
+        return (text.split(";") if setting.repeatable else text), setting.variable
+    if setting.key in table:
+        return _as_text(setting, table[setting.key], config), f"{setting.name} in {config}"
+    return setting.default, setting.name
+
+
+def _parse(setting: Setting, text: str | Sequence[str] | None, origin: str) -> Any:
+    if text is None:
+        return () if setting.repeatable else None
+    try:
+        if not isinstance(text, str):
+            return tuple(setting.parse(one.strip()) for one in text)
+        return setting.parse(text)
+    except ValueError as error:
+        got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(text))
+        raise SettingError(f"{origin}: got {got}, takes {error}") from None
+
+
+def _as_text(setting: Setting, value: object, config: Path | None) -> str | list[str]:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value if setting.repeatable else ",".join(value)
+    if isinstance(value, str | int | date):
+        text = value.isoformat() if isinstance(value, date) else str(value)
+        return [text] if setting.repeatable else text
+    raise SettingError(f"{setting.name} in {config}: got {type(value).__name__}, takes a string")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingError(f"--config: cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"--config: {path} is not TOML: {error}") from None
+    table: dict[str, Any] = {}
+    for key, value in raw.items():
+        known = key.replace("-", "_")
+        if known == "caller" and isinstance(value, list) and any(isinstance(v, dict) for v in value):
+            table["caller_rules"] = value
+        elif known in _BY_KEY:
+            table[known] = value
+        else:
+            names = ", ".join(sorted(setting.name for setting in SETTINGS))
+            raise SettingError(f"{path}: {key} is no setting; there are [[caller]] and {names}")
+    return table
+
+
+def _check_together(settings: Settings) -> None:
+    for cert, key in (("tls_cert", "tls_key"), ("upstream_cert", "upstream_key")):
+        if (getattr(settings, cert) is None) != (getattr(settings, key) is None):
+            names = [f"--{name.replace('_', '-')}" for name in (cert, key)]
+            raise SettingError(f"{names[0]} and {names[1]} are needed together")
+    listen = (settings.listen, settings.ops_listen)
+    if listen[0] == listen[1] and (listen[0].port or listen[0].path):
+        raise SettingError(f"--listen and --ops-listen are both {listen[0]}; they must differ")
+    server_context(settings)
+    upstream_context(settings)
+
+
+def server_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context of the proxy's listener, or ``None`` for plain text."""
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    _load_chain(context, settings.tls_cert, settings.tls_key, "--tls-cert, --tls-key")
+    return context
+
+
+def upstream_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS context towards upstream, or ``None`` where no upstream is ``https``."""
+    if not any(address.tls for address in settings.upstream):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.upstream_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(f"--upstream-ca: {settings.upstream_ca} is no PEM: {error}") from None
+    context.set_alpn_protocols(["http/1.1"])
+    if settings.upstream_cert is not None:
+        names = "--upstream-cert, --upstream-key"
+        _load_chain(context, settings.upstream_cert, settings.upstream_key, names)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, cert: Path, key: Path | None, names: str) -> None:
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(f"{names}: {cert} and {key} are no chain and key: {error}") from None
+
+
+def settings_keys() -> frozenset[str]:
+    """Return the fields that the table must fill."""
+    return frozenset(f.name for f in fields(Settings)) - {"callers", "config"}
