@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from .certificates import Certificates
 from .client import Client
 from .origin import Origin
 from .running import Shim
@@ -66,3 +67,8 @@ def own_origin() -> Iterator[Origin]:
     errors = list(origin.errors)
     origin.close()
     assert not errors, f"the shim sent the origin what HTTP forbids: {errors}"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))

@@ -139,6 +139,17 @@ def drip(data: bytes, pause: float = 0.0) -> Script:
     return script
 
 
+def echo_target(go: threading.Event, times: int = 1) -> Script:
+    """Read the request, wait for `go`, answer with its target."""
+
+    def script(connection: Connection, request: Received) -> None:
+        connection.read_body(request)
+        go.wait(5)
+        connection.send(answer(200, request.target * times))
+
+    return script
+
+
 def reply_and_close(*parts: bytes, pause: float = 0.0) -> Script:
     """As `reply`, then hang up."""
     sends = reply(*parts, pause=pause)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -222,7 +223,7 @@ class TestNoAnswer:
 class TestTruncated:
     """A fault after the answer has begun: what was cut looks cut."""
 
-    BODIES = {
+    BODIES: ClassVar = {
         "length": OK + b"Content-Length: 100\r\n\r\nhalf",
         "length, large": OK + b"Content-Length: 1000000\r\n\r\n" + b"x" * 500_000,
         "chunked": OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"half"),

@@ -1,0 +1,127 @@
+"""Start and end: quick, and with nothing lost that is in flight."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from .client import Client, ask, request, timed
+from .origin import Origin, answer, echo_target, hang
+from .running import Shim
+
+
+def drain(shim: Shim) -> None:
+    """SIGTERM, and until it is seen to be not ready."""
+    shim.terminate()
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        try:
+            if ask(shim.ops, request("GET", "/ready", b"Connection: close")).status == 503:
+                return
+        except (OSError, EOFError):
+            return
+        time.sleep(0.01)
+    raise AssertionError("still ready a second after SIGTERM")
+
+
+class TestDrain:
+    """SIGTERM: what is in flight finishes, nothing new begins."""
+
+    def test_one_with_nothing_to_do_ends_at_once(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """Idle connections of callers are closed, not waited for."""
+        shim = start(upstream=own_origin.url)
+        with Client(shim.proxy) as client:
+            assert client.ask(request()).status == 200
+            with timed(2):
+                shim.terminate()
+                assert client.closed()
+                assert shim.wait(2) == 0
+
+    def test_what_is_in_flight_finishes(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """Not ready at once, new connections refused, exit 0 when done."""
+        go = threading.Event()
+        own_origin.script = echo_target(go, times=1000)
+        shim = start(upstream=own_origin.url)
+        with Client(shim.proxy) as one, Client(shim.proxy) as old:
+            one.send(request("GET", "/one"))
+            old.send(request("DELETE", "/invocations/inv_draining"))
+            own_origin.wait(count=2)
+            drain(shim)
+            with pytest.raises(ConnectionRefusedError):
+                Client(shim.proxy)
+            assert shim.process.poll() is None
+            go.set()
+            assert one.read().body == b"/one" * 1000
+            assert old.read().status == 202
+            assert one.closed()
+        assert shim.wait(3) == 0
+        assert shim.use("inv_draining")["decision"] == "translated"
+
+    def test_a_stream_in_flight_finishes(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """In both directions."""
+        shim = start(upstream=own_origin.url)
+        own_origin.script = lambda connection, received: connection.send(
+            answer(200, connection.read_body(received), framing="chunked")
+        )
+        with Client(shim.proxy) as client:
+            client.send(request("POST", "/", b"Content-Length: 10", body=b"first"))
+            own_origin.wait()
+            drain(shim)
+            client.send(b"later")
+            assert client.read().body == b"firstlater"
+        assert shim.wait(3) == 0
+
+    def test_nothing_new_begins_on_a_connection_in_use(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """A second request gets 503 or a closed connection, never upstream."""
+        go = threading.Event()
+        own_origin.script = echo_target(go)
+        shim = start(upstream=own_origin.url)
+        with Client(shim.proxy) as client:
+            client.send(request("GET", "/first"))
+            own_origin.wait()
+            drain(shim)
+            client.send(request("GET", "/second"))
+            time.sleep(0.05)
+            go.set()
+            first = client.read()
+            assert first.status == 200
+            try:
+                second = client.read()
+            except (EOFError, ConnectionError):
+                pass
+            else:
+                assert second.status == 503
+                assert second.json()["restate_code"] is None
+        assert [got.target for got in own_origin.requests] == [b"/first"]
+        assert shim.wait(3) == 0
+
+    def test_grace_has_an_end(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
+        """`--shutdown-grace`: what does not finish is cut, and visibly."""
+        own_origin.script = hang
+        shim = start("--shutdown-grace", "300ms", upstream=own_origin.url)
+        with Client(shim.proxy) as client:
+            client.send(request())
+            own_origin.wait()
+            with timed(2):
+                shim.terminate()
+                assert shim.wait(2) == 0
+            try:
+                assert client.read().status in (502, 503, 504)
+            except (EOFError, ConnectionError):
+                pass
+
+    def test_start_is_quick(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
+        """Under a second on an idle machine; three here, where tests share two cores."""
+        with timed(3):
+            start(upstream=own_origin.url)

@@ -1,0 +1,97 @@
+"""Where the shim listens: TCP of both families, TLS, a Unix socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from .certificates import Certificates
+from .client import Client, ask, request
+from .origin import Origin, answer, reply
+from .running import Shim
+
+
+class TestListening:
+    """TCP of both families, TLS, and a Unix socket."""
+
+    def test_on_ipv6(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
+        """And the caller's address is one."""
+        shim = start(upstream=own_origin.url, listen="[::1]:0")
+        assert shim.proxy.startswith("http://[::1]:")
+        assert ask(shim.proxy, request()).status == 200
+        forwarded = own_origin.request().values(b"x-forwarded-for")
+        assert forwarded[0].strip(b"[]") == b"::1"
+
+    def test_on_a_unix_socket(
+        self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+    ) -> None:
+        """The same in every way, but for an address of the caller."""
+        path = str(tmp_path / "shim.sock")
+        shim = start(upstream=own_origin.url, listen=f"unix:{path}")
+        assert shim.proxy == f"unix:{path}"
+        with Client(shim.proxy) as client:
+            assert client.ask(request("GET", "/a//b")).status == 200
+            assert client.ask(request("DELETE", "/invocations/inv_unix")).status == 202
+        assert own_origin.requests[0].target == b"/a//b"
+        assert shim.use("inv_unix")["caller"]
+        shim.terminate()
+        assert shim.wait(5) == 0
+        assert not os.path.exists(path)
+
+    def test_on_a_unix_socket_that_was_left_behind(
+        self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+    ) -> None:
+        """After a crash it is in the way, and nobody listens there."""
+        path = str(tmp_path / "shim.sock")
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(path)
+        left.close()
+        shim = start(upstream=own_origin.url, listen=f"unix:{path}")
+        assert ask(shim.proxy, request()).status == 200
+
+    def test_with_tls(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """And upstream is told so."""
+        shim = start(
+            "--tls-cert", certificates.cert, "--tls-key", certificates.key, upstream=own_origin.url
+        )
+        assert shim.proxy.startswith("https://")
+        body = b"x" * 300_000
+        own_origin.script = reply(answer(200, body))
+        with Client(shim.proxy, tls=certificates.client()) as client:
+            assert client.ask(request()).body == body
+            client.send(request("POST", "/", b"Content-Length: %d" % len(body), body=body))
+            assert client.read().body == body
+        assert own_origin.requests[0].values(b"x-forwarded-proto") == [b"https"]
+        assert own_origin.request(count=2).body == body
+
+    def test_tls_offers_nothing_it_does_not_speak(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """A caller that also offers HTTP/2 gets HTTP/1.1."""
+        shim = start(
+            "--tls-cert", certificates.cert, "--tls-key", certificates.key, upstream=own_origin.url
+        )
+        context = certificates.client()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with Client(shim.proxy, tls=context) as client:
+            assert isinstance(client.sock, ssl.SSLSocket)
+            assert client.sock.selected_alpn_protocol() in (None, "http/1.1")
+            assert client.ask(request()).status == 200
+
+    def test_plain_bytes_to_a_tls_port_harm_nothing(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """Closed, and the next is served."""
+        shim = start(
+            "--tls-cert", certificates.cert, "--tls-key", certificates.key, upstream=own_origin.url
+        )
+        with Client(shim.proxy) as client:
+            client.send_what_is_taken(request())
+            client.closed(within=3)
+        with Client(shim.proxy, tls=certificates.client()) as client:
+            assert client.ask(request()).status == 200

@@ -1,0 +1,90 @@
+"""Nobody reads stdout: lines are lost and counted, requests are not."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+
+from .client import Client, ask, request, timed
+from .origin import Origin, answer
+from .running import Shim
+
+USES = 5_000
+CALLERS = 5
+
+
+def dropped(shim: Shim) -> float:
+    """What `/metrics` says of lost log lines."""
+    text = ask(shim.ops, request("GET", "/metrics", b"Connection: close")).body.decode()
+    found = re.findall(r"^(\w*drop\w*|\w*lost\w*)(?:\{[^}]*\})? ([0-9.e+]+)$", text, re.MULTILINE)
+    return sum(float(value) for name, value in found if not name.endswith("_created"))
+
+
+def test_a_reader_that_stops_costs_lines_and_no_requests(
+    own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    """Five thousand uses into a pipe of one page: each is answered promptly."""
+    own_origin.script = lambda connection, received: connection.send(answer(200))
+    shim = start(upstream=own_origin.url, read_stdout=False)
+    slowest: list[float] = []
+    answered: list[int] = []
+
+    def call(caller: int) -> None:
+        longest = 0.0
+        with Client(shim.proxy) as client:
+            for number in range(USES // CALLERS):
+                begun = time.monotonic()
+                got = client.ask(request("DELETE", f"/invocations/inv_{caller}_{number}?mode=kill"))
+                longest = max(longest, time.monotonic() - begun)
+                answered.append(got.status)
+        slowest.append(longest)
+
+    callers = [threading.Thread(target=call, args=(caller,)) for caller in range(CALLERS)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join(60)
+    assert answered == [202] * USES
+    assert max(slowest) < 1
+    assert ask(shim.proxy, request("GET", "/health")).status == 200
+
+    shim.resume_stdout()
+    time.sleep(0.5)
+    written = sum(1 for event in list(shim.events) if event.get("event") == "deprecated_route_used")
+    counted = dropped(shim) or max(
+        (
+            float(value)
+            for event in list(shim.events)
+            for key, value in event.items()
+            if re.search("drop|lost", key) and isinstance(value, int)
+        ),
+        default=0,
+    )
+    assert written > 0
+    assert written + counted >= USES, f"{written} written, {counted} counted as lost"
+
+
+def test_lines_are_whole_after_a_stall(own_origin: Origin, start: Callable[..., Shim]) -> None:
+    """Losing lines never cuts one in half, and later ones are written again."""
+    shim = start(upstream=own_origin.url, read_stdout=False)
+    with Client(shim.proxy) as client:
+        for number in range(3000):
+            client.ask(request("DELETE", f"/invocations/inv_{number}", b"User-Agent: " + b"u" * 200))
+        shim.resume_stdout()
+        time.sleep(0.3)
+        client.ask(request("DELETE", "/invocations/inv_last"))
+    shim.use("inv_last", within=5)
+    assert len(shim.events) == len([line for line in shim.lines if line])
+
+
+def test_a_closed_stdout_costs_no_requests(own_origin: Origin, start: Callable[..., Shim]) -> None:
+    """The log shipper died: the shim did not."""
+    shim = start(upstream=own_origin.url, read_stdout=False)
+    assert shim.process.stdout is not None
+    shim.process.stdout.close()
+    with Client(shim.proxy) as client, timed(5):
+        for number in range(200):
+            assert client.ask(request("DELETE", f"/invocations/inv_{number}")).status == 202
+    assert shim.process.poll() is None

@@ -1,0 +1,187 @@
+"""Where upstream is: TLS, a Unix socket, not there yet; and how many connections go there."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .certificates import Certificates
+from .client import Client, ask, request, timed
+from .origin import Origin, answer, echo_target, reply
+from .running import Shim
+
+
+@pytest.fixture
+def tls_origin(certificates: Certificates) -> Iterator[Origin]:
+    origin = Origin(tls=certificates.server())
+    yield origin
+    origin.close()
+
+
+class TestUpstreams:
+    """TLS and Unix sockets; TCP is everywhere else."""
+
+    def test_a_unix_socket(self, start: Callable[..., Shim]) -> None:
+        """Restate listens on one by default."""
+        origin = Origin(unix=True)
+        try:
+            shim = start(upstream=origin.url)
+            with Client(shim.proxy) as client:
+                for _ in range(3):
+                    assert client.ask(request("GET", "/a%2F?b")).status == 200
+                assert client.ask(request("DELETE", "/invocations/x?mode=kill")).status == 202
+            assert origin.requests[0].target == b"/a%2F?b"
+            assert origin.requests[0].values(b"host") == [b"admin.test:9070"]
+            assert origin.requests[3].line == b"PATCH /invocations/x/kill HTTP/1.1"
+            assert len(origin.connections) <= 2
+        finally:
+            origin.close()
+
+    def test_a_unix_socket_that_is_not_there(
+        self, start: Callable[..., Shim], tmp_path: Path
+    ) -> None:
+        """502, and served as soon as it is."""
+        shim = start(upstream=f"unix:{tmp_path}/none.sock")
+        assert ask(shim.proxy, request()).status == 502
+
+    def test_https(
+        self, tls_origin: Origin, certificates: Certificates, start: Callable[..., Shim]
+    ) -> None:
+        """With the authority that was given; large bodies both ways."""
+        body = b"y" * 300_000
+        tls_origin.script = lambda connection, received: connection.send(
+            answer(200, connection.read_body(received) or body)
+        )
+        shim = start("--upstream-ca", certificates.ca, upstream=tls_origin.url)
+        with Client(shim.proxy) as client:
+            assert client.ask(request()).body == body
+            client.send(request("POST", "/", b"Content-Length: 300000", body=body))
+            assert client.read().body == body
+
+    def test_https_of_an_unknown_authority(
+        self, tls_origin: Origin, certificates: Certificates, start: Callable[..., Shim]
+    ) -> None:
+        """502 that says it is the certificate; no request was sent."""
+        for arguments in ([], ["--upstream-ca", certificates.other_ca]):
+            shim = start(*arguments, upstream=tls_origin.url)
+            got = ask(shim.proxy, request())
+            assert got.status == 502
+            assert "certificate" in got.json()["message"].lower()
+        assert tls_origin.requests == []
+
+    def test_https_of_another_name(
+        self, certificates: Certificates, start: Callable[..., Shim]
+    ) -> None:
+        """A certificate for somebody else is none."""
+        origin = Origin(tls=certificates.elsewhere)
+        try:
+            shim = start("--upstream-ca", certificates.ca, upstream=origin.url)
+            got = ask(shim.proxy, request())
+            assert got.status == 502
+            assert "certificate" in got.json()["message"].lower()
+            assert origin.requests == []
+        finally:
+            origin.close()
+
+    def test_https_to_a_plain_port(
+        self, own_origin: Origin, certificates: Certificates, start: Callable[..., Shim]
+    ) -> None:
+        """502, promptly."""
+        url = own_origin.url.replace("http://127.0.0.1", "https://localhost")
+        shim = start("--upstream-ca", certificates.ca, upstream=url)
+        with timed(8):
+            assert ask(shim.proxy, request(), deadline=8).status in (502, 504)
+        own_origin.errors.clear()
+
+    def test_a_client_certificate(
+        self, certificates: Certificates, start: Callable[..., Shim]
+    ) -> None:
+        """Shown when upstream asks for one; without it, 502."""
+        origin = Origin(tls=certificates.server(ask_client=True))
+        try:
+            ca = ["--upstream-ca", certificates.ca]
+            pair = [
+                "--upstream-cert", certificates.client_cert,
+                "--upstream-key", certificates.client_key,
+            ]  # fmt: skip
+            assert ask(start(*ca, *pair, upstream=origin.url).proxy, request()).status == 200
+            assert ask(start(*ca, upstream=origin.url).proxy, request()).status == 502
+        finally:
+            origin.close()
+
+    def test_none_at_start(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
+        """Serve anyway, not ready, say so; ready when it comes."""
+        own_origin.refuse()
+        shim = start(upstream=own_origin.url)
+        assert ask(shim.ops, request("GET", "/live")).status == 200
+        assert ask(shim.ops, request("GET", "/ready")).status == 503
+        assert ask(shim.proxy, request()).status == 502
+        own_origin.listen()
+        assert ask(shim.proxy, request()).status == 200
+        until = time.monotonic() + 10
+        while ask(shim.ops, request("GET", "/ready")).status != 200:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def test_one_that_never_accepts(self, start: Callable[..., Shim]) -> None:
+        """`--connect-timeout`: 502 or 504 in that time."""
+        full = socket.socket()
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = []
+        for _ in range(4):  # nobody accepts: the backlog fills, and then SYNs are dropped
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+            fillers.append(filler)
+        time.sleep(0.05)
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        shim = start("--connect-timeout", "400ms", upstream=url)
+        with timed(2.5):
+            assert ask(shim.proxy, request()).status in (502, 504)
+        for one in [full, *fillers]:
+            one.close()
+
+
+class TestLimits:
+    """Settings that bound what is open."""
+
+    def test_the_pool_is_bounded(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
+        """`--max-connections`: more wait their turn, none fails."""
+        shim = start("--max-connections", "3", upstream=own_origin.url)
+        own_origin.script = reply(b"", answer(200), pause=0.1)
+        clients = [Client(shim.proxy) for _ in range(9)]
+        for client in clients:
+            client.send(request())
+        assert [client.read().status for client in clients] == [200] * 9
+        for client in clients:
+            client.close()
+        assert len(own_origin.connections) == 3
+
+    def test_one_who_waits_and_leaves_holds_no_place(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """A caller gone while queueing is forgotten."""
+        shim = start("--max-connections", "1", upstream=own_origin.url)
+        go = threading.Event()
+        own_origin.script = echo_target(go)
+        with Client(shim.proxy) as first, Client(shim.proxy) as last:
+            first.send(request("GET", "/first"))
+            own_origin.wait()
+            waiting = [Client(shim.proxy) for _ in range(5)]
+            for client in waiting:
+                client.send(request("GET", "/left"))
+            time.sleep(0.1)
+            for client in waiting:
+                client.close()
+            last.send(request("GET", "/last"))
+            time.sleep(0.1)
+            go.set()
+            assert first.read().body == b"/first"
+            assert last.read().body == b"/last"
+        assert b"/left" not in [got.target for got in own_origin.requests]
