@@ -76,9 +76,20 @@ class RequestFramer:
         self.refused = False
 
     @property
-    def between_messages(self) -> bool:
-        """Whether no byte of a next message has arrived."""
-        return self._head is None and not self._buffer
+    def in_head(self) -> bool:
+        """Whether a head has begun to arrive and is not there yet."""
+        return self._head is None and bool(self._buffer) and not self.refused
+
+    @property
+    def body_broken(self) -> bool:
+        """Whether the refusal concerns the body of the message under way."""
+        return self.refused and self._head is not None
+
+    def stop(self) -> bool:
+        """Take nothing more; return whether that cuts off a head."""
+        cut_off = self.in_head
+        self.refused = True
+        return cut_off
 
     def feed(self, data: bytes) -> Iterator[Head | bytes | Refusal]:
         """Yield the parts that ``data`` completes, in order; heads come whole, bodies as they are.

@@ -17,41 +17,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
+from shim.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.headers import Network
 from shim.policy import CallerRule, Phase, parse_caller_rules
 from shim.translation import Replies
 
 DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
-DEFAULT_ADMIN_PORT: Final = 9070
 _USERINFO: Final = re.compile(r"//[^/@]*@")
 _E = TypeVar("_E", bound=Enum)
 
 
 class SettingError(Exception):
     """A value that cannot be used: its message names the setting, what it got, what it takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A TCP or Unix socket address; ``tls`` tells an ``https`` upstream from an ``http`` one."""
-
-    host: str | None = None
-    port: int = 0
-    path: str | None = None
-    tls: bool = False
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix:{self.path}"
-        host = f"[{self.host}]" if ":" in (self.host or "") else self.host
-        return f"{host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """The address as ``--upstream`` takes it."""
-        return str(self) if self.path else f"{'https' if self.tls else 'http'}://{self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,45 +121,6 @@ def parse_moment(text: str) -> datetime:
         return moment.astimezone(UTC)
     except ValueError:
         raise ValueError("a date such as 2027-01-31 or a time such as 2027-01-31T10:00Z") from None
-
-
-def parse_upstreams(text: str) -> tuple[Address, ...]:
-    """Parse comma-separated ``http://``, ``https://`` and ``unix:`` addresses."""
-    return tuple(_parse_upstream(part.strip()) for part in text.split(","))
-
-
-def _parse_upstream(text: str) -> Address:
-    wanted = ValueError("http://HOST:PORT, https://HOST:PORT or unix:/path, without path or user")
-    if text.startswith("unix:"):
-        return _unix_address(text)
-    try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError:
-        raise wanted from None
-    extras = url.path.strip("/") or url.query or url.fragment or "@" in url.netloc
-    if url.scheme not in ("http", "https") or not url.hostname or extras:
-        raise wanted
-    return Address(url.hostname, port or DEFAULT_ADMIN_PORT, tls=url.scheme == "https")
-
-
-def parse_listen(text: str) -> Address:
-    """Parse ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``; port 0 lets the system choose."""
-    if text.startswith("unix:"):
-        return _unix_address(text)
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]/]+)):(\d{1,5})", text)
-    if match is None or int(match[3]) > 65535:
-        raise ValueError("HOST:PORT, [::1]:PORT or unix:/path")
-    return Address(match[1] or match[2], int(match[3]))
-
-
-def _unix_address(text: str) -> Address:
-    path = text.removeprefix("unix:").removeprefix("//")
-    if not path.startswith("/"):
-        raise ValueError("unix: and an absolute path, such as unix:/restate-data/n1/admin.sock")
-    if len(path.encode()) > 107:
-        raise ValueError("a socket path of at most 107 bytes")
-    return Address(path=path)
 
 
 def parse_sources(text: str) -> tuple[str, ...]:

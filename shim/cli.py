@@ -1,0 +1,84 @@
+"""The command line: ``restate-shim serve | report | check | brownouts | demo``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shim import __version__
+from shim.settings import SETTINGS, SettingError, Settings, load
+
+EXIT_USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except SettingError as error:
+        print(f"restate-shim: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="restate-shim",
+        description="A sidecar before Restate's admin API that keeps DELETE /invocations/{id} "
+        "working, and tells who still has to migrate.",
+    )
+    parser.add_argument("--version", action="version", version=f"restate-shim {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the proxy", description="Run the proxy.")
+    add_settings(serve)
+    serve.set_defaults(run=_serve)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and a flag for every setting."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file of settings [SHIM_CONFIG]"
+    )
+    for setting in SETTINGS:
+        text = f"{setting.help} [{setting.variable}]".replace("%", "%%")
+        if setting.default is not None and not setting.switch:
+            text += f" (default: {setting.default})"
+        if setting.switch:
+            parser.add_argument(
+                f"--{setting.name}", action="store_const", const="true", help=text
+            )
+        else:
+            parser.add_argument(
+                f"--{setting.name}",
+                metavar=setting.metavar,
+                action="append" if setting.repeatable else "store",
+                help=text,
+            )
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """Load the settings that :func:`add_settings` has put on the command line."""
+    flags = {setting.key: getattr(args, setting.key) for setting in SETTINGS}
+    return load(flags, os.environ, args.config)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    settings = settings_from(args)
+    # Only here: every other command starts faster without them.
+    import uvloop
+
+    from shim.server import CannotListenError, serve
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings))
+    except CannotListenError as error:
+        print(f"restate-shim: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,177 @@
+"""What happened, told once: to the log, the ledger and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from shim import __version__, translation
+from shim.headers import Identity
+from shim.logs import Logger
+from shim.metrics import Metrics
+from shim.policy import Ruling
+from shim.translation import Mode, NewCall, OldCall
+from shim.upstream import UpstreamError
+from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Decision, NearMiss, ReplacementCall, Use
+
+_ROUTES: Final = {
+    type(None): "pass_through",
+    translation.NearMiss: "near_miss",
+    NewCall: "replacement",
+    OldCall: "deprecated",
+}
+
+
+class Store(Protocol):
+    """Where records are kept: :class:`shim.ledger.Ledger`."""
+
+    async def append(self, record: Use | NearMiss) -> bool:
+        """Keep ``record``; return whether it is durable. Waits a bounded time, never raises."""
+
+    def count(self, call: ReplacementCall) -> None:
+        """Count a call to a new endpoint."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call to the old route went; filled in on its way."""
+
+    ruling: Ruling
+    near_miss: translation.NearMiss | None
+    decision: Decision = Decision.FAILED
+    status: int = 0
+    upstream_status: int | None = None
+    upstream_seconds: float = 0.0
+    masked: bool = False
+    error: str | None = None
+
+
+class Recorder:
+    """Turns what the data plane saw into records.  Clock, ids and instance are injected."""
+
+    def __init__(
+        self,
+        logger: Logger,
+        store: Store,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        instance: str,
+    ) -> None:
+        self._logger = logger
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._new_id = new_id
+        self._instance = instance
+
+    async def use(
+        self, identity: Identity, call: OldCall, target: bytes, outcome: Outcome, elapsed: float
+    ) -> None:
+        """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
+        use = Use(
+            id=self._new_id(),
+            timestamp=self._clock(),
+            caller=identity.caller,
+            caller_source=identity.caller_source,
+            user_agent=identity.user_agent,
+            client_address=identity.client_address,
+            request_id=identity.request_id,
+            trace_id=identity.trace_id,
+            target=translation.redact_target(target),
+            api_version=call.api_version,
+            invocation_id=translation.printable(call.invocation_id),
+            mode=call.mode,
+            mode_given=call.mode_given,
+            phase=outcome.ruling.phase,
+            decision=outcome.decision,
+            replacement=call.replacement,
+            upstream_status=outcome.upstream_status,
+            status=outcome.status,
+            masked=outcome.masked,
+            duration_ms=round(elapsed * 1000, 3),
+            error=outcome.error,
+            instance=self._instance,
+            version=__version__,
+        )
+        self._logger.info(USE_EVENT, **use.as_dict())
+        self._metrics.deprecated(
+            use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
+        )
+        refused = outcome.decision is Decision.REFUSED
+        self._metrics.request(
+            "refused" if refused else "deprecated",
+            "DELETE",
+            outcome.status,
+            elapsed - outcome.upstream_seconds,
+            outcome.upstream_seconds,
+        )
+        await self._store.append(use)
+        if outcome.near_miss is not None:
+            await self.near_miss(identity, outcome.near_miss, b"DELETE", target, outcome.status)
+
+    async def near_miss(
+        self,
+        identity: Identity,
+        near_miss: translation.NearMiss,
+        method: bytes,
+        target: bytes,
+        status: int,
+    ) -> None:
+        """Record a call that missed both routes, whose caller got ``status``."""
+        record = NearMiss(
+            id=self._new_id(),
+            timestamp=self._clock(),
+            caller=identity.caller,
+            caller_source=identity.caller_source,
+            user_agent=identity.user_agent,
+            client_address=identity.client_address,
+            request_id=identity.request_id,
+            trace_id=identity.trace_id,
+            method=translation.printable(method),
+            target=translation.redact_target(target),
+            kind=near_miss.kind,
+            hint=near_miss.hint,
+            status=status,
+            instance=self._instance,
+            version=__version__,
+        )
+        self._logger.info(NEAR_MISS_EVENT, **record.as_dict())
+        await self._store.append(record)
+
+    def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
+        """Count a call that somebody made to a new endpoint."""
+        call = ReplacementCall(
+            timestamp=self._clock(),
+            caller=identity.caller,
+            caller_source=identity.caller_source,
+            mode=mode,
+            status=status,
+            instance=self._instance,
+        )
+        self._store.count(call)
+
+    def request(
+        self,
+        meaning: translation.Meaning,
+        method: bytes,
+        status: int,
+        elapsed: float,
+        upstream_seconds: float,
+    ) -> None:
+        """Count a request that passed through; times are in seconds."""
+        self._metrics.request(
+            _ROUTES[type(meaning)],
+            method.decode("latin-1"),
+            status,
+            elapsed - upstream_seconds,
+            upstream_seconds,
+        )
+
+    def upstream_failed(self, error: UpstreamError) -> None:
+        """Say and count that an exchange with upstream failed."""
+        self._metrics.upstream_error(error.kind)
+        self._logger.warning("upstream_failed", kind=error.kind, error=str(error))

@@ -1,0 +1,306 @@
+"""Puts the parts together, opens both listeners, and ends them in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import uuid_utils
+from aiohttp import http_parser, web
+from prometheus_client import CollectorRegistry
+
+from shim import __version__
+from shim.addresses import Address
+from shim.downstream import DownstreamServer
+from shim.framing import MAX_HEAD, Refusal
+from shim.gateway import Gateway
+from shim.health import UpstreamHealth
+from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
+from shim.metrics import Metrics
+from shim.ops import Readiness, make_app
+from shim.policy import Policy
+from shim.proxy import Live, Proxy
+from shim.recorder import Recorder
+from shim.settings import Settings, server_context, upstream_context
+from shim.upstream import Pool
+
+_HEARTBEAT_SECONDS: Final = 60.0
+_MAX_FIELDS: Final = 8192
+
+
+class CannotListenError(Exception):
+    """A listener's address cannot be had; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A shim that serves: where it listens, and its parts."""
+
+    proxy_url: str
+    ops_url: str
+    proxy: Proxy
+    server: DownstreamServer
+
+
+def utc_now() -> datetime:
+    """The clock of production."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """The ids of production: UUIDv7, which sort by time (RFC 9562 section 5.7)."""
+    return str(uuid_utils.uuid7())
+
+
+def open_socket(address: Address, flag: str) -> socket.socket:
+    """Bind and listen, or raise :class:`CannotListenError`."""
+    try:
+        if address.path is not None:
+            return _open_unix_socket(address.path)
+        assert address.host is not None
+        infos = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, where = infos[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(where)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            why = "somebody else listens there; stop it, or choose another address"
+        raise CannotListenError(f"{flag}: cannot listen on {address}: {why}") from None
+    listener.listen(1024)
+    return listener
+
+
+def _open_unix_socket(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(path) == 0:
+                    raise OSError(errno.EADDRINUSE, "in use")
+            # Left behind by a process that has ended.
+            os.unlink(path)
+        # The admin API asks nobody who they are: the socket's mode is its protection.
+        before = os.umask(0o117)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(before)
+    except BaseException:
+        listener.close()
+        raise
+    listener.listen(1024)
+    return listener
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    logger: Logger,
+    writer: LineWriter,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    ids: Callable[[], str] = new_id,
+) -> AsyncIterator[Running]:
+    """Serve until the body of the ``async with`` ends, then drain."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise RuntimeError("aiohttp's C parser is missing; the Python one is not fit for this port")
+    loop = asyncio.get_running_loop()
+    scheme = "https" if settings.tls_cert else "http"
+    async with contextlib.AsyncExitStack() as stack:
+        proxy_socket = stack.enter_context(open_socket(settings.listen, "--listen"))
+        ops_socket = stack.enter_context(open_socket(settings.ops_listen, "--ops-listen"))
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        pool = Pool(
+            settings.upstream,
+            tls=upstream_context(settings),
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            answer_timeout=settings.upstream_timeout.total_seconds(),
+            loop=loop,
+        )
+        health = UpstreamHealth(pool, logger)
+        recorder = Recorder(
+            logger, _Nowhere(), metrics, clock=clock, new_id=ids, instance=settings.instance
+        )
+        gateway = Gateway(
+            pool,
+            health,
+            trusted_proxies=settings.trusted_proxies,
+            scheme=scheme.encode(),
+            default_host=_default_host(settings.upstream[0]),
+            max_body=settings.max_body,
+            loop=loop,
+        )
+        proxy = Proxy(
+            gateway,
+            recorder,
+            Live(Policy(settings.phase), settings.replies, lambda _: b""),
+            caller_sources=settings.caller,
+            trusted_proxies=settings.trusted_proxies,
+            max_body=settings.max_body,
+            loop=loop,
+        )
+
+        def refused(refusal: Refusal, peer: str) -> None:
+            logger.warning(
+                "request_refused", status=refusal.status, error=refusal.message, client_address=peer
+            )
+
+        def crashed(error: BaseException) -> None:
+            logger.error("handler_failed", exc_info=error)
+
+        server = DownstreamServer(
+            proxy.handle,
+            stall_timeout=settings.client_timeout.total_seconds(),
+            on_refusal=refused,
+            on_crash=crashed,
+            keepalive_timeout=settings.keepalive_timeout.total_seconds(),
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            max_headers=_MAX_FIELDS,
+            auto_decompress=False,
+            access_log=None,
+            lingering_time=0,
+        )
+        readiness = Readiness(
+            {
+                "upstream": health.state,
+                "draining": lambda: {"ok": not proxy.draining},
+            }
+        )
+        await health.start()
+        stack.callback(pool.close)
+        stack.callback(health.stop)
+        runner = web.AppRunner(
+            make_app(readiness, registry, token=settings.ops_token),
+            access_log=None,
+            shutdown_timeout=1.0,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, ops_socket).start()
+        listening = await _listen(loop, server, proxy_socket, server_context(settings))
+        where = Running(_url(proxy_socket, scheme), _url(ops_socket, "http"), proxy, server)
+        logger.info(
+            "listening",
+            proxy=where.proxy_url,
+            ops=where.ops_url,
+            upstream=",".join(address.url for address in settings.upstream),
+            phase=settings.phase,
+            replies=settings.replies,
+            ledger=str(settings.ledger or "memory"),
+            instance=settings.instance,
+            version=__version__,
+        )
+        heart = loop.create_task(_beat(logger, settings.instance))
+        try:
+            yield where
+        finally:
+            heart.cancel()
+            await _drain(listening, where, logger, settings.shutdown_grace.total_seconds())
+            logger.info("stopped", instance=settings.instance)
+
+
+async def _listen(
+    loop: asyncio.AbstractEventLoop,
+    server: DownstreamServer,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+) -> asyncio.Server:
+    options: dict[str, Any] = {"ssl": tls} if tls else {}
+    if listener.family == socket.AF_UNIX:
+        return await loop.create_unix_server(server, sock=listener, **options)
+    return await loop.create_server(server, sock=listener, backlog=1024, **options)
+
+
+async def _drain(
+    listening: asyncio.Server, where: Running, logger: Logger, grace: float
+) -> None:
+    """Take nothing new, let what is in flight finish for ``grace`` seconds, then cut it off."""
+    proxy, server = where.proxy, where.server
+    logger.info("draining", in_flight=proxy.in_flight, grace_seconds=grace)
+    proxy.draining = True
+    listening.close()
+    server.pre_shutdown()
+    end = asyncio.get_running_loop().time() + grace
+    while server.connections and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.01)
+    if proxy.in_flight:
+        logger.warning("drain_cut_off", in_flight=proxy.in_flight)
+    await server.shutdown(timeout=0.1)
+
+
+async def _beat(logger: Logger, instance: str) -> None:
+    """Say regularly that the shim is up: silence in the log is then evidence."""
+    while True:
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        logger.info("heartbeat", instance=instance)
+
+
+def _default_host(address: Address) -> bytes:
+    return b"localhost" if address.path else str(address).encode()
+
+
+async def serve(settings: Settings, fd: int = 1) -> int:
+    """Run ``restate-shim serve`` until SIGTERM or SIGINT; return the exit code."""
+    writer = LineWriter(fd)
+    logger = make_logger(
+        writer,
+        clock=utc_now,
+        log_format=settings.log_format,
+        level=settings.log_level,
+        colors=os.isatty(fd),
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[StdlibHandler(logger)], force=True)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            # Whoever asks twice does not want to wait.
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with running(settings, logger, writer):
+        gc.collect()
+        gc.freeze()
+        await stop.wait()
+    writer.flush()
+    return 0
+
+
+class _Nowhere:
+    async def append(self, record: object) -> bool:
+        return True
+
+    def count(self, call: object) -> None: ...

@@ -1,0 +1,510 @@
+"""The connections to upstream: a pool of them, and one exchange at a time on each.
+
+``httptools`` (llhttp in its strict mode) parses the answers.  An answer that is complete with its
+head is kept as the bytes it came in, so that it can be relayed without being built again; any
+other is read piece by piece, with reading paused while the downstream side is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import httptools
+
+from shim.addresses import Address
+
+MAX_ANSWER_HEAD: Final = 256 * 1024
+_HIGH_WATER: Final = 256 * 1024
+_LOW_WATER: Final = 64 * 1024
+_IDLE_SECONDS: Final = 55.0
+
+
+class UpstreamError(Exception):
+    """The exchange failed: ``status`` is what to tell downstream, ``kind`` what to count."""
+
+    status = 502
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """Upstream did not begin its answer in time."""
+
+    status = 504
+
+
+class ClosedBeforeAnswerError(UpstreamError):
+    """The connection closed before a byte of the answer came: nobody knows whether it was read."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The head of an upstream answer, with its body where that came along.
+
+    ``raw`` holds the answer's bytes if they can be relayed as they are.  ``body`` is the whole
+    body if ``complete``; otherwise it is read from the connection.
+    """
+
+    status: int
+    reason: bytes
+    headers: list[tuple[bytes, bytes]]
+    content_length: bool
+    chunked: bool
+    complete: bool = False
+    body: bytes = b""
+    raw: bytes | None = None
+
+
+@dataclass(slots=True)
+class PoolStats:
+    """Plain numbers for the metrics."""
+
+    opened: int = 0
+    idle: int = 0
+    busy: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+class Connection(asyncio.Protocol):
+    """One connection to upstream and the exchange under way on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_idle_end: Callable[[Connection], None]):
+        self._loop = loop
+        self._on_idle_end = on_idle_end
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._on_informational: Callable[[int, bytes, list[tuple[bytes, bytes]]], None] | None
+        self._on_informational = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._write_paused = False
+        self.closed = False
+        self.in_exchange = False
+        self.used = False
+        self.idle_since = 0.0
+        self._begin(head_only=False)
+
+    def _begin(self, *, head_only: bool) -> None:
+        self._head_only = head_only
+        self._answer: Answer | None = None
+        self._answered: asyncio.Future[Answer] | None = None
+        self._reason = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._received = 0
+        self._reads = 0
+        self._message_complete = False
+        self._stray = False
+        self._pieces: deque[bytes] = deque()
+        self._buffered = 0
+        self._reading_paused = False
+        self._piece_waiter: asyncio.Future[None] | None = None
+        self._failure: UpstreamError | None = None
+
+    # The exchange
+
+    def send(
+        self,
+        head: bytes,
+        *,
+        head_only: bool,
+        timeout: float,
+        on_informational: Callable[[int, bytes, list[tuple[bytes, bytes]]], None] | None = None,
+    ) -> asyncio.Future[Answer]:
+        """Send a request's ``head`` and return the future of its answer's head.
+
+        ``head_only`` says that the answer has no body whatever its fields say (RFC 9110 section
+        9.3.2).  ``timeout`` is in seconds and starts anew with :meth:`restart_timer`.
+        """
+        self._begin(head_only=head_only)
+        self.in_exchange = True
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        self._on_informational = on_informational
+        self._answered = self._loop.create_future()
+        self._timeout = timeout
+        self._timer = self._loop.call_later(timeout, self._timed_out)
+        if self._transport is None or self.closed:
+            self._fail(ClosedBeforeAnswerError("closed", "Upstream closed the connection"))
+        else:
+            self._transport.write(head)
+        return self._answered
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the request's body."""
+        if self._transport is not None and not self.closed:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until upstream has read enough of the body; return at once when it is gone."""
+        if self._write_paused and not self.closed:
+            self._write_waiter = self._loop.create_future()
+            await self._write_waiter
+
+    def restart_timer(self) -> None:
+        """Give upstream the whole time again: the body's last byte has only now been sent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._timeout, self._timed_out)
+
+    async def read(self) -> bytes:
+        """Return the next piece of the answer's body, ``b""`` at its end.
+
+        Raises :class:`UpstreamError` when the answer breaks off.
+        """
+        while not self._pieces:
+            if self._failure is not None:
+                raise self._failure
+            if self._message_complete:
+                return b""
+            self._piece_waiter = self._loop.create_future()
+            await self._piece_waiter
+        pieces, self._pieces = self._pieces, deque()
+        self._buffered = 0
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+
+    def abort(self, failure: UpstreamError | None = None) -> None:
+        """Close the connection now and end its exchange."""
+        self._fail(failure or UpstreamError("aborted", "The exchange was given up"))
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the exchange ended so that another may follow on this connection."""
+        return (
+            self._message_complete
+            and not self._stray
+            and not self.closed
+            and not self._reading_paused
+            and self._failure is None
+            and (self._parser is None or self._parser.should_keep_alive())
+        )
+
+    def end_exchange(self) -> None:
+        """Make the connection ready for the next exchange."""
+        self.in_exchange = False
+        self.used = True
+        self._on_informational = None
+        if self._head_only:
+            # The parser still waits for a body that will not come.
+            self._parser = None
+        self._answer = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's are no asyncio.Transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if not self.in_exchange:
+            self._on_idle_end(self)
+            return
+        answer = self._answer
+        if (
+            exc is None
+            and answer is not None
+            and not self._message_complete
+            and not (answer.content_length or answer.chunked)
+        ):
+            # RFC 9112 section 6.3, rule 8: such a body ends where the connection does.
+            self._message_complete = True
+            self._stray = True
+            self._wake_reader()
+        elif not self._message_complete:
+            if self._received:
+                failure = UpstreamError("truncated", "Upstream broke off its answer")
+            else:
+                failure = ClosedBeforeAnswerError("closed", "Upstream closed before it answered")
+            self._fail(failure)
+        self._wake_writer()
+
+    def eof_received(self) -> None:
+        """Let the transport close: an answer's end is found out in ``connection_lost``."""
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._wake_writer()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.in_exchange or self._message_complete or self._failure is not None:
+            # What nobody asked for desynchronises whoever asks next.
+            self._stray = True
+            self._close()
+            return
+        parser = self._parser
+        if parser is None:
+            return
+        self._received += len(data)
+        self._reads += 1
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(UpstreamError("bad_answer", "Upstream switched protocols without being asked"))
+            return
+        except httptools.HttpParserError as error:
+            if self._message_complete or (self._head_only and self._answer is not None):
+                # The answer was whole; what follows it is no answer.
+                self._stray = True
+            else:
+                message = f"Upstream's answer is not HTTP/1.1: {error}"
+                self._fail(UpstreamError("bad_answer", message))
+                return
+        answer = self._answer
+        if answer is None:
+            if self._received > MAX_ANSWER_HEAD:
+                self._fail(UpstreamError("bad_answer", "The head of upstream's answer is too large"))
+            return
+        if self._head_only:
+            self._message_complete = True
+        waiting = self._answered
+        if waiting is not None:
+            self._answered = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._message_complete:
+                answer.complete = True
+                answer.body = b"".join(self._pieces)
+                if self._reads == 1 and not self._stray and _relayable(answer, data):
+                    answer.raw = data
+            if not waiting.done():
+                waiting.set_result(answer)
+        else:
+            self._wake_reader()
+        if self._buffered > _HIGH_WATER and not self._reading_paused and self._transport:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        if self._message_complete:
+            self._stray = True
+
+    def on_status(self, status: bytes) -> None:
+        self._reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers come here too, after the head is complete: they are dropped.
+        if self._answer is None:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._message_complete:
+            return
+        parser = self._parser
+        status = parser.get_status_code() if parser is not None else 0
+        if status < 200:
+            return
+        content_length = chunked = False
+        for name, value in self._headers:
+            lowered = name.lower()
+            if lowered == b"content-length":
+                content_length = True
+            elif lowered == b"transfer-encoding":
+                chunked = True
+                if value.lower() != b"chunked":
+                    raise ValueError("a transfer coding other than chunked")
+        self._answer = Answer(status, self._reason, self._headers, content_length, chunked)
+
+    def on_body(self, body: bytes) -> None:
+        if self._message_complete or self._head_only:
+            self._stray = True
+            return
+        self._pieces.append(body)
+        self._buffered += len(body)
+
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        if self._answer is None and parser is not None:
+            # RFC 9110 section 15.2: an interim answer; the final one is still to come.
+            status = parser.get_status_code()
+            if self._on_informational is not None and status != 101:
+                self._on_informational(status, self._reason, self._headers)
+            self._reason = b""
+            self._headers = []
+            # What came with it is more than the final answer: not to be relayed as it is.
+            self._reads = 2
+            return
+        self._message_complete = True
+
+    # Ends
+
+    def _timed_out(self) -> None:
+        seconds = f"{self._timeout:g} s"
+        message = f"Upstream did not begin its answer within {seconds}"
+        self._fail(UpstreamTimeoutError("timeout", message))
+
+    def _fail(self, failure: UpstreamError) -> None:
+        if self._failure is None:
+            self._failure = failure
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._answered = self._answered, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(self._failure)
+        self._wake_reader()
+        self._close()
+        self._wake_writer()
+
+    def _close(self) -> None:
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _wake_reader(self) -> None:
+        waiter, self._piece_waiter = self._piece_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _wake_writer(self) -> None:
+        waiter, self._write_waiter = self._write_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Pool:
+    """Connections to the first upstream that takes them, the last used handed out first."""
+
+    def __init__(
+        self,
+        upstreams: Sequence[Address],
+        *,
+        tls: ssl.SSLContext | None,
+        connect_timeout: float,
+        answer_timeout: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._upstreams = list(upstreams)
+        self._tls = tls
+        self._connect_timeout = connect_timeout
+        self.answer_timeout = answer_timeout
+        self._loop = loop
+        self._idle: list[Connection] = []
+        self._busy = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self.stats = PoolStats()
+
+    def take(self) -> Connection | None:
+        """Return an idle connection, or ``None``: then :meth:`connect`."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                self._busy += 1
+                return connection
+        return None
+
+    async def connect(self) -> Connection:
+        """Open a connection to the first upstream that accepts one.
+
+        Raises :class:`UpstreamError`; an upstream that refuses goes to the end of the list.
+        """
+        failure = UpstreamError("connect", "There is no upstream")
+        for _ in range(len(self._upstreams)):
+            address = self._upstreams[0]
+            try:
+                async with asyncio.timeout(self._connect_timeout):
+                    connection = await self._open(address)
+            except TimeoutError:
+                message = f"Upstream {address.url} did not accept a connection in time"
+                failure = UpstreamTimeoutError("connect_timeout", message)
+            except ssl.SSLError as error:
+                reason = error.reason or error
+                message = f"Upstream {address.url} failed the TLS handshake: {reason}"
+                failure = UpstreamError("tls", message)
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                message = f"Upstream {address.url} cannot be reached: {reason}"
+                failure = UpstreamError("connect", message)
+            else:
+                self._busy += 1
+                self.stats.opened += 1
+                return connection
+            if len(self._upstreams) > 1 and self._upstreams[0] is address:
+                self._upstreams.append(self._upstreams.pop(0))
+        raise failure
+
+    async def _open(self, address: Address) -> Connection:
+        loop = self._loop
+        tls = self._tls if address.tls else None
+
+        def protocol() -> Connection:
+            return Connection(loop, self._forget)
+
+        if address.path is not None:
+            return (await loop.create_unix_connection(protocol, address.path))[1]
+        return (await loop.create_connection(protocol, address.host, address.port, ssl=tls))[1]
+
+    def give_back(self, connection: Connection) -> None:
+        """Take ``connection`` back after its exchange, and close it if it cannot be used again."""
+        if not connection.reusable:
+            self._busy -= 1
+            connection.abort()
+            connection.end_exchange()
+            return
+        connection.end_exchange()
+        self.keep(connection)
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection on which no exchange is under way."""
+        self._busy -= 1
+        if connection.closed:
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_IDLE_SECONDS, self._sweep)
+
+    def count(self) -> PoolStats:
+        """Return the numbers as they are now."""
+        self.stats.idle = len(self._idle)
+        self.stats.busy = self._busy
+        return self.stats
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        while self._idle:
+            self._idle.pop().abort()
+
+    def _forget(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        oldest = self._loop.time() - _IDLE_SECONDS
+        for connection in [c for c in self._idle if c.idle_since <= oldest]:
+            self._idle.remove(connection)
+            connection.abort()
+        if self._idle:
+            self._sweeper = self._loop.call_later(_IDLE_SECONDS / 4, self._sweep)
+
+
+def _relayable(answer: Answer, data: bytes) -> bool:
+    """Whether ``data`` is one whole answer that means the same on the next hop."""
+    if answer.chunked or not data.startswith(b"HTTP/1.1 "):
+        return False
+    if not answer.content_length and answer.status not in (204, 304):
+        return False
+    return all(name.lower() not in _HOP_BY_HOP for name, _ in answer.headers)
+
+
+_HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade")
+)
