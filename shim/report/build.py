@@ -1,0 +1,224 @@
+"""From evidence to report: a pure function of what was recorded, the rules and the clock."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from shim.evidence import CallerFacts, Evidence, Kind, PhaseChange, Sum
+from shim.report.coverage import observe
+from shim.report.hints import hint_for
+from shim.report.model import (
+    CallerNote,
+    CallerReport,
+    DayCount,
+    DayCoverage,
+    Report,
+    State,
+    Totals,
+)
+from shim.report.verdict import DEFAULT_WINDOW, judge
+
+RECENT: Final = timedelta(days=7)
+QUIET_GAP: Final = timedelta(days=7)
+_ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
+
+
+def build_report(
+    evidence: Evidence,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+    rules: Sequence[CallerNote] = (),
+    verdict_window: timedelta | None = None,
+) -> Report:
+    """Build the report at ``now`` on evidence that begins at ``since`` (``None``: at its own).
+
+    A caller is ``active`` when it used the old route within the last 7 days, and then
+    ``came_back`` when, at any time before, 7 whole days (UTC) had passed without a use.  It is
+    ``quiet`` otherwise, and ``migrated`` when it is quiet and calls the new endpoints.
+
+    The verdict is about ``verdict_window``, by default 14 days, or less where ``since`` is later.
+    """
+    window = verdict_window or DEFAULT_WINDOW
+    if verdict_window is None and since is not None and since < now:
+        window = min(window, now - since)
+    by_caller = defaultdict(list)
+    for sum_ in evidence.sums:
+        by_caller[sum_.caller].append(sum_)
+    days = _days(evidence)
+    callers = sorted(
+        (
+            _caller(name, sums, days[name], evidence.callers.get(name), now=now, rules=rules)
+            for name, sums in by_caller.items()
+        ),
+        key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
+    )
+    recording_since = min((span.start for span in evidence.spans), default=None)
+    if recording_since is not None and since is not None:
+        recording_since = max(recording_since, since)
+    return Report(
+        generated_at=now,
+        since=since,
+        totals=_totals(evidence.sums),
+        callers=tuple(callers),
+        verdict=judge(
+            callers, evidence.spans, now=now, window=window, recording_since=recording_since
+        ),
+        recording_since=recording_since,
+        coverage=_coverage(evidence, since, recording_since, now),
+        phase_changes=_phase_changes(evidence.phase_changes),
+    )
+
+
+def first_match(rules: Iterable[CallerNote], caller: str) -> CallerNote | None:
+    """Return the first rule whose glob matches the caller's name; case counts."""
+    return next((rule for rule in rules if fnmatch.fnmatchcase(caller, rule.match)), None)
+
+
+def merge(parts: Sequence[Evidence]) -> Evidence:
+    """Join evidence of different shims; what one of them recorded must be in one part only."""
+    facts: dict[str, tuple[datetime, CallerFacts]] = {}
+    for part in parts:
+        last: dict[str, datetime] = {}
+        for sum_ in part.sums:
+            last[sum_.caller] = max(last.get(sum_.caller, sum_.last), sum_.last)
+        for caller, fact in part.callers.items():
+            when = last.get(caller, datetime.min.replace(tzinfo=UTC))
+            if caller not in facts or facts[caller][0] < when:
+                facts[caller] = when, fact
+    return Evidence(
+        sums=[sum_ for part in parts for sum_ in part.sums],
+        days=[day for part in parts for day in part.days],
+        callers={caller: fact for caller, (_, fact) in facts.items()},
+        spans=[span for part in parts for span in part.spans],
+        phase_changes=[change for part in parts for change in part.phase_changes],
+    )
+
+
+def _caller(
+    name: str,
+    sums: Sequence[Sum],
+    days: Sequence[DayCount],
+    facts: CallerFacts | None,
+    *,
+    now: datetime,
+    rules: Sequence[CallerNote],
+) -> CallerReport:
+    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE and sum_.count]
+    modes: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
+    masked: Counter[str] = Counter({"404": 0, "409": 0})
+    near_misses: Counter[str] = Counter()
+    replacement_calls = 0
+    for sum_ in sums:
+        if sum_.kind is Kind.REPLACEMENT_CALL:
+            replacement_calls += sum_.count
+        elif sum_.kind is Kind.NEAR_MISS:
+            near_misses[sum_.mode or "other"] += sum_.count
+    for sum_ in uses:
+        modes[sum_.mode or "invalid"] += sum_.count
+        decisions[sum_.decision or "unknown"] += sum_.count
+        if sum_.masked:
+            masked[str(sum_.upstream_status)] += sum_.count
+    first_seen = min((sum_.first for sum_ in uses), default=None)
+    last_seen = max((sum_.last for sum_ in uses), default=None)
+    came_back = _came_back([day.day for day in days if day.uses])
+    state = _state(last_seen, came_back, replacement_calls, now)
+    rule = first_match(rules, name)
+    user_agent = facts.user_agent if facts else None
+    return CallerReport(
+        caller=name,
+        caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
+        state=state,
+        uses=sum(sum_.count for sum_ in uses),
+        first_seen=first_seen,
+        last_seen=last_seen,
+        days_quiet=max(0, (now - last_seen).days) if last_seen else None,
+        modes=dict(sorted(modes.items())),
+        decisions=dict(sorted(decisions.items())),
+        masked=dict(sorted(masked.items())),
+        replacement_calls=replacement_calls,
+        near_misses=near_misses.total(),
+        near_miss_kinds=dict(near_misses.most_common()),
+        came_back=came_back,
+        hint=hint_for(user_agent, modes, masked.total()) if uses else None,
+        replacement=facts.replacement if facts else None,
+        user_agent=user_agent,
+        owner=rule.owner if rule else None,
+        note=rule.note if rule else None,
+        acknowledged_until=rule.acknowledged_until if rule else None,
+        days=tuple(days),
+    )
+
+
+def _state(
+    last_seen: datetime | None, came_back: bool, replacement_calls: int, now: datetime
+) -> State:
+    if last_seen is not None and now - last_seen < RECENT:
+        return State.CAME_BACK if came_back else State.ACTIVE
+    return State.MIGRATED if replacement_calls else State.QUIET
+
+
+def _came_back(days: Sequence[date]) -> bool:
+    """Tell whether whole days without a use, as many as the quiet gap has, lie between two."""
+    return any(after - before > QUIET_GAP for before, after in pairwise(days))
+
+
+def _days(evidence: Evidence) -> defaultdict[str, list[DayCount]]:
+    counts: Counter[tuple[str, date, Kind]] = Counter()
+    for day in evidence.days:
+        counts[day.caller, day.day, day.kind] += day.count
+    found: defaultdict[str, list[DayCount]] = defaultdict(list)
+    for caller, when in sorted({(caller, when) for caller, when, _ in counts}):
+        uses = counts[caller, when, Kind.USE]
+        replacement_calls = counts[caller, when, Kind.REPLACEMENT_CALL]
+        if uses or replacement_calls:
+            found[caller].append(
+                DayCount(day=when, uses=uses, replacement_calls=replacement_calls)
+            )
+    return found
+
+
+def _totals(sums: Iterable[Sum]) -> Totals:
+    counts: Counter[str] = Counter()
+    for sum_ in sums:
+        if sum_.kind is Kind.NEAR_MISS:
+            counts["near_misses"] += sum_.count
+        elif sum_.kind is Kind.REPLACEMENT_CALL:
+            counts["replacement_calls"] += sum_.count
+        else:
+            counts["uses"] += sum_.count
+            counts["masked"] += sum_.count if sum_.masked else 0
+            if sum_.decision in ("refused", "failed"):
+                counts[sum_.decision] += sum_.count
+    return Totals(**counts)
+
+
+def _coverage(
+    evidence: Evidence, since: datetime | None, recording_since: datetime | None, now: datetime
+) -> tuple[DayCoverage, ...]:
+    """Cover the report's whole time, from the first thing known when it has no beginning."""
+    first = min((sum_.first for sum_ in evidence.sums), default=None)
+    known = [moment for moment in (recording_since, first) if moment is not None]
+    start = since or min(known, default=None)
+    if start is None or start >= now:
+        return ()
+    return observe(evidence.spans, start, now).by_day()
+
+
+def _phase_changes(changes: Iterable[PhaseChange]) -> tuple[PhaseChange, ...]:
+    """Return when the fleet's phase changed: what every instance repeats is said once."""
+    last: dict[str, str] = {}
+    kept: list[PhaseChange] = []
+    for change in sorted(changes, key=lambda change: change.moment):
+        if last.get(change.instance) == change.phase:
+            continue
+        last[change.instance] = change.phase
+        if not kept or kept[-1].phase != change.phase:
+            kept.append(change)
+    return tuple(kept)

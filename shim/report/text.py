@@ -1,0 +1,81 @@
+"""Text from strangers, made fit to be shown: callers name themselves, in up to 64 KiB."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+NAME_LENGTH: Final = 80
+
+# Cc: control characters (a terminal's escape), Cf: invisible ones (bidirectional overrides, zero
+# width), Cs: lone surrogates, Zl and Zp: separators of lines.
+_UNSHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_REQUEST: Final = re.compile(r"PATCH (/\S+)")
+
+
+def plain(text: str, limit: int | None = NAME_LENGTH) -> str:
+    """Return ``text`` on one line with invisible characters as ``\\xNN``, cut to ``limit``."""
+    cut = text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return "".join(_shown(character) for character in cut)
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) not in _UNSHOWN:
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else "\\U…"
+
+
+def curl_line(replacement: str | None) -> str | None:
+    """Return a request line such as ``PATCH /invocations/inv_x/kill`` as a line for a shell.
+
+    The path is quoted: it is a caller's text, and somebody will paste it.  One that cannot be
+    shown as it is gets its id replaced by ``INVOCATION_ID``.
+    """
+    request = _REQUEST.fullmatch(replacement or "")
+    if request is None:
+        return None
+    path = request[1]
+    if len(path) > 300 or not (path.isascii() and path.isprintable()):
+        head, _, rest = path.partition("/invocations/")
+        mode = rest.rpartition("/")[2]
+        prefix = head if re.fullmatch(r"(/v\d+)?", head) else ""
+        path = f"{prefix}/invocations/INVOCATION_ID/{mode if mode.isalpha() else 'MODE'}"
+    # curl takes brackets and braces for patterns, and removes dot segments, unless told not to.
+    flags = "-X PATCH"
+    if re.search(r"[\[\]{}]", path):
+        flags += " --globoff"
+    if re.search(r"/\.\.?(/|$)", path):
+        flags += " --path-as-is"
+    return f'curl {flags} "$RESTATE_ADMIN_URL"{shlex.quote(path)}'
+
+
+def length(duration: timedelta | float) -> str:
+    """Return a duration for people, to two units: ``3 days 4 h``, ``12 s``."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    if 0 < seconds < 1:
+        return "less than 1 s"
+    left = int(seconds)
+    parts = []
+    for size, name in ((86400, "day"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {name}s" if name == "day" and count > 1 else f"{count} {name}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"
+
+
+def minute(moment: datetime | None) -> str:
+    """Return ``2026-11-07 13:02 UTC``, or a dash."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else "–"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 use`` or ``1,204 uses``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
