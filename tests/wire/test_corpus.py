@@ -29,7 +29,7 @@ EXPECTED = {
     # of gunicorn's own limits, settings and protocols, not of HTTP
     "invalid/003c": (ACCEPT, "-bl is a token, thus a method"),
     "invalid/006": (ACCEPT, "a long target; ours are limited at 64 KiB"),
-    "invalid/007": (REFUSE, "a line without a colon"),
+    "invalid/007": (ACCEPT, "a long field"),
     "invalid/008": (ACCEPT, "long fields"),
     "invalid/009": (ACCEPT, "many fields"),
     "invalid/010": (ACCEPT, "limit of zero fields in its configuration"),
@@ -83,7 +83,7 @@ def folder() -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         subprocess.run(
             [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:",
-             "--no-build-isolation", "-d", str(cache), f"gunicorn=={VERSION}"],
+             "-d", str(cache), f"gunicorn=={VERSION}"],
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
         with tarfile.open(cache / f"gunicorn-{VERSION}.tar.gz") as archive:
@@ -165,7 +165,7 @@ def test_the_corpus_is_judged_as_expected(
         fault = judge(name, with_hosts(data), shim, origin)
         if fault:
             wrong[name] = fault
-    assert wrong == {}
+    assert not wrong, "\n".join(f"{name}: {fault}" for name, fault in wrong.items())
 
 
 def test_the_corpus_without_hosts_never_reaches_upstream(
@@ -182,4 +182,4 @@ def test_the_corpus_without_hosts_never_reaches_upstream(
             wrong[name] = statuses
         if origin.requests:
             wrong[name] = [0, *statuses]
-    assert wrong == {}
+    assert not wrong, "\n".join(f"{name}: {fault}" for name, fault in wrong.items())
