@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._reads = 0
         self._message_complete = False
+        self._keep_alive = False
         self._stray = False
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
@@ -185,7 +186,7 @@ class Connection(asyncio.Protocol):
             and not self.closed
             and not self._reading_paused
             and self._failure is None
-            and (self._parser is None or self._parser.should_keep_alive())
+            and self._keep_alive
         )
 
     def end_exchange(self) -> None:
@@ -318,6 +319,8 @@ class Connection(asyncio.Protocol):
                 if value.lower() != b"chunked":
                     raise ValueError("a transfer coding other than chunked")
         self._answer = Answer(status, self._reason, self._headers, content_length, chunked)
+        if self._head_only and parser is not None:
+            self._keep_alive = parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         if self._message_complete or self._head_only:
@@ -339,6 +342,9 @@ class Connection(asyncio.Protocol):
             self._reads = 2
             return
         self._message_complete = True
+        if not self._head_only and parser is not None:
+            # The parser forgets what the message said as soon as this returns.
+            self._keep_alive = parser.should_keep_alive()
 
     # Ends
 
