@@ -55,3 +55,31 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
     if "match" not in values:
         raise ValueError(f"{where}: match is missing, a glob over the caller's name")
     return CallerRule(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an old call is refused: what to add to the message, and when to come back."""
+
+    suffix: str = ""
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What applies to one old call."""
+
+    phase: Phase
+    refusal: Refusal | None = None
+    would_refuse: bool = False
+
+
+class Policy:
+    """The phase in force."""
+
+    def __init__(self, phase: Phase) -> None:
+        self._ruling = Ruling(phase)
+
+    def rule(self, caller: str, invocation_id: bytes) -> Ruling:
+        """Return what applies to this caller now."""
+        return self._ruling
