@@ -1,0 +1,282 @@
+"""Reading a ledger or the fleet, while shims write to it or long after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, literal, select
+
+from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
+from shim.tables import schema, writing
+from shim.tables.opening import is_fleet, open_fleet, open_ledger, open_reader
+from shim.tables.schema import (
+    DAY,
+    HOUR,
+    NEAR_MISS_FIELDS,
+    OTHER,
+    USE_FIELDS,
+    Row,
+    from_ms,
+    to_day,
+    to_ms,
+)
+from shim.tables.writing import Batch, Names, Tally
+from shim.usage import NEAR_MISS_EVENT, parse_rfc3339
+
+_AT_ONCE: Final = 1000
+_WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What became of lines: ``new`` ones were added, ``known`` ones were there already.
+
+    ``too_old`` ones are from before the time from which single uses are kept: whether they were
+    counted can no longer be told, so they were left out.  ``unreadable`` ones lack a field.
+    """
+
+    new: int = 0
+    known: int = 0
+    too_old: int = 0
+    unreadable: int = 0
+
+
+def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence:
+    """Read what a report needs from the sums of a ledger or, across instances, of the fleet.
+
+    Of the hour that ``since`` is in, uses and near misses count from that very moment for as long as
+    single ones are kept; other things count whole where the last of them was after it.
+    Raise :class:`shim.ledger.LedgerError` where the source cannot be read.
+    """
+    start = None if since is None else to_ms(since)
+    with closing(open_reader(source)) as connection:
+        sums = _sums(connection, start)
+        names = {one.caller for one in sums}
+        spans, phases, callers = schema.spans.c, schema.phases.c, schema.callers.c
+        return Evidence(
+            sums=sums,
+            days=_days(connection, start),
+            callers={
+                row.caller: CallerFacts(user_agent=row.user_agent, replacement=row.replacement)
+                for row in connection.execute(
+                    select(callers.caller, callers.user_agent, callers.replacement)
+                )
+                if row.caller in names
+            },
+            spans=[
+                Span(instance=row.instance, start=from_ms(row.start), end=from_ms(row.end))
+                for row in connection.execute(
+                    select(schema.spans)
+                    .where(spans.end >= (start or 0))
+                    .order_by(spans.start, spans.instance)
+                )
+            ],
+            phase_changes=[
+                PhaseChange(moment=from_ms(row.moment), instance=row.instance, phase=row.phase)
+                for row in connection.execute(
+                    select(schema.phases).order_by(phases.moment, phases.instance)
+                )
+            ],
+        )
+
+
+def read_uses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Yield every single use that is kept, as ``Use.as_dict`` gives it, by time."""
+    return _read(source, schema.uses, USE_FIELDS, since)
+
+
+def read_near_misses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Yield every single near miss that is kept, as ``NearMiss.as_dict`` gives it, by time."""
+    return _read(source, schema.near_misses, NEAR_MISS_FIELDS, since)
+
+
+def import_records(
+    source: Path | str, records: Iterable[Mapping[str, Any]], *, caller_cap: int = 1000
+) -> Imported:
+    """Add uses and near misses as their JSON lines hold them; the same ones twice change nothing.
+
+    A shim may be writing to ``source`` meanwhile.
+    """
+    opened = open_fleet(str(source)) if is_fleet(source) else open_ledger(source, busy_seconds=30)
+    names = Names(caller_cap)
+    new = known = too_old = unreadable = 0
+    with closing(opened) as connection:
+        with connection.begin():
+            names.load(connection)
+            horizon = int(writing.read_fact(connection, "pruned_before") or 0)
+        batch = Batch()
+
+        def flush() -> None:
+            nonlocal batch, new, known
+            if batch.uses or batch.near_misses:
+                added = writing.write(connection, batch, names)
+                new += added
+                known += len(batch.uses) + len(batch.near_misses) - added
+                batch = Batch()
+
+        for record in records:
+            miss = record.get("event") == NEAR_MISS_EVENT or "hint" in record
+            row = _row(record, schema.near_misses if miss else schema.uses)
+            if row is None:
+                unreadable += 1
+            elif row[1] < horizon:
+                too_old += 1
+            else:
+                (batch.near_misses if miss else batch.uses).append(row)
+                if len(batch.uses) + len(batch.near_misses) >= _AT_ONCE:
+                    flush()
+        flush()
+    return Imported(new=new, known=known, too_old=too_old, unreadable=unreadable)
+
+
+def _row(record: Mapping[str, Any], table: Table) -> Row | None:
+    """Return the values of ``record`` as ``table`` takes them, ``None`` where it does not."""
+    values: list[Any] = []
+    for column in table.c:
+        if column.name == "seq":
+            continue
+        value = record.get(column.name)
+        if column.name == "timestamp":
+            try:
+                value = to_ms(parse_rfc3339(str(value)))
+            except ValueError:
+                return None
+        elif value is not None or not column.nullable:
+            value = _fit(value, column.type.python_type)
+            if value is None:
+                return None
+        values.append(value)
+    return tuple(values)
+
+
+def _fit(value: object, kind: type) -> str | int | float | None:
+    match value:
+        case str() if kind is str:
+            # What one of the two databases does not take: lone surrogates, U+0000.
+            return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        case bool():
+            return value if kind is bool else None
+        case int() if kind is int and abs(value) < 2**31:
+            return value
+        case int() | float() if kind is float and abs(value) < 1e15:  # noqa: PLR2004 - and no NaN
+            return float(value)
+    return None
+
+
+def _read(
+    source: Path | str, table: Table, fields: tuple[str, ...], since: datetime | None
+) -> Iterator[dict[str, Any]]:
+    query = select(*(table.c[field] for field in fields)).order_by(table.c.timestamp, table.c.seq)
+    if since is not None:
+        query = query.where(table.c.timestamp >= to_ms(since))
+    with closing(open_reader(source)) as connection:
+        streaming = connection.execution_options(yield_per=_AT_ONCE)
+        for row in streaming.execute(query):
+            yield schema.as_json(fields, tuple(row))
+
+
+def _sums(connection: Connection, start: int | None) -> list[Sum]:
+    found: dict[tuple[Any, ...], Tally] = {}
+    if start is None:
+        _gather(found, connection.execute(_grouped(schema.totals)))
+    else:
+        hours, days, day = schema.hours.c, schema.days.c, start // DAY
+        _gather(found, connection.execute(_grouped(schema.days, days.day > day)))
+        rest = _grouped(schema.hours, hours.hour > start // HOUR, hours.hour < (day + 1) * 24)
+        _gather(found, connection.execute(rest))
+        _gather(found, _first_hour(connection, start))
+    return [
+        Sum(
+            caller=caller,
+            caller_source=source,
+            kind=Kind(kind),
+            mode=mode or None,
+            decision=decision or None,
+            upstream_status=status or None,
+            masked=bool(masked),
+            count=int(count),
+            first=from_ms(first),
+            last=from_ms(last),
+        )
+        for (caller, source, kind, mode, decision, status, masked), (count, first, last) in sorted(
+            found.items()
+        )
+    ]
+
+
+def _days(connection: Connection, start: int | None) -> list[DaySum]:
+    days, hours = schema.days.c, schema.hours.c
+    found: dict[tuple[int, str, str], int] = {}
+    query = select(days.day, days.caller, days.kind, func.sum(days.count)).group_by(
+        days.day, days.caller, days.kind
+    )
+    if start is not None:
+        day = start // DAY
+        query = query.where(days.day > day)
+        within = and_(hours.hour > start // HOUR, hours.hour < (day + 1) * 24)
+        rest = select(hours.caller, hours.kind, func.sum(hours.count)).where(within)
+        for caller, kind, count in connection.execute(rest.group_by(hours.caller, hours.kind)):
+            found[day, caller, kind] = count
+        for caller, _, kind, *_, count, _, _ in _first_hour(connection, start):
+            found[day, caller, kind] = found.get((day, caller, kind), 0) + count
+    for number, caller, kind, count in connection.execute(query):
+        found[number, caller, kind] = count
+    kinds = {kind.value: kind for kind in Kind}
+    return [
+        DaySum(day=to_day(number), caller=caller, kind=kinds[kind], count=int(count))
+        for (number, caller, kind), count in found.items()
+    ]
+
+
+def _first_hour(connection: Connection, start: int) -> list[tuple[Any, ...]]:
+    """Return the sums of what came after ``start`` in the hour that it is in."""
+    hour, hours = start // HOUR, schema.hours.c
+    whole = (hours.hour == hour, hours.last >= start)
+    if start < int(writing.read_fact(connection, "pruned_before") or 0):
+        return [tuple(row) for row in connection.execute(_grouped(schema.hours, *whole))]
+    counted = _grouped(schema.hours, *whole, hours.kind == Kind.REPLACEMENT_CALL.value)
+    rows = [tuple(row) for row in connection.execute(counted)]
+    pairs = select(schema.totals.c.kind, schema.totals.c.caller).distinct()
+    named = {tuple(pair) for pair in connection.execute(pairs)}
+    for kind, query in (
+        (Kind.USE.value, _singles(schema.uses, start)),
+        (Kind.NEAR_MISS.value, _singles(schema.near_misses, start)),
+    ):
+        for caller, *rest in connection.execute(query):
+            name = caller if (kind, caller) in named else OTHER
+            source, mode, decision, status, masked, count, first, last = rest
+            key = (name, source, kind, mode or "", decision, status or 0, masked)
+            rows.append((*key, count, first, last))
+    return rows
+
+
+def _singles(table: Table, start: int) -> Select[Any]:
+    c = table.c
+    none: tuple[ColumnElement[Any], ...] = (literal(""), literal(0), literal(False))  # noqa: FBT003 - SQL's
+    what = (
+        (c.mode, c.decision, c.upstream_status, c.masked)
+        if table is schema.uses
+        else (c.kind, *none)
+    )
+    key = (c.caller, c.caller_source, *what)
+    within = and_(c.timestamp >= start, c.timestamp < (start // HOUR + 1) * HOUR)
+    tally = (func.count(), func.min(c.timestamp), func.max(c.timestamp))
+    return select(*key, *tally).where(within).group_by(*key[: 6 if table is schema.uses else 3])
+
+
+def _grouped(table: Table, *where: ColumnElement[bool]) -> Select[Any]:
+    """Return the sums of ``table`` over instances and periods."""
+    c = table.c
+    key = [c[name] for name in _WHAT]
+    tally = (func.sum(c.count), func.min(c.first), func.max(c.last))
+    return select(*key, *tally).where(*where).group_by(*key)
+
+
+def _gather(found: dict[tuple[Any, ...], Tally], rows: Iterable[Iterable[Any]]) -> None:
+    for *key, count, first, last in rows:
+        writing.add(found, tuple(key), (count, first, last))

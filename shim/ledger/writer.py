@@ -1,0 +1,376 @@
+"""The thread that owns the connection to the ledger."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from shim.evidence import Kind
+from shim.tables import schema, writing
+from shim.tables.opening import LedgerError, is_memory, open_ledger, say
+from shim.tables.schema import HOUR, OTHER, Row, near_miss_row, to_ms, use_row
+from shim.tables.writing import Batch, Names, SumKey, Tally
+from shim.usage import NearMiss, ReplacementCall, Use
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Table
+
+_GROUP: Final = 1000
+_PACE: Final = 0.004
+_IDLE: Final = 1.0
+_COUNT_KEYS: Final = 10_000
+_FIRST_DELAY: Final = 0.1
+_LAST_DELAY: Final = 5.0
+_PRUNE_EVERY: Final = 60.0
+_PRUNE_STEP: Final = 500
+
+# What no disk, lock or restart will cure: the record itself does not fit.
+_UNFIT: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(slots=True)
+class Inbox:
+    """What requests hand to the writer; ``waiting`` futures are resolved in the event loop."""
+
+    records: deque[tuple[Use | NearMiss, asyncio.Future[bool]]] = field(default_factory=deque)
+    phases: deque[tuple[int, str]] = field(default_factory=deque)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    wake: threading.Event = field(default_factory=threading.Event)
+    lost: int = 0
+    _counts: dict[SumKey, Tally] = field(default_factory=dict)
+
+    def count(self, call: ReplacementCall) -> None:
+        """Add one call to a new endpoint."""
+        moment = to_ms(call.timestamp)
+        key: SumKey = (
+            *(moment // HOUR, call.caller, Kind.REPLACEMENT_CALL.value, call.instance),
+            *(call.caller_source, call.mode, "", call.status, False),
+        )
+        with self.lock:
+            if len(self._counts) >= _COUNT_KEYS and key not in self._counts:
+                key = (key[0], OTHER, *key[2:])
+            writing.add(self._counts, key, (1, moment, moment))
+
+    def take_counts(self) -> dict[SumKey, Tally]:
+        """Return what was counted since the last time."""
+        with self.lock:
+            counts, self._counts = self._counts, {}
+        return counts
+
+
+class Heartbeat:
+    """The span in which this instance is up and recording."""
+
+    def __init__(self, instance: str, interval: timedelta) -> None:
+        self.instance = instance
+        self.interval = interval // timedelta(milliseconds=1)
+        self._start: int | None = None
+        self._seen: int | None = None
+
+    def load(self, connection: Connection, now: int) -> None:
+        """Continue the last span where it is recent enough."""
+        if self._start is not None:
+            return
+        writing.cut_spans(connection, self.instance, now)
+        spans = schema.spans.c
+        mine = select(spans.start, spans.end).where(spans.instance == self.instance)
+        last = connection.execute(mine.order_by(spans.end.desc()).limit(1)).first()
+        if last is not None:
+            self._start, self._seen = last
+
+    def alive(self, now: int) -> None:
+        """Note that nothing was lost up to now, though nothing could be written either."""
+        if self._seen is not None and self._seen <= now <= self._seen + 3 * self.interval:
+            self._seen = now
+
+    def broken(self) -> None:
+        """Note that records were lost: the next span begins when they are kept again."""
+        self._seen = None
+
+    def beat(self, connection: Connection, now: int) -> None:
+        """Extend the span to ``now``, or begin a new one after three intervals without a beat."""
+        start, seen = self._start, self._seen
+        if seen is not None and now < seen:
+            writing.cut_spans(connection, self.instance, now)
+            seen = now
+        if start is None or seen is None or now < start or now > seen + 3 * self.interval:
+            start = now
+        writing.write_spans(connection, [(self.instance, start, now)])
+        self._start, self._seen = start, now
+
+
+class Writer(threading.Thread):
+    """Commits what is in the inbox, in groups, for as long as it takes.
+
+    ``opened`` gets the callers that were let through before, ``settled`` the futures of a group
+    that is durable, ``failed`` an error or ``None`` when things work again; all are called in this
+    thread.
+    """
+
+    def __init__(
+        self,
+        source: Path | str,
+        inbox: Inbox,
+        *,
+        heartbeat: Heartbeat,
+        clock: Callable[[], datetime],
+        retain: timedelta,
+        caller_cap: int,
+        opened: Callable[[list[str]], None],
+        settled: Callable[[list[asyncio.Future[bool]]], None],
+        failed: Callable[[str | None], None],
+    ) -> None:
+        super().__init__(name="ledger", daemon=True)
+        self.written = 0
+        self.unfit = 0
+        self.commit_seconds: float | None = None
+        self.holding = 0
+        self.outbox = False
+        self.shipped: dict[str, int] | None = None
+        self._source = source
+        self._inbox = inbox
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._retain = retain
+        self._names = Names(caller_cap)
+        self._opened, self._settled, self._failed = opened, settled, failed
+        self._stop_by: float | None = None
+        self._connection: Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._batch = Batch()
+        self._futures: list[asyncio.Future[bool]] = []
+        self._phases: list[tuple[int, str]] = []
+        self._phase: str | None = None
+        self._lost = 0
+        self._committed_at = 0.0
+        self._prune_at = 0.0
+
+    def stop(self, seconds: float) -> None:
+        """Let the thread write what there is and end within ``seconds``."""
+        self._stop_by = time.monotonic() + seconds
+        self._inbox.wake.set()
+
+    def run(self) -> None:
+        """Write until stopped."""
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                self._open()
+                self._failed(None)
+                delay = _FIRST_DELAY
+                if self._work():
+                    break
+            except Exception as error:  # noqa: BLE001 - no fault of a disk or of ours may end this
+                self._close()
+                if isinstance(error, _UNFIT):
+                    self._set_unfit_aside()
+                self._failed(_explain(error, self._source))
+            if self._stop_by is not None and time.monotonic() + delay > self._stop_by:
+                break
+            # Bounded by the interval of the heartbeat, which goes on while nothing can be written.
+            self._wait(delay)
+            delay = min(2 * delay, _LAST_DELAY)
+        self._close()
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and self._stop_by is None:
+            time.sleep(min(left, 0.2))
+        self._note_lost()
+        self._heartbeat.alive(to_ms(self._clock()))
+
+    def _note_lost(self) -> None:
+        if self._inbox.lost + self.unfit > self._lost:
+            self._lost = self._inbox.lost + self.unfit
+            self._heartbeat.broken()
+
+    def _open(self) -> None:
+        if self._connection is not None:
+            return
+        connection = open_ledger(self._source)
+        try:
+            with connection.begin():
+                self._names.load(connection)
+                self._heartbeat.load(connection, to_ms(self._clock()))
+                phases = schema.phases.c
+                mine = select(phases.phase).where(phases.instance == self._heartbeat.instance)
+                self._phase = connection.execute(
+                    mine.order_by(phases.moment.desc()).limit(1)
+                ).scalar()
+                known = list(writing.admitted_callers(connection))
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._file = _identity(self._source)
+        self._opened(known)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except (SQLAlchemyError, sqlite3.Error):
+                # Closing rolls back, which fails where the disk does; the file is let go anyway.
+                connection.invalidate()
+
+    def _work(self) -> bool:
+        """Commit group after group; return true when all is written after :meth:`stop`."""
+        inbox = self._inbox
+        while True:
+            inbox.wake.clear()
+            stopping = self._stop_by is not None
+            self._take()
+            started = time.monotonic()
+            beat_due = started - self._committed_at >= self._heartbeat.interval / 1000
+            if self._batch != _NOTHING or self._phases or beat_due or stopping:
+                self._commit(started)
+            if stopping and not inbox.records:
+                return True
+            if self._prune(started) or inbox.records:
+                # A group that is begun a little later is a larger group.
+                time.sleep(max(0.0, started + _PACE - time.monotonic()))
+            elif inbox.wake.wait(_IDLE):
+                time.sleep(max(0.0, self._committed_at + _PACE - time.monotonic()))
+
+    def _take(self) -> None:
+        batch, futures, records = self._batch, self._futures, self._inbox.records
+        while records and len(futures) < _GROUP:
+            record, future = records.popleft()
+            futures.append(future)
+            if isinstance(record, Use):
+                batch.uses.append(use_row(record))
+            else:
+                batch.near_misses.append(near_miss_row(record))
+        self.holding = len(futures)
+        for key, tally in self._inbox.take_counts().items():
+            if len(batch.counts) >= _COUNT_KEYS and key not in batch.counts:
+                key = (key[0], OTHER, *key[2:])
+            writing.add(batch.counts, key, tally)
+        while self._inbox.phases:
+            self._phases.append(self._inbox.phases.popleft())
+
+    def _commit(self, started: float) -> None:
+        assert self._connection is not None
+        self._note_lost()
+        now = to_ms(self._clock())
+        instance = self._heartbeat.instance
+        last, changes = self._phase, []
+        for moment, phase in self._phases:
+            if phase != last:
+                changes.append((instance, moment, phase))
+            last = phase
+
+        def also(connection: Connection) -> None:
+            writing.write_phases(connection, changes)
+            self._heartbeat.beat(connection, now)
+
+        new = writing.write(
+            self._connection, self._batch, self._names, also=also, outbox=self.outbox
+        )
+        self._committed_at = time.monotonic()
+        if self._file != _identity(self._source):
+            self._heartbeat.broken()
+            raise LedgerError(f"the ledger {self._source} was removed or replaced while in use")
+        self.commit_seconds = self._committed_at - started
+        self.written += new
+        futures, self._futures = self._futures, []
+        self._batch = Batch()
+        self._phase = last
+        self._phases.clear()
+        self.holding = 0
+        if futures:
+            self._settled(futures)
+
+    def _prune(self, now: float) -> bool:
+        """Take one small step of retention when it is time; return true when there is more."""
+        assert self._connection is not None
+        if now < self._prune_at:
+            return False
+        shipped = self.shipped
+        if self.outbox and shipped is None:
+            return False
+        if shipped is not None:
+            writing.drop_shipped(self._connection, shipped.get(schema.outbox.name, 0))
+        before = to_ms(self._clock() - self._retain)
+        gone = writing.prune(
+            self._connection, before, limit=_PRUNE_STEP, shipped=shipped if self.outbox else None
+        )
+        if gone < _PRUNE_STEP:
+            self._prune_at = now + _PRUNE_EVERY
+        return gone >= _PRUNE_STEP
+
+    def _set_unfit_aside(self) -> None:
+        """Try every record of the group by itself, and lose those that can never be written."""
+        batch, self._batch = self._batch, Batch()
+        self._batch.counts = batch.counts
+        for table, rows, into in (
+            (schema.uses, batch.uses, self._batch.uses),
+            (schema.near_misses, batch.near_misses, self._batch.near_misses),
+        ):
+            for row in rows:
+                clean = tuple(_scrub(value) for value in row)
+                if _fits(table, clean):
+                    into.append(clean)
+                else:
+                    self.unfit += 1
+
+
+_NOTHING: Final = Batch()
+
+
+def _fits(table: Table, row: Row) -> bool:
+    columns = [column for column in table.c if column.name != "seq"]
+    return all(
+        column.nullable
+        if value is None
+        else -(2**63) <= value < 2**63
+        if isinstance(value, int)
+        else isinstance(value, str | float)
+        for column, value in zip(columns, row, strict=True)
+    )
+
+
+def _scrub(value: Any) -> Any:
+    """Replace what no database takes as text: lone surrogates."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _identity(source: Path | str) -> tuple[int, int] | None:
+    if is_memory(source):
+        return None
+    try:
+        status = os.stat(source)
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def _explain(error: Exception, source: Path | str) -> str:
+    said = say(error)
+    if isinstance(error, LedgerError):
+        return said
+    if "not a database" in said or "malformed" in said:
+        return f"the ledger {source} is damaged ({said}): move it away, and a new one is begun"
+    return f"the ledger {source} cannot be written: {said}"

@@ -1,0 +1,36 @@
+"""The steps from each schema version to the next."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert
+
+from shim.tables import schema
+from shim.tables.writing import Batch, Names, apply, write_fact
+from shim.usage import parse_rfc3339
+
+
+def _sum_what_was_single(connection: Connection) -> None:
+    """From 0, which had nothing but uses with their time as RFC 3339 text, to 1."""
+    connection.exec_driver_sql("ALTER TABLE uses RENAME TO uses_0")
+    schema.metadata.create_all(connection)
+    connection.execute(insert(schema.schema_version).values(version=0))
+    write_fact(connection, "ledger", uuid.uuid4().hex)
+    names = Names(cap=1000)
+    names.load(connection)
+    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS)
+    old = connection.exec_driver_sql(f"SELECT {fields} FROM uses_0 ORDER BY timestamp")  # noqa: S608 - names of ours
+    for some in old.partitions(1000):
+        apply(connection, Batch(uses=[_row(row) for row in some]), names)
+    connection.exec_driver_sql("DROP TABLE uses_0")
+
+
+def _row(old: Any) -> schema.Row:
+    moment = schema.to_ms(parse_rfc3339(old.timestamp))
+    return (old.id, moment, *old[2:])
+
+
+MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {0: _sum_what_was_single}
