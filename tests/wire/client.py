@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from .message import Fields, Malformed, Reader, Silent, body_framing, values
+from .message import Fields, MalformedError, Reader, SilentError, body_framing, values
 
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9]{2}) ([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
 
@@ -47,27 +47,41 @@ class Client:
     """One connection to the shim at `url` (`http://…`, `https://…` or `unix:/path`)."""
 
     def __init__(
-        self, url: str, *, deadline: float = 5.0, tls: ssl.SSLContext | None = None,
+        self,
+        url: str,
+        *,
+        deadline: float = 5.0,
+        tls: ssl.SSLContext | None = None,
         receive_buffer: int | None = None,
     ) -> None:
-        if url.startswith("unix:"):
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(deadline)
-            self.sock.connect(url.removeprefix("unix:"))
-        else:
-            parts = urlsplit(url)
-            assert parts.hostname is not None
-            assert parts.port is not None
-            family = socket.AF_INET6 if ":" in parts.hostname else socket.AF_INET
-            self.sock = socket.socket(family, socket.SOCK_STREAM)
-            if receive_buffer is not None:
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            self.sock.settimeout(deadline)
-            self.sock.connect((parts.hostname, parts.port))
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls is not None:
-                self.sock = tls.wrap_socket(self.sock, server_hostname=parts.hostname)
+        self.sock = self._socket(url, receive_buffer)
+        self.sock.settimeout(deadline)
+        try:
+            self._connect(url, tls)
+        except OSError:
+            self.sock.close()
+            raise
         self.reader = Reader(self.sock, deadline)
+
+    @staticmethod
+    def _socket(url: str, receive_buffer: int | None) -> socket.socket:
+        if url.startswith("unix:"):
+            return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = socket.socket(socket.AF_INET6 if "[" in url else socket.AF_INET, socket.SOCK_STREAM)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        return sock
+
+    def _connect(self, url: str, tls: ssl.SSLContext | None) -> None:
+        if url.startswith("unix:"):
+            self.sock.connect(url.removeprefix("unix:"))
+            return
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self.sock.connect((parts.hostname, parts.port))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=parts.hostname)
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +115,7 @@ class Client:
             raise EOFError(f"the connection ended without an answer: {bytes(self.reader.seen)!r}")
         match = _STATUS_LINE.match(line)
         if match is None:
-            raise Malformed(f"not a status line: {line!r}")
+            raise MalformedError(f"not a status line: {line!r}")
         fields = self.reader.fields()
         if fields is None:
             raise EOFError(f"the connection ended inside a head: {bytes(self.reader.seen)!r}")
@@ -141,7 +155,7 @@ class Client:
         try:
             while self.reader.fill():
                 pass
-        except Silent:
+        except SilentError:
             return False
         except ConnectionResetError:
             pass
@@ -163,8 +177,12 @@ class Client:
 
 
 def request(
-    method: str = "GET", target: str | bytes = "/", *fields: bytes, body: bytes = b"",
-    version: bytes = b"HTTP/1.1", host: bytes | None = b"admin.test:9070",
+    method: str = "GET",
+    target: str | bytes = "/",
+    *fields: bytes,
+    body: bytes = b"",
+    version: bytes = b"HTTP/1.1",
+    host: bytes | None = b"admin.test:9070",
 ) -> bytes:
     """A request head of exactly these field lines, after its Host, and then `body` as it is."""
     if isinstance(target, str):

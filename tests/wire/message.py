@@ -19,11 +19,11 @@ _FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)\Z")
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """The peer sent what RFC 9112 does not allow."""
 
 
-class Silent(Exception):
+class SilentError(Exception):
     """The peer sent nothing more before the deadline."""
 
 
@@ -43,12 +43,12 @@ class Reader:
             return False
         left = self.deadline if until is None else until - time.monotonic()
         if left <= 0:
-            raise Silent(f"nothing more after {bytes(self.seen[-200:])!r}")
+            raise SilentError(f"nothing more after {bytes(self.seen[-200:])!r}")
         self.sock.settimeout(left)
         try:
             data = self.sock.recv(262144)
         except TimeoutError:
-            raise Silent(f"nothing more after {bytes(self.seen[-200:])!r}") from None
+            raise SilentError(f"nothing more after {bytes(self.seen[-200:])!r}") from None
         if not data:
             self.ended = True
             return False
@@ -77,10 +77,10 @@ class Reader:
                 return None
         line = self.take(at + 1)
         if not line.endswith(b"\r\n"):
-            raise Malformed(f"a line ends in a bare LF: {line!r}")
+            raise MalformedError(f"a line ends in a bare LF: {line!r}")
         line = line[:-2]
         if b"\r" in line:
-            raise Malformed(f"a bare CR: {line!r}")
+            raise MalformedError(f"a bare CR: {line!r}")
         return line
 
     def fields(self) -> Fields | None:
@@ -91,7 +91,7 @@ class Reader:
                 return fields
             match = _FIELD_LINE.match(line)
             if match is None:
-                raise Malformed(f"not a field line: {line!r}")
+                raise MalformedError(f"not a field line: {line!r}")
             fields.append((match[1], match[2].rstrip(b" \t")))
         return None
 
@@ -108,7 +108,7 @@ class Reader:
         while (line := self.line()) is not None:
             match = _CHUNK_SIZE.match(line.split(b";")[0].rstrip(b" \t"))
             if match is None:
-                raise Malformed(f"not a chunk size: {line!r}")
+                raise MalformedError(f"not a chunk size: {line!r}")
             size = int(match[1], 16)
             if size == 0:
                 trailers = self.fields()
@@ -121,7 +121,7 @@ class Reader:
             if len(end) < 2:
                 break
             if end != b"\r\n":
-                raise Malformed(f"a chunk ends in {end!r}")
+                raise MalformedError(f"a chunk ends in {end!r}")
         return bytes(content), [], False
 
 
@@ -142,11 +142,11 @@ def body_framing(fields: Fields) -> tuple[str, int]:
     codings = values(fields, b"transfer-encoding")
     if codings:
         if lengths or len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise Malformed(f"framed twice or unknowably: {fields!r}")
+            raise MalformedError(f"framed twice or unknowably: {fields!r}")
         return "chunked", 0
     if lengths:
         if len(lengths) != 1 or not lengths[0].isdigit():
-            raise Malformed(f"no single length: {lengths!r}")
+            raise MalformedError(f"no single length: {lengths!r}")
         return "length", int(lengths[0])
     return "none", 0
 

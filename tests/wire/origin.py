@@ -8,7 +8,6 @@ and the request, so one origin serves many tests and pooled connections follow a
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import ssl
@@ -18,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from .message import TOKEN, Fields, Malformed, Reader, Silent, body_framing, values
+from .message import TOKEN, Fields, MalformedError, Reader, SilentError, body_framing, values
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([^ \x00-\x1f\x7f]+) (HTTP/1\.1)\Z")
 
@@ -60,7 +60,7 @@ class Connection:
             return None
         match = _REQUEST_LINE.match(line)
         if match is None:
-            raise Malformed(f"not a request line: {line!r}")
+            raise MalformedError(f"not a request line: {line!r}")
         fields = self.reader.fields()
         if fields is None:
             return None
@@ -92,7 +92,7 @@ class Connection:
         try:
             while self.reader.fill():
                 pass
-        except Silent:
+        except SilentError:
             return False
         except OSError:
             pass
@@ -205,7 +205,7 @@ class Origin:
         self._folder = tempfile.TemporaryDirectory(prefix="origin") if unix else None
         self._address: str | tuple[str, int]
         if self._folder is not None:
-            self._address = os.path.join(self._folder.name, "admin.sock")
+            self._address = str(Path(self._folder.name) / "admin.sock")
             self.url = f"unix:{self._address}"
             self.listen()
         else:
@@ -223,8 +223,7 @@ class Origin:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             assert isinstance(self._address, str)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._address)
+            Path(self._address).unlink(missing_ok=True)
         self._listener.bind(self._address)
         self._listener.listen(128)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
@@ -263,9 +262,9 @@ class Origin:
                     self.requests.append(received)
                 self.script(connection, received)
                 connection.reader.deadline = 600
-        except Malformed as error:
+        except MalformedError as error:
             self.errors.append(str(error))
-        except (OSError, Silent):
+        except (OSError, SilentError):
             pass  # the peer left: what was received tells the rest
         finally:
             connection.close()

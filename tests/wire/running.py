@@ -29,31 +29,51 @@ def environment(**more: str) -> dict[str, str]:
 def run(*arguments: str, timeout: float = 10.0, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `shim serve` that is expected to end by itself."""
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout,
-        env=environment(**env), check=False, stdin=subprocess.DEVNULL,
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(**env),
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
 
 
 class Shim:
     """A running shim; `proxy` and `ops` are the base URLs it said it listens on.
 
-    `read_stdout=False` takes the first line and never reads again, through a pipe of one page.
+    `read_stdout=False` reads stdout up to the line `listening` and then no more.
     """
 
     def __init__(
-        self, *arguments: str, upstream: str, listen: str = "127.0.0.1:0",
+        self,
+        *arguments: str,
+        upstream: str,
+        listen: str = "127.0.0.1:0",
         read_stdout: bool = True,
     ) -> None:
         command = [
-            *COMMAND, "--upstream", upstream, "--listen", listen,
-            "--ops-listen", "127.0.0.1:0", "--ledger", "memory", *arguments,
+            *COMMAND,
+            "--upstream",
+            upstream,
+            "--listen",
+            listen,
+            "--ops-listen",
+            "127.0.0.1:0",
+            "--ledger",
+            "memory",
+            *arguments,
         ]
         self.events: list[Event] = []
         self.lines: list[bytes] = []
         self._arrived = threading.Condition()
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-            env=environment(), bufsize=0, pipesize=-1 if read_stdout else 4096,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+            bufsize=0,
         )
         self.stderr = bytearray()
         self._threads = [threading.Thread(target=self._read_stderr, daemon=True)]

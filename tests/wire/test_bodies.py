@@ -89,7 +89,9 @@ def test_a_request_body_streams(client: Client, origin: Origin) -> None:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("dripped", [False, True], ids=["at once", "byte by byte"])
-@pytest.mark.parametrize("body", [b"", b"x", b"0\r\n\r\n", WHOLE[:2000]], ids=["0", "1", "crlf", "2k"])
+@pytest.mark.parametrize(
+    "body", [b"", b"x", b"0\r\n\r\n", WHOLE[:2000]], ids=["0", "1", "crlf", "2k"]
+)
 def test_an_answer_passes(
     body: bytes, dripped: bool, framing: str, client: Client, origin: Origin
 ) -> None:
@@ -231,7 +233,9 @@ def test_head_and_get_pipelined_stay_in_step(client: Client, origin: Origin) -> 
     assert client.read("HEAD").status == 200
 
 
-@pytest.mark.parametrize("fields", [[], [b"Content-Length: 1234"], [b"Content-Length: 0"]], ids=ascii)
+@pytest.mark.parametrize(
+    "fields", [[], [b"Content-Length: 1234"], [b"Content-Length: 0"]], ids=ascii
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_304_has_no_body(method: str, fields: list[bytes], client: Client, origin: Origin) -> None:
     """Its length is that of the body it does not have, and passes."""

@@ -32,9 +32,7 @@ class TestHttp10:
             assert [value.lower() for value in got.values(b"connection")] == [b"keep-alive"]
 
     @pytest.mark.parametrize("fields", [[], [b"Connection: keep-alive"]], ids=ascii)
-    def test_there_are_no_chunks(
-        self, fields: list[bytes], client: Client, origin: Origin
-    ) -> None:
+    def test_there_are_no_chunks(self, fields: list[bytes], client: Client, origin: Origin) -> None:
         """A chunked answer arrives plain."""
         origin.script = reply(answer(200, b"body", framing="chunked"))
         got = client.ask(request("GET", "/", *fields, version=b"HTTP/1.0"))
@@ -138,7 +136,7 @@ class TestPipelining:
             b"GARBAGE\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
         ],
         ids=["no host", "two hosts", "garbage", "two framings", "space", "TLS"],
     )

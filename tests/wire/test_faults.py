@@ -168,7 +168,9 @@ class TestNoAnswer:
         assert use["masked"] is False
 
     @pytest.mark.parametrize("how", ["close", "reset"])
-    @pytest.mark.parametrize("begun", [b"", b"H", b"HTTP/1.1 200 OK\r\n", OK + b"X-A: 1\r\n"], ids=ascii)
+    @pytest.mark.parametrize(
+        "begun", [b"", b"H", b"HTTP/1.1 200 OK\r\n", OK + b"X-A: 1\r\n"], ids=ascii
+    )
     def test_broken_off_is_502(
         self, begun: bytes, how: str, impatient: Shim, silent_origin: Origin
     ) -> None:
@@ -183,7 +185,9 @@ class TestNoAnswer:
         silent_origin.script = script
         check_fault(ask(impatient.proxy, request()), 502)
 
-    @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 103 H\r\n\r\n"], ids=ascii)
+    @pytest.mark.parametrize(
+        "begun", [b"", b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 103 H\r\n\r\n"], ids=ascii
+    )
     def test_silence_is_504(self, begun: bytes, impatient: Shim, silent_origin: Origin) -> None:
         """In the time that was set; the upstream connection is let go."""
 
@@ -206,9 +210,7 @@ class TestNoAnswer:
 
     def test_a_slow_body_is_no_silence(self, impatient: Shim, silent_origin: Origin) -> None:
         """The time is for the head: a query may take longer to stream."""
-        silent_origin.script = reply(
-            OK + b"Content-Length: 4\r\n\r\nab", b"cd", pause=SILENCE * 2
-        )
+        silent_origin.script = reply(OK + b"Content-Length: 4\r\n\r\nab", b"cd", pause=SILENCE * 2)
         assert ask(impatient.proxy, request()).body == b"abcd"
 
     def test_a_slow_upload_is_no_silence(self, impatient: Shim, silent_origin: Origin) -> None:
@@ -239,8 +241,13 @@ class TestTruncated:
     @pytest.mark.parametrize("pause", [0, 0.05], ids=["at once", "later"])
     @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"], ids=ascii)
     def test_it_never_looks_complete(
-        self, version: bytes, pause: float, how: str, case: str,
-        impatient: Shim, silent_origin: Origin,
+        self,
+        version: bytes,
+        pause: float,
+        how: str,
+        case: str,
+        impatient: Shim,
+        silent_origin: Origin,
     ) -> None:
         """The connection ends inside the body; for a body without an end of its own, by a reset."""
 

@@ -152,9 +152,7 @@ class TestCallerLeaves:
 
     @pytest.mark.parametrize("how", ["close", "reset"])
     @pytest.mark.parametrize("flowing", [True, False], ids=["flowing", "stalled"])
-    def test_inside_the_answer(
-        self, flowing: bool, how: str, shim: Shim, origin: Origin
-    ) -> None:
+    def test_inside_the_answer(self, flowing: bool, how: str, shim: Shim, origin: Origin) -> None:
         """A stream nobody reads."""
 
         def script(connection: Connection, received: Received) -> None:
@@ -175,9 +173,7 @@ class TestCallerLeaves:
 
     @pytest.mark.parametrize("how", ["close", "reset"])
     @pytest.mark.parametrize("framing", ["length", "chunked"])
-    def test_inside_its_request(
-        self, framing: str, how: str, shim: Shim, origin: Origin
-    ) -> None:
+    def test_inside_its_request(self, framing: str, how: str, shim: Shim, origin: Origin) -> None:
         """Half a body never becomes a whole one."""
         client = Client(shim.proxy)
         field, body = b"Content-Length: 100", b"half"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -29,7 +28,7 @@ class TestListening:
         self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
     ) -> None:
         """The same in every way, but for an address of the caller."""
-        path = str(tmp_path / "shim.sock")
+        path = tmp_path / "shim.sock"
         shim = start(upstream=own_origin.url, listen=f"unix:{path}")
         assert shim.proxy == f"unix:{path}"
         with Client(shim.proxy) as client:
@@ -39,7 +38,7 @@ class TestListening:
         assert shim.use("inv_unix")["caller"]
         shim.terminate()
         assert shim.wait(5) == 0
-        assert not os.path.exists(path)
+        assert not path.exists()
 
     def test_on_a_unix_socket_that_was_left_behind(
         self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path

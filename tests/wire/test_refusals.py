@@ -164,7 +164,7 @@ REFUSED = {
     + request("GET", "/tunnel"),
     "the HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "the HTTP/2 preface and SETTINGS": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+     b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64 + b"\r\n\r\n",
     "the PROXY protocol": b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + get(),
     "NULs": b"\x00" * 64 + b"\r\n\r\n",
@@ -218,8 +218,23 @@ BAD_CHUNKS = {
     **{
         f"size {size!r}": size + b"\r\nhello\r\n0\r\n\r\n"
         for size in (
-            b"g", b"-5", b"+5", b"0x5", b" 5", b"", b"5 5", b"5_0", b"\x005", b"5\x00", b"5\x0b",
-            b"ffffffffffffffff5", b"10000000000000005", b"\xd9\xa5", b"5.", b";x", b"5\r;x",
+            b"g",
+            b"-5",
+            b"+5",
+            b"0x5",
+            b" 5",
+            b"",
+            b"5 5",
+            b"5_0",
+            b"\x005",
+            b"5\x00",
+            b"5\x0b",
+            b"ffffffffffffffff5",
+            b"10000000000000005",
+            b"\xd9\xa5",
+            b"5.",
+            b";x",
+            b"5\r;x",
         )
     },
     "a bare LF after the size": b"5\nhello\r\n0\r\n\r\n",

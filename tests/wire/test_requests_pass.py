@@ -131,6 +131,21 @@ def test_fields_keep_casing_order_duplicates_and_bytes(
     assert got == [(b"Host", b"admin.test:9070"), *FIELDS]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Content-Type", "Content-Location", "Content-Encoding", "ETag", "User-Agent", "Authorization",
+     "Date", "From", "Max-Forwards", "Referer", "Server", "Location", "Age", "Expires", "Cookie",
+     "Last-Modified", "If-Modified-Since", "Retry-After", "Range", "Origin", "Accept", "Expect-CT"],
+)  # fmt: skip
+def test_a_field_meant_to_be_single_may_come_twice(
+    name: str, client: Client, origin: Origin
+) -> None:
+    """It frames nothing: what to make of it is upstream's matter."""
+    lines = [f"{name}: {value}".encode() for value in ("a", "b", "a")]
+    assert client.ask(request("GET", "/", *lines)).status == 200
+    assert origin.request().values(name.encode()) == [b"a", b"b", b"a"]
+
+
 @pytest.mark.parametrize("value", [b"x", b" x", b"\tx\t", b"  x  ", b"x ", b" \t x"], ids=ascii)
 def test_space_around_a_value_is_no_part_of_it(
     value: bytes, client: Client, origin: Origin

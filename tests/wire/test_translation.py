@@ -212,7 +212,9 @@ def other_origin() -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module", params=["documented", "native"])
-def other_replies(request: pytest.FixtureRequest, other_origin: Origin) -> Iterator[tuple[str, Shim]]:
+def other_replies(
+    request: pytest.FixtureRequest, other_origin: Origin
+) -> Iterator[tuple[str, Shim]]:
     shim = Shim("--replies", request.param, upstream=other_origin.url)
     yield request.param, shim
     shim.stop()
@@ -233,7 +235,9 @@ def test_other_replies_say_more(
     assert (got.status, got.values(STATUS)) == (status, [])
     if status in (404, 409):
         assert got.body == (NOT_FOUND if status == 404 else COMPLETED)
-        assert [value.split(b";")[0] for value in got.values(b"content-type")] == [b"application/json"]
+        assert [value.split(b";")[0] for value in got.values(b"content-type")] == [
+            b"application/json"
+        ]
 
 
 VARIANTS = "expected one of `Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
@@ -255,7 +259,7 @@ def unknown(mode: str) -> str:
         ("/invocations/x?mode=kill%20", unknown("kill ")),
         ("/invocations/x?mode=kill+", unknown("kill ")),
         ("/invocations/x?mode=kill;a=b", unknown("kill;a=b")),
-        ("/v2/invocations/x?mode=%C3%BC", unknown("ü")),
+        ("/invocations/x?mode=%C3%BC", unknown("ü")),
         ("/invocations/x?mode=kill&mode=kill", DUPLICATE),
         ("/invocations/x?mode=kill&mode=cancel", DUPLICATE),
         ("/invocations/x?mode=kill&a=b&%6dode=kill", DUPLICATE),
@@ -316,7 +320,11 @@ class TestFallback:
             assert delete.line == b"DELETE /v2/invocations/inv_a?mode=Kill&x=%31 HTTP/1.1"
             assert delete.values(b"x-b") == [b"2"]
             use = shim.use("inv_a")
-            assert (use["decision"], use["status"], use["upstream_status"]) == ("fell_back", 202, 202)
+            assert (use["decision"], use["status"], use["upstream_status"]) == (
+                "fell_back",
+                202,
+                202,
+            )
             assert use["masked"] is False
             assert client.ask(request("DELETE", "/v2/invocations/inv_b?mode=Kill")).status == 202
             assert [got.method for got in own_origin.requests[2:]] == [b"DELETE"]
@@ -345,7 +353,8 @@ class TestObserve:
     """Phase `observe`: recorded, and not touched."""
 
     @pytest.fixture(scope="class")
-    def watched(self) -> Iterator[tuple[Shim, Origin]]:
+    @classmethod
+    def watched(cls) -> Iterator[tuple[Shim, Origin]]:
         origin = Origin()
         shim = Shim("--phase", "observe", upstream=origin.url)
         yield shim, origin
@@ -353,9 +362,7 @@ class TestObserve:
         origin.close()
 
     @pytest.mark.parametrize("status", [202, 400, 404, 409, 500])
-    def test_the_call_and_its_answer_pass(
-        self, status: int, watched: tuple[Shim, Origin]
-    ) -> None:
+    def test_the_call_and_its_answer_pass(self, status: int, watched: tuple[Shim, Origin]) -> None:
         """Byte for byte."""
         shim, origin = watched
         origin.forget()

@@ -27,7 +27,7 @@ class TestUnusable:
                 )  # fmt: skip
                 assert ended.returncode not in (0, None)
                 assert address in ended.stderr
-                assert "use" in ended.stderr
+                assert flag in ended.stderr
                 assert "Traceback" not in ended.stderr
 
     @pytest.mark.parametrize(
@@ -46,17 +46,16 @@ class TestUnusable:
     )  # fmt: skip
     def test_a_bad_setting_is_named(self, flag: str, value: str) -> None:
         """By its flag, what it got, and in no traceback; exit 2."""
-        ended = run(flag, value)
+        ended = run(f"{flag}={value}")
         assert ended.returncode == 2, ended.stderr
         assert flag.strip("-") in ended.stderr
         assert value in ended.stderr
         assert "Traceback" not in ended.stderr
         assert ended.stdout == ""
 
-    @pytest.mark.parametrize("value", ["loud", ""])
-    def test_a_bad_variable_is_named(self, value: str) -> None:
+    def test_a_bad_variable_is_named(self) -> None:
         """By the name that was set."""
-        ended = run(SHIM_PHASE=value)
+        ended = run(SHIM_PHASE="loud")
         assert ended.returncode == 2
         assert "SHIM_PHASE" in ended.stderr or "phase" in ended.stderr
 

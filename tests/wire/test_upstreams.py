@@ -136,7 +136,7 @@ class TestUpstreams:
         fillers = []
         for _ in range(4):  # nobody accepts: the backlog fills, and then SYNs are dropped
             filler = socket.socket()
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(full.getsockname())
             fillers.append(filler)
         time.sleep(0.05)

@@ -121,22 +121,32 @@ def jwt(claims: dict[str, Any]) -> bytes:
     return b".".join([*coded, b"SIGNATURESECRET"])
 
 
-XFCC = b'By=spiffe://mesh/shim;Hash=abc;URI=spiffe://mesh/ns/batch/sa/cleaner'
+XFCC = b"By=spiffe://mesh/shim;Hash=abc;URI=spiffe://mesh/ns/batch/sa/cleaner"
 
 
 @pytest.mark.parametrize(
     ("name", "fields", "caller", "source"),
     [
         ("header", [b"X-Client-Id: ci-1", b"User-Agent: curl/8"], "ci-1", "header"),
-        ("xfcc", [b"X-Forwarded-Client-Cert: " + XFCC], "spiffe://mesh/ns/batch/sa/cleaner", "xfcc"),
+        (
+            "xfcc",
+            [b"X-Forwarded-Client-Cert: " + XFCC],
+            "spiffe://mesh/ns/batch/sa/cleaner",
+            "xfcc",
+        ),
         ("jwt", [b"Authorization: Bearer " + jwt({"sub": "team-a"})], "team-a", "jwt"),
         ("agent", [b"User-Agent: curl/8.5.0"], "curl/8.5.0", "user-agent"),
         ("address", [], "127.0.0.1", "address"),
     ],
 )
 def test_the_caller_is_named_by_the_first_source_there_is(
-    name: str, fields: list[bytes], caller: str, source: str,
-    client: Client, origin: Origin, shim: Shim,
+    name: str,
+    fields: list[bytes],
+    caller: str,
+    source: str,
+    client: Client,
+    origin: Origin,
+    shim: Shim,
 ) -> None:
     """The default chain of `--caller`."""
     client.ask(request("DELETE", f"/invocations/inv_by_{name}", *fields))
@@ -146,7 +156,10 @@ def test_the_caller_is_named_by_the_first_source_there_is(
 
 SECRETS = {
     "a bearer token": ["/invocations/inv_s", b"Authorization: Bearer tok.S3CRET.sig"],
-    "a JWT": ["/invocations/inv_s", b"Authorization: Bearer " + jwt({"sub": "me", "key": "S3CRET"})],
+    "a JWT": [
+        "/invocations/inv_s",
+        b"Authorization: Bearer " + jwt({"sub": "me", "key": "S3CRET"}),
+    ],
     "a password": ["/invocations/inv_s", b"Authorization: Basic dXNlcjpTM0NSRVQ="],
     "a cookie": ["/invocations/inv_s", b"Cookie: session=S3CRET"],
     "an API key": ["/invocations/inv_s", b"X-Api-Key: S3CRET"],
