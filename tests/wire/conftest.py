@@ -11,6 +11,8 @@ from .client import Client
 from .origin import Origin
 from .running import Shim
 
+SILENCE = 0.4  # seconds until an impatient shim says 504
+
 
 @pytest.fixture(scope="session")
 def shared_origin() -> Iterator[Origin]:
@@ -72,3 +74,26 @@ def own_origin() -> Iterator[Origin]:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def impatient_origin() -> Iterator[Origin]:
+    origin = Origin()
+    yield origin
+    origin.close()
+
+
+@pytest.fixture(scope="session")
+def impatient(impatient_origin: Origin) -> Iterator[Shim]:
+    """A shim that waits for upstream no longer than `SILENCE`."""
+    shim = Shim("--upstream-timeout", f"{SILENCE * 1000:.0f}ms", upstream=impatient_origin.url)
+    yield shim
+    shim.stop()
+
+
+@pytest.fixture
+def silent_origin(impatient_origin: Origin, impatient: Shim) -> Iterator[Origin]:
+    impatient_origin.forget()
+    yield impatient_origin
+    impatient_origin.forget()
+    assert impatient.process.poll() is None, impatient.stderr.decode()

@@ -50,16 +50,17 @@ REFUSED = {
     **{
         f"length {value!r}": post(b"Content-Length: " + value, body=b"hello")
         for value in (
-            b"+5", b"-5", b"-0", b"5, 5", b"5,5", b"5,", b"0x5", b"5 5", b"5;", b"", b"five", b"1e1",
-            b"5.0", b"0_5", b"\xd9\xa5", b"18446744073709551621", b"9" * 40, b'"5"',
+            b"+5", b"-5", b"-0", b"5, 5", b"5,5", b"5,", b"0x5", b"5 5", b"5;", b"", b"five",
+            b"1e1", b"5.0", b"0_5", b"\xd9\xa5", b"18446744073709551621", b"9" * 40, b'"5"',
         )
     },
     **{
         f"coding {value!r}": post(b"Transfer-Encoding: " + value, body=b"5\r\nhello\r\n0\r\n\r\n")
         for value in (
-            b"gzip", b"identity", b"chunked, chunked", b"chunked, gzip", b"xchunked", b"chunkedx", b"",
-            b"chunked,", b",chunked,x", b"chunked;q=1", b'"chunked"', b"chunk", b"\x0bchunked",
-            b"\x0cchunked", b"chunked\x00", b"gzip chunked", b"identity, chunked, identity, chunked",
+            b"gzip", b"identity", b"chunked, chunked", b"chunked, gzip", b"xchunked", b"chunkedx",
+            b"", b"chunked,", b",chunked,x", b"chunked;q=1", b'"chunked"', b"chunk", b"\x0bchunked",
+            b"\x0cchunked", b"chunked\x00", b"gzip chunked",
+            b"identity, chunked, identity, chunked",
         )
     },
     "chunked twice": post(
@@ -102,8 +103,8 @@ REFUSED = {
     },
     **{
         f"a value with {char!r}": get(b"X-A: one" + char + b"two")
-        for char in (b"\x00", b"\x01", b"\x07", b"\x08", b"\x0b", b"\x0c", b"\x0e", b"\x1b", b"\x1f",
-                     b"\x7f", b"\r", b"\n", b"\rX: y", b"\nX: y")
+        for char in (b"\x00", b"\x01", b"\x07", b"\x08", b"\x0b", b"\x0c", b"\x0e", b"\x1b",
+                     b"\x1f", b"\x7f", b"\r", b"\n", b"\rX: y", b"\nX: y")
     },
     "a bare CR at the end of a value": get(b"X-A: one\r"),
     "a NUL in the Host": b"GET /bad HTTP/1.1\r\nHost: a\x00b\r\n\r\n",
