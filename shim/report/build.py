@@ -35,6 +35,7 @@ def build_report(
     since: datetime | None = None,
     rules: Sequence[CallerNote] = (),
     verdict_window: timedelta | None = None,
+    lost: int = 0,
 ) -> Report:
     """Build the report at ``now`` on evidence that begins at ``since`` (``None``: at its own).
 
@@ -43,6 +44,7 @@ def build_report(
     ``quiet`` otherwise, and ``migrated`` when it is quiet and calls the new endpoints.
 
     The verdict is about ``verdict_window``, by default 14 days, or less where ``since`` is later.
+    ``lost`` is the number of records known to be missing: with one missing, silence is no proof.
     """
     window = verdict_window or DEFAULT_WINDOW
     if verdict_window is None and since is not None and since < now:
@@ -67,7 +69,12 @@ def build_report(
         totals=_totals(evidence.sums),
         callers=tuple(callers),
         verdict=judge(
-            callers, evidence.spans, now=now, window=window, recording_since=recording_since
+            callers,
+            evidence.spans,
+            now=now,
+            window=window,
+            recording_since=recording_since,
+            lost=lost,
         ),
         recording_since=recording_since,
         coverage=_coverage(evidence, since, recording_since, now),
@@ -178,9 +185,7 @@ def _days(evidence: Evidence) -> defaultdict[str, list[DayCount]]:
         uses = counts[caller, when, Kind.USE]
         replacement_calls = counts[caller, when, Kind.REPLACEMENT_CALL]
         if uses or replacement_calls:
-            found[caller].append(
-                DayCount(day=when, uses=uses, replacement_calls=replacement_calls)
-            )
+            found[caller].append(DayCount(day=when, uses=uses, replacement_calls=replacement_calls))
     return found
 
 

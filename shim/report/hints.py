@@ -35,7 +35,9 @@ def _cli(found: re.Match[str], _: str) -> str:
     name, major, minor = found[0][:40], int(found[1]), int(found[2])
     if (major, minor) < (1, 5):
         return f"{name.replace('/', ' ')}: upgrade to 1.5 or later, it makes the new calls"
-    return f"{name.replace('/', ' ')} makes the new calls by itself: look for what calls in its name"
+    return (
+        f"{name.replace('/', ' ')} makes the new calls by itself: look for what calls in its name"
+    )
 
 
 def _say(text: str) -> _Hint:

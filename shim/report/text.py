@@ -78,4 +78,5 @@ def minute(moment: datetime | None) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return ``1 use`` or ``1,204 uses``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"

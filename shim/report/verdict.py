@@ -2,7 +2,7 @@
 
 * ``in_use``: somebody whose use is not acknowledged used the route within the window.  Every call
   counts, refused and invalid ones too: somebody still makes it.
-* ``unproven``: nobody did, but the record has gaps.  Silence is not evidence.
+* ``unproven``: nobody did, but the record has gaps or lost lines.  Silence is not evidence.
 * ``safe``: nobody did, and shims were recording throughout.
 
 Throughout allows for a restart and not for more: no gap longer than two minutes, which is two
@@ -18,7 +18,7 @@ from typing import Final
 
 from shim.evidence import Span
 from shim.report.coverage import Coverage, observe
-from shim.report.model import CallerReport, Gap, Status, Verdict
+from shim.report.model import CallerReport, Status, Verdict
 from shim.report.text import length, minute, plain, plural
 
 DEFAULT_WINDOW: Final = timedelta(days=14)
@@ -34,8 +34,9 @@ def judge(
     now: datetime,
     window: timedelta,
     recording_since: datetime | None,
+    lost: int = 0,
 ) -> Verdict:
-    """Judge the ``window`` before ``now``."""
+    """Judge the ``window`` before ``now``; ``lost`` records are known to be missing from it."""
     start = now - window
     coverage = observe(spans, start, now)
     # Rounded down: 100 is said only of what is whole.
@@ -49,6 +50,10 @@ def judge(
     elif coverage.longest_gap > LONGEST_GAP.total_seconds() or percent < LEAST_OBSERVED_PERCENT:
         status = Status.UNPROVEN
         sentences = [_nobody(callers, now, start, used), _why_unproven(coverage, percent, window)]
+    elif lost:
+        status = Status.UNPROVEN
+        missing = f"But the record is known to lack {plural(lost, 'line')}: they may be uses."
+        sentences = [_nobody(callers, now, start, used), missing]
     else:
         status = Status.SAFE
         sentences = [_nobody(callers, now, start, used), _observed(coverage, percent, window)]
@@ -112,15 +117,15 @@ def _why_unproven(coverage: Coverage, percent: float, window: timedelta) -> str:
         return f"But nothing shows that a shim was recording in the last {length(window)}."
     longest = max(coverage.gaps, key=lambda gap: gap.seconds)
     text = f"But only {percent:g} % of the last {length(window)} was observed: "
-    text += f"the longest gap is {length(longest.seconds)}, {_from_to(longest)}"
+    if longest.start == coverage.start and not longest.silent:
+        text += f"recording began no earlier than {minute(longest.end)}"
+    else:
+        text += f"the longest gap is {length(longest.seconds)}, "
+        text += f"from {minute(longest.start)} to {minute(longest.end)}"
     if longest.silent:
-        names = ", ".join(plain(name) for name in longest.silent[:_NAMED])
-        text += f", in which {names} was silent without having been stopped"
+        text += f", with no sign of {_list([plain(name) for name in longest.silent])}, "
+        text += "which nobody had stopped"
     return text + ". Silence is not evidence."
-
-
-def _from_to(gap: Gap) -> str:
-    return f"from {minute(gap.start)} to {minute(gap.end)}"
 
 
 def _acknowledged(callers: Sequence[CallerReport]) -> str:
@@ -129,18 +134,19 @@ def _acknowledged(callers: Sequence[CallerReport]) -> str:
     shown = [
         f"{plain(caller.caller)} until {caller.acknowledged_until}"
         + (f" ({plain(caller.owner)})" if caller.owner else "")
-        for caller in callers[:_NAMED]
+        for caller in callers
     ]
-    if len(callers) > _NAMED:
-        shown.append(f"{len(callers) - _NAMED} more")
-    return f"Acknowledged and still using it: {', '.join(shown)}."
+    return f"Acknowledged and still using it: {_list(shown)}."
 
 
 def _names(callers: Sequence[CallerReport]) -> str:
-    shown = [plain(caller.caller) for caller in callers[:_NAMED]]
-    if len(callers) > _NAMED:
-        shown.append(f"{len(callers) - _NAMED} more")
-    return ", ".join(shown)
+    return _list([plain(caller.caller) for caller in callers])
+
+
+def _list(texts: Sequence[str]) -> str:
+    """Join texts for a sentence, the first few of them."""
+    shown = ", ".join(texts[:_NAMED])
+    return f"{shown} and {len(texts) - _NAMED} more" if len(texts) > _NAMED else shown
 
 
 def _last(caller: CallerReport) -> datetime:

@@ -1,0 +1,278 @@
+"""``restate-shim report``: read the record, show it, and answer by exit code.
+
+Exit codes: 0; 2 for bad usage or a record that cannot be read; with ``--fail-if-used-within`` also
+3 (used) and 4 (not used as far as is known, but the record has gaps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TextIO
+
+from shim.report.build import build_report, merge
+from shim.report.lines import Lines, Source
+from shim.report.model import Report
+from shim.report.text import plain
+from shim.settings import SettingError, Settings, load, parse_duration, parse_moment
+from shim.usage import USE_EVENT
+
+FORMATS: Final = ("table", "json", "csv", "markdown", "html")
+BAD_USAGE: Final = 2
+_SQLITE: Final = b"SQLite format 3\0"
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; the message says what can."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``report``."""
+    parser.add_argument(
+        "record",
+        nargs="*",
+        metavar="FILE",
+        help="ledgers, or the shims' JSON lines (gzip too), or - for lines on stdin; "
+        "without any, the ledger or fleet that is configured",
+    )
+    parser.add_argument("--ledger", metavar="PATH", help="the ledger to read")
+    parser.add_argument("--fleet", metavar="URL", help="the fleet to read: postgresql://…")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file with settings and [[caller]] entries"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="how to show it (default: table)"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="count nothing before: a duration back such as 30d, or a date",
+    )
+    parser.add_argument(
+        "--uses", action="store_true", help="print every use as a JSON line instead of the sums"
+    )
+    parser.add_argument(
+        "--fail-if-used-within",
+        metavar="DURATION",
+        help="exit 0 when nobody used the route in that time and the record shows it, "
+        "3 when somebody did, 4 when the record has gaps",
+    )
+
+
+def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) -> int:
+    """Run the command; return the exit code."""
+    try:
+        since = _since(args.since, now)
+        window = _window(args.fail_if_used_within, since, now)
+        if args.uses:
+            if window and "-" in args.record:
+                raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
+            _print_uses(args, since, out, err)
+            if window is None:
+                return 0
+        report = _report(args, since, window, now, err)
+        if not args.uses:
+            _print(report, args.format, out)
+        return report.verdict.exit_code if window else 0
+    except (UsageError, SettingError) as error:
+        err.write(f"restate-shim report: {plain(str(error), None)}\n")
+        return BAD_USAGE
+    except BrokenPipeError:
+        # Whoever read it has seen enough; the interpreter must not trip over it when it ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return 0
+
+
+def _since(text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    for parse in (lambda: now - parse_duration(text), lambda: parse_moment(text)):
+        try:
+            since = parse()
+        except (ValueError, OverflowError):
+            continue
+        if since >= now:
+            raise UsageError(f"--since: {text!r} is not in the past")
+        return since
+    raise UsageError(f"--since: got {text!r}, takes a duration such as 30d or a date")
+
+
+def _window(text: str | None, since: datetime | None, now: datetime) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        window = parse_duration(text)
+        start = now - window
+    except (ValueError, OverflowError) as error:
+        takes = error if isinstance(error, ValueError) else "a duration such as 14d"
+        raise UsageError(f"--fail-if-used-within: got {text!r}, takes {takes}") from None
+    if not window:
+        raise UsageError(f"--fail-if-used-within: got {text!r}, takes a duration above zero")
+    if since is not None and since > start:
+        raise UsageError(
+            f"--since leaves out a part of the time that --fail-if-used-within {text} is about; "
+            "reach back at least as far"
+        )
+    return window
+
+
+def _report(
+    args: argparse.Namespace,
+    since: datetime | None,
+    window: timedelta | None,
+    now: datetime,
+    err: TextIO,
+) -> Report:
+    settings = _settings(args)
+    lost = 0
+    with contextlib.ExitStack() as stack:
+        ledgers, sources = _record(args, settings, stack)
+        if sources:
+            lines = Lines(since)
+            evidence = lines.evidence(sources)
+            lost = lines.lost
+            _say_problems(lines, err)
+        else:
+            from shim.ledger import read_evidence  # noqa: PLC0415 - lines need no database
+
+            with _reading():
+                evidence = merge([read_evidence(ledger, since) for ledger in ledgers])
+    return build_report(
+        evidence,
+        now=now,
+        since=since,
+        rules=settings.callers,
+        verdict_window=window,
+        lost=lost,
+    )
+
+
+def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, err: TextIO) -> None:
+    settings = _settings(args)
+    with contextlib.ExitStack() as stack:
+        ledgers, sources = _record(args, settings, stack)
+        if sources:
+            lines = Lines(since)
+            _write_uses(lines.uses(sources), out)
+            _say_problems(lines, err)
+        else:
+            from shim.ledger import read_uses  # noqa: PLC0415 - lines need no database
+
+            with _reading():
+                for ledger in ledgers:
+                    _write_uses(read_uses(ledger, since), out)
+
+
+def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:
+    for use in uses:
+        out.write(json.dumps({"event": USE_EVENT, **use}, separators=(",", ":")) + "\n")
+
+
+def _print(report: Report, style: str, out: TextIO) -> None:
+    # Each is imported where it is asked for: what CI runs in a loop should start quickly.
+    if style == "table":
+        from shim.report.table import print_table  # noqa: PLC0415
+
+        print_table(report, out)
+    elif style == "json":
+        out.write(json.dumps(report.as_json(), indent=2) + "\n")
+    elif style == "csv":
+        from shim.report.tabular import usage_csv  # noqa: PLC0415
+
+        out.write(usage_csv(report))
+    elif style == "markdown":
+        from shim.report.markdown import usage_markdown  # noqa: PLC0415
+
+        out.write(usage_markdown(report))
+    else:
+        from shim.report.page import render_document  # noqa: PLC0415
+
+        out.write(render_document(report))
+    out.flush()
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    flags = {"ledger": args.ledger, "fleet": args.fleet}
+    return load(flags, os.environ, args.config)
+
+
+def _record(
+    args: argparse.Namespace, settings: Settings, stack: contextlib.ExitStack
+) -> tuple[list[str | Path], list[Source]]:
+    """Return either ledgers or sources of lines: sums of both could count a use twice."""
+    if not args.record:
+        return [_configured(settings)], []
+    if args.ledger or args.fleet:
+        raise UsageError("takes either files, or --ledger, or --fleet")
+    ledgers: list[str | Path] = []
+    sources: list[Source] = []
+    known: set[Path] = set()
+    for name in args.record:
+        if name == "-":
+            sources.append(Source("-", sys.stdin.buffer))
+            continue
+        path = Path(name)
+        if path.resolve() in known:
+            continue
+        known.add(path.resolve())
+        stream = _open(path, stack)
+        if _is_ledger(stream):
+            ledgers.append(path)
+        else:
+            sources.append(Source(path.name, stream))
+    if ledgers and sources:
+        raise UsageError("takes ledgers or JSON lines, not both: a use may be in either")
+    return ledgers, sources
+
+
+def _configured(settings: Settings) -> str | Path:
+    if settings.fleet:
+        return settings.fleet
+    if settings.ledger is None:
+        raise UsageError("the ledger is in memory: ask the shim itself, at /usage on --ops-listen")
+    if not settings.ledger.is_file():
+        raise UsageError(
+            f"there is no ledger at {settings.ledger}; name one, or the shims' logs, or --fleet URL"
+        )
+    return settings.ledger
+
+
+def _open(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
+    try:
+        return stack.enter_context(path.open("rb"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _is_ledger(stream: BinaryIO) -> bool:
+    if not stream.seekable():
+        return False
+    start = stream.read(len(_SQLITE))
+    stream.seek(0)
+    return start == _SQLITE
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the record: {error}") from None
+
+
+def _say_problems(lines: Lines, err: TextIO) -> None:
+    if lines.lost:
+        err.write(f"restate-shim report: {lines.lost} lines are known to be lost\n")
+    if lines.broken:
+        err.write(f"restate-shim report: {lines.broken} lines without a record in them\n")
+    for problem in lines.problems:
+        err.write(f"  {plain(problem, 200)}\n")
