@@ -18,13 +18,25 @@ EXIT_USAGE = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = _parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(_join_values(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.run(args)
     except SettingError as error:
         print(f"restate-shim: {error}", file=sys.stderr)
         return EXIT_USAGE
     return code
+
+
+def _join_values(argv: Sequence[str]) -> list[str]:
+    """Join ``--flag -1s`` to ``--flag=-1s``: the setting then says what is wrong with it."""
+    valued = {f"--{setting.name}" for setting in SETTINGS if not setting.switch}
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in valued and word.startswith("-") and word not in valued:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,8 @@ bound on slow heads, answers that are bytes already, and a sign when the caller 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -26,6 +28,8 @@ Handler = Callable[["DownstreamRequest"], Awaitable[web.StreamResponse]]
 
 _LINGER_SECONDS = 1.0
 _POISON = b"\0"
+_SHOWN_METHOD = "POST"
+_RESET = struct.pack("ii", 1, 0)
 
 
 class DownstreamGoneError(ConnectionError):
@@ -44,6 +48,11 @@ class DownstreamRequest(web.BaseRequest):
         return self._message.raw_headers  # type: ignore[no-any-return]  # untyped in aiohttp
 
     @property
+    def method_sent(self) -> bytes:
+        """The method as it was sent; empty where there was no request to be had."""
+        return self.head.method if self._message.method == _SHOWN_METHOD else b""
+
+    @property
     def writer_closed(self) -> bool:
         """Whether nothing more can be sent to the caller."""
         return self.transport is None or self.transport.is_closing()
@@ -54,6 +63,8 @@ class DownstreamRequest(web.BaseRequest):
         Raises :class:`DownstreamGoneError` if the caller goes or stalls, and
         :class:`BrokenBodyError` if the body cannot be framed.
         """
+        if self.head.broken:
+            raise BrokenBodyError(self.head.broken)
         try:
             async with asyncio.timeout(self.connection.stall_timeout):
                 data = await self.content.readany()
@@ -65,8 +76,6 @@ class DownstreamRequest(web.BaseRequest):
             # The parser's own complaint: it comes as whatever exception the reader was given.
             refusal = self.head.broken or Refusal(400, "The request's body is malformed")
             raise BrokenBodyError(refusal) from error
-        if not data and self.head.broken:
-            raise BrokenBodyError(self.head.broken)
         return data
 
     async def write(self, data: bytes) -> None:
@@ -102,11 +111,17 @@ class BrokenBodyError(Exception):
 
 
 class Ready(web.StreamResponse):
-    """A whole answer as bytes; ``linger`` where the caller may still be sending."""
+    """A whole answer as bytes; ``linger`` where the caller may still be sending.
+
+    ``body`` is left out where the request was a HEAD; ``data`` never is.
+    """
 
     # The base class would build header maps that nothing here reads.
-    def __init__(self, data: bytes, *, keep_alive: bool, linger: bool = False) -> None:
+    def __init__(
+        self, data: bytes, body: bytes = b"", *, keep_alive: bool, linger: bool = False
+    ) -> None:
         self._data = data
+        self._own_body = body
         self._keep_alive = keep_alive
         self._linger = linger
         self._request: DownstreamRequest | None = None
@@ -115,32 +130,33 @@ class Ready(web.StreamResponse):
         """Send the answer."""
         if isinstance(request, DownstreamRequest):
             self._request = request
+            if request.method_sent == b"HEAD":
+                # RFC 9110 section 9.3.2: no body, whatever the fields say.
+                self._own_body = b""
             if self._data:
-                await request.write(self._data)
+                await request.write(self._data + self._own_body)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the answer, and leave the caller time to read it where it was not expected."""
-        if self._request is not None and self._linger:
-            await self._request.connection.linger()
+        if self._request is not None:
+            if self._linger:
+                await self._request.connection.linger()
+            self._request.connection.busy = False
 
 
-def error_answer(
-    refusal: Refusal, *, linger: bool = False, extra: bytes = b"", keep_alive: bool = False
-) -> Ready:
+def error_answer(refusal: Refusal, *, linger: bool = False, keep_alive: bool = False) -> Ready:
     """Return the shim's own answer in Restate's error shape."""
     body = error_body(refusal.message)
     phrase = HTTPStatus(refusal.status).phrase.encode()
     closing = b"" if keep_alive else b"connection: close\r\n"
-    data = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n%s" % (
+    data = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s\r\n" % (
         refusal.status,
         phrase,
         len(body),
         closing,
-        extra,
-        body,
     )
-    return Ready(data, keep_alive=keep_alive, linger=linger)
+    return Ready(data, body, keep_alive=keep_alive, linger=linger)
 
 
 class Downstream(web.RequestHandler):
@@ -159,6 +175,7 @@ class Downstream(web.RequestHandler):
         super().__init__(server, loop=loop, **options)
         self.stall_timeout = stall_timeout
         self.answer_begun = False
+        self.busy = False
         self.abort_exchange: Callable[[], None] | None = None
         self.peer = ""
         self._on_refusal = on_refusal
@@ -222,8 +239,9 @@ class Downstream(web.RequestHandler):
         request = DownstreamRequest(message, payload, self, writer, task, self._loop)
         request.connection = self
         self.answer_begun = False
+        self.busy = True
         # aiohttp makes a request of a parser's complaint too, with a method nothing else has here.
-        if message.method == "POST":
+        if message.method == _SHOWN_METHOD:
             request.head = self._heads.popleft()
             self._current = request
         return request
@@ -262,6 +280,10 @@ class Downstream(web.RequestHandler):
     def reset(self) -> None:
         """Break the connection so that nobody takes its end for the end of an answer."""
         if self.transport is not None:
+            if self.peer != "unix":
+                # Closing alone says "that was all".
+                own = self.transport.get_extra_info("socket")
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
     async def linger(self) -> None:
@@ -290,6 +312,12 @@ class DownstreamServer(web.Server):
     def __init__(self, handler: Handler, **options: Any) -> None:
         super().__init__(handler, request_factory=self._request)  # type: ignore[arg-type]  # narrower request
         self._options = options
+
+    def close_idle(self) -> None:
+        """Close the connections on which no request is under way."""
+        for connection in self.connections:
+            if isinstance(connection, Downstream) and not connection.busy:
+                connection.force_close()
 
     def __call__(self) -> Downstream:
         """Make the protocol of a new connection."""

@@ -22,7 +22,16 @@ _FIELD_LINES: Final = rb"(?:" + _TOKEN + rb":[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*"
 _HEAD: Final = re.compile(
     rb"(" + _TOKEN + rb") ([^\x00-\x20\x7f]+) HTTP/1\.([01])\r\n" + _FIELD_LINES + rb"\r\n"
 )
+_FIELD_BEGINNING: Final = rb"(?:" + _TOKEN + rb"(?::[^\x00-\x08\x0a-\x1f\x7f]*)?)?\r?"
+# What may still become a head: a request line under way, or fields up to a line under way.
+_BEGINNING: Final = re.compile(
+    rb"\r?|" + _TOKEN + rb"(?: (?:[^\x00-\x20\x7f]+(?: (?:H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01]\r?)?)?)?)?)?"
+    rb")?)?)?)?)?)?|"
+    + _TOKEN + rb" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r\n" + _FIELD_LINES
+    + _FIELD_BEGINNING
+)  # fmt: skip
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([^\x00-\x20\x7f]+) HTTP/1\.([01])\r\n")
+_TRAILERS_BEGINNING: Final = re.compile(_FIELD_LINES + _FIELD_BEGINNING)
 _TRAILERS: Final = re.compile(_FIELD_LINES + rb"\r\n")
 # The fields that decide on framing and on whom the message is for.
 _FRAMING_FIELD: Final = re.compile(
@@ -60,6 +69,9 @@ class Head:
     content_length: int | None
     raw: bytes
     broken: Refusal | None = field(default=None)
+
+
+_BAD_TRAILERS: Final = Refusal(400, "The trailer section has a line that is no field line")
 
 
 class RequestFramer:
@@ -122,8 +134,8 @@ class RequestFramer:
             self._scanned = len(data)
             if len(data) > self._max_head:
                 return self._too_large(), b""
-            # A line that can no longer become a request line need not be waited for.
-            if b"\n" in data and not _REQUEST_LINE.match(data):
+            if not _BEGINNING.fullmatch(data):
+                # No more bytes can make a request of it, so none are waited for.
                 return _what_is_wrong(data), b""
             return None, data
         self._scanned = 0
@@ -190,9 +202,11 @@ class RequestFramer:
         if end < 4 and not data.startswith(b"\r\n"):
             if len(data) > self._max_head:
                 return Refusal(431, "The request's trailer section is too large"), b""
+            if not _TRAILERS_BEGINNING.fullmatch(data):
+                return _BAD_TRAILERS, b""
             return None, data
         if not _TRAILERS.fullmatch(data, 0, end):
-            return Refusal(400, "The trailer section has a line that is no field line"), b""
+            return _BAD_TRAILERS, b""
         self._end_of_message()
         # Trailers are dropped (RFC 9110 section 6.5.1 lets an intermediary), the end is not.
         return b"\r\n", data[end:]

@@ -68,7 +68,7 @@ def forwarded_request(
     Removes what belongs to this hop (and ``without``), adds ``X-Forwarded-For``, ``-Proto``,
     ``-Host`` and ``Via``.  ``X-Forwarded-Proto`` and ``-Host`` have one value: a ``trusted``
     proxy's are kept, anybody else's replaced.  ``host`` replaces the Host field where the target
-    named one (RFC 9112 section 3.2.2).
+    named one (RFC 9112 section 3.2.2), or stands in for one that HTTP/1.0 does not ask for.
     """
     nominated: set[bytes] = set()
     for name, value in headers:
@@ -90,6 +90,8 @@ def forwarded_request(
                 continue
             said.add(lowered)
         lines.append(name + b": " + value + b"\r\n")
+    if host is not None and not original_host:
+        lines.insert(0, b"Host: " + host + b"\r\n")
     lines.append(b"X-Forwarded-For: " + peer + b"\r\n")
     if b"x-forwarded-proto" not in said:
         lines.append(b"X-Forwarded-Proto: " + proto + b"\r\n")

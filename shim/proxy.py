@@ -81,6 +81,8 @@ class Proxy:
         if self.draining:
             return error_answer(Refusal(503, "The shim is shutting down"), linger=True)
         head = request.head
+        if head.broken:
+            return error_answer(head.broken, linger=True)
         if self._max_body is not None and (head.content_length or 0) > self._max_body:
             return error_answer(Refusal(413, too_large(self._max_body)), linger=True)
         started = time.perf_counter()

@@ -84,7 +84,7 @@ def open_socket(address: Address, flag: str) -> socket.socket:
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE:
-            why = "somebody else listens there; stop it, or choose another address"
+            why = "the address is in use; stop who listens there, or choose another"
         raise CannotListenError(f"{flag}: cannot listen on {address}: {why}") from None
     listener.listen(1024)
     return listener
@@ -113,6 +113,12 @@ def _open_unix_socket(path: str) -> socket.socket:
     return listener
 
 
+def _remove_socket(address: Address) -> None:
+    if address.path is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(address.path)
+
+
 def _url(listener: socket.socket, scheme: str) -> str:
     if listener.family == socket.AF_UNIX:
         return f"unix:{listener.getsockname()}"
@@ -136,7 +142,9 @@ async def running(
     scheme = "https" if settings.tls_cert else "http"
     async with contextlib.AsyncExitStack() as stack:
         proxy_socket = stack.enter_context(open_socket(settings.listen, "--listen"))
+        stack.callback(_remove_socket, settings.listen)
         ops_socket = stack.enter_context(open_socket(settings.ops_listen, "--ops-listen"))
+        stack.callback(_remove_socket, settings.ops_listen)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         pool = Pool(
@@ -249,9 +257,9 @@ async def _drain(
     logger.info("draining", in_flight=proxy.in_flight, grace_seconds=grace)
     proxy.draining = True
     listening.close()
-    server.pre_shutdown()
     end = asyncio.get_running_loop().time() + grace
     while server.connections and asyncio.get_running_loop().time() < end:
+        server.close_idle()
         await asyncio.sleep(0.01)
     if proxy.in_flight:
         logger.warning("drain_cut_off", in_flight=proxy.in_flight)

@@ -8,6 +8,7 @@ other is read piece by piece, with reading paused while the downstream side is s
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import httptools
 
 from shim.addresses import Address
 
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 MAX_ANSWER_HEAD: Final = 256 * 1024
 _HIGH_WATER: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
@@ -104,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._stray = False
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
+        self._body_bytes = 0
         self._reading_paused = False
         self._piece_waiter: asyncio.Future[None] | None = None
         self._failure: UpstreamError | None = None
@@ -115,27 +118,27 @@ class Connection(asyncio.Protocol):
         head: bytes,
         *,
         head_only: bool,
-        timeout: float,
+        timeout: float | None,
         on_informational: Callable[[int, bytes, list[tuple[bytes, bytes]]], None] | None = None,
     ) -> asyncio.Future[Answer]:
         """Send a request's ``head`` and return the future of its answer's head.
 
         ``head_only`` says that the answer has no body whatever its fields say (RFC 9110 section
-        9.3.2).  ``timeout`` is in seconds and starts anew with :meth:`restart_timer`.
+        9.3.2).  ``timeout`` is in seconds; ``None`` leaves it to :meth:`start_timer`.
         """
         self._begin(head_only=head_only)
         self.in_exchange = True
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         self._on_informational = on_informational
-        self._answered = self._loop.create_future()
-        self._timeout = timeout
-        self._timer = self._loop.call_later(timeout, self._timed_out)
+        answered = self._answered = self._loop.create_future()
+        if timeout is not None:
+            self.start_timer(timeout)
         if self._transport is None or self.closed:
             self._fail(ClosedBeforeAnswerError("closed", "Upstream closed the connection"))
         else:
             self._transport.write(head)
-        return self._answered
+        return answered
 
     def write(self, data: bytes) -> None:
         """Send a part of the request's body."""
@@ -148,11 +151,10 @@ class Connection(asyncio.Protocol):
             self._write_waiter = self._loop.create_future()
             await self._write_waiter
 
-    def restart_timer(self) -> None:
-        """Give upstream the whole time again: the body's last byte has only now been sent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = self._loop.call_later(self._timeout, self._timed_out)
+    def start_timer(self, timeout: float) -> None:
+        """Give upstream ``timeout`` seconds from now to begin its answer."""
+        if self._answered is not None:
+            self._timer = self._loop.call_later(timeout, self._timed_out, timeout)
 
     async def read(self) -> bytes:
         """Return the next piece of the answer's body, ``b""`` at its end.
@@ -249,6 +251,7 @@ class Connection(asyncio.Protocol):
             return
         self._received += len(data)
         self._reads += 1
+        before = self._body_bytes
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -269,6 +272,9 @@ class Connection(asyncio.Protocol):
             return
         if self._head_only:
             self._message_complete = True
+        if self._message_complete and not self._ends_with(data, answer, self._body_bytes - before):
+            # The parser skips line ends behind an answer; downstream must not see them.
+            self._stray = True
         waiting = self._answered
         if waiting is not None:
             self._answered = None
@@ -287,6 +293,15 @@ class Connection(asyncio.Protocol):
         if self._buffered > _HIGH_WATER and not self._reading_paused and self._transport:
             self._reading_paused = True
             self._transport.pause_reading()
+
+    def _ends_with(self, data: bytes, answer: Answer, body_bytes: int) -> bool:
+        """Whether ``data``, of which ``body_bytes`` are body, ends where the answer does."""
+        if answer.chunked and not self._head_only:
+            return data.endswith(b"0\r\n\r\n")
+        head_end = data.find(b"\r\n\r\n") + 4 if self._received == len(data) else 0
+        if not head_end and not body_bytes:
+            return data.endswith(b"\r\n\r\n")
+        return head_end + body_bytes == len(data)
 
     # httptools
 
@@ -307,6 +322,8 @@ class Connection(asyncio.Protocol):
             return
         parser = self._parser
         status = parser.get_status_code() if parser is not None else 0
+        if status < 100 or _CONTROL.search(self._reason):
+            raise ValueError("a status line that is none")
         if status < 200:
             return
         content_length = chunked = False
@@ -328,6 +345,7 @@ class Connection(asyncio.Protocol):
             return
         self._pieces.append(body)
         self._buffered += len(body)
+        self._body_bytes += len(body)
 
     def on_message_complete(self) -> None:
         parser = self._parser
@@ -348,9 +366,8 @@ class Connection(asyncio.Protocol):
 
     # Ends
 
-    def _timed_out(self) -> None:
-        seconds = f"{self._timeout:g} s"
-        message = f"Upstream did not begin its answer within {seconds}"
+    def _timed_out(self, timeout: float) -> None:
+        message = f"Upstream did not begin its answer within {timeout:g} s"
         self._fail(UpstreamTimeoutError("timeout", message))
 
     def _fail(self, failure: UpstreamError) -> None:
