@@ -13,6 +13,9 @@ from .origin import Connection, Origin, Received, answer, reply
 from .running import Shim
 
 
+TWO_FRAMINGS = request("POST", "/", b"Content-Length: 1", b"Transfer-Encoding: chunked")
+
+
 class TestHttp10:
     """Callers that speak HTTP/1.0."""
 
@@ -134,8 +137,7 @@ class TestPipelining:
             b"GET / HTTP/1.1\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
             b"GARBAGE\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n",
+            TWO_FRAMINGS,
             b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
         ],

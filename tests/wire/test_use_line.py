@@ -110,7 +110,8 @@ def test_there_is_one_line_per_use(client: Client, origin: Origin, shim: Shim) -
     """Each with its own id."""
     for _ in range(20):
         client.ask(request("DELETE", "/invocations/inv_same"))
-    shim.use("inv_same")
+    client.ask(request("DELETE", "/invocations/inv_same_last"))
+    shim.use("inv_same_last")
     uses = [event for event in shim.events if event.get("invocation_id") == "inv_same"]
     assert len({use["id"] for use in uses}) == len(uses) == 20
 
