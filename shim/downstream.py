@@ -43,11 +43,6 @@ class DownstreamRequest(web.BaseRequest):
     connection: Downstream
 
     @property
-    def fields(self) -> RawHeaders:
-        """The header fields as they were sent, without the white space around values."""
-        return self._message.raw_headers  # type: ignore[no-any-return]  # untyped in aiohttp
-
-    @property
     def method_sent(self) -> bytes:
         """The method as it was sent; empty where there was no request to be had."""
         return self.head.method if self._message.method == _SHOWN_METHOD else b""
@@ -205,7 +200,7 @@ class Downstream(web.RequestHandler):
                 super().data_received(part)
             elif isinstance(part, Head):
                 self._heads.append(part)
-                super().data_received(part.raw)
+                super().data_received(part.shown)
             else:
                 self._refuse(part)
         if self._head_timer is not None:

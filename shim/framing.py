@@ -2,8 +2,12 @@
 
 A proxy must never see other message borders than upstream does.  :class:`RequestFramer` cuts the
 bytes of one downstream connection into heads and bodies by the strict grammar of RFC 9112 and
-refuses everything that could be read in two ways; llhttp then reads the same fields and the same
-bodies once more, and both must agree.  It does no I/O: bytes go in, :class:`Head`, body bytes and :class:`Refusal` come out.
+refuses everything that could be read in two ways.  It does no I/O: bytes go in, :class:`Head`, body
+bytes and :class:`Refusal` come out.
+
+llhttp, behind aiohttp's server, then reads the bodies once more, from heads that hold nothing but
+their framing: it has no name for many methods, refuses fields that come twice, and switches
+protocols by itself, none of which a proxy may do.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
+
+from shim.headers import tokens
 
 MAX_HEAD: Final = 64 * 1024
 _MAX_CHUNK_LINE: Final = 4096
@@ -33,10 +39,8 @@ _BEGINNING: Final = re.compile(
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([^\x00-\x20\x7f]+) HTTP/1\.([01])\r\n")
 _TRAILERS_BEGINNING: Final = re.compile(_FIELD_LINES + _FIELD_BEGINNING)
 _TRAILERS: Final = re.compile(_FIELD_LINES + rb"\r\n")
-# The fields that decide on framing and on whom the message is for.
-_FRAMING_FIELD: Final = re.compile(
-    rb"\r\n(content-length|transfer-encoding|host):[ \t]*([^\r]*?)[ \t]*(?=\r\n)", re.IGNORECASE
-)
+# Only for heads that the grammar has let through; white space around a value is not part of it.
+_FIELD: Final = re.compile(rb"([^:\r\n]+):[ \t]*((?:[^\r]*[^\r \t])?)[ \t]*\r\n")
 _HOST: Final = re.compile(rb"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
@@ -55,19 +59,20 @@ class Refusal:
 class Head:
     """The head of one request, as its sender meant it.
 
-    ``target`` is in origin-form (or ``*``), ``authority`` that of an absolute-form target.  ``raw``
-    is what the parser is shown: the field lines as sent behind a request line without surprises,
-    because llhttp refuses methods it has no name for and aiohttp builds a URL of the target.
-    ``broken`` is set when the body turns out to be unframeable.
+    ``target`` is in origin-form (or ``*``), ``authority`` that of an absolute-form target.
+    ``fields`` are the header fields in order, without the white space around values.  ``shown`` is
+    what the parser gets to see.  ``broken`` is set when the body turns out to be unframeable.
     """
 
     method: bytes
     target: bytes
     minor_version: int
     authority: bytes | None
+    fields: list[tuple[bytes, bytes]]
     has_body: bool
     content_length: int | None
-    raw: bytes
+    keep_alive: bool
+    shown: bytes
     broken: Refusal | None = field(default=None)
 
 
@@ -222,10 +227,22 @@ def parse_head(raw: bytes) -> Head | Refusal:
     if match is None:
         return _what_is_wrong(raw)
     method, target, minor = match.groups()
-    lengths, codings, hosts = [], [], []
-    for name, value in _FRAMING_FIELD.findall(raw, match.end(3)):
-        # The three names differ in length.
-        (lengths if len(name) == 14 else hosts if len(name) == 4 else codings).append(value)
+    fields = _FIELD.findall(raw, match.end(3) + 2)
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    hosts: list[bytes] = []
+    options = b""
+    for name, value in fields:
+        # These four differ in length, which is cheaper to ask than their names.
+        kind = len(name)
+        if kind == 4 and name.lower() == b"host":
+            hosts.append(value)
+        elif kind == 14 and name.lower() == b"content-length":
+            lengths.append(value)
+        elif kind == 17 and name.lower() == b"transfer-encoding":
+            codings.append(value)
+        elif kind == 10 and name.lower() == b"connection":
+            options += b"," + value
     problem = _framing_problem(minor, lengths, codings, hosts)
     if problem:
         return Refusal(400, problem)
@@ -238,14 +255,23 @@ def parse_head(raw: bytes) -> Head | Refusal:
             return form
         target, authority = form
     length = int(lengths[0]) if lengths else None
+    keep_alive = minor == b"1"
+    if options:
+        said = tokens((options,))
+        keep_alive = b"close" not in said and (keep_alive or b"keep-alive" in said)
+    framing = b"Transfer-Encoding: chunked\r\n" if codings else b""
+    if length:
+        framing = b"Content-Length: %d\r\n" % length
     return Head(
         method=method,
         target=target,
         minor_version=int(minor),
         authority=authority,
-        has_body=bool(codings) or bool(length),
+        fields=fields,
+        has_body=bool(framing),
         content_length=length,
-        raw=b"POST / HTTP/1." + raw[match.start(3) :],
+        keep_alive=keep_alive,
+        shown=b"POST / HTTP/1.1\r\nHost: restate\r\n" + framing + b"\r\n",
     )
 
 

@@ -111,10 +111,10 @@ class Gateway:
         if head.minor_version == 0:
             # RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is to be ignored.
             without |= {b"expect"}
-            if host is None and find(request.fields, b"host") is None:
+            if host is None and find(request.head.fields, b"host") is None:
                 host = self._default_host
         lines = forwarded_request(
-            request.fields,
+            request.head.fields,
             peer=b"unknown" if peer == "unix" else peer.encode(),
             proto=self._scheme,
             version=b"1.%d" % head.minor_version,
@@ -229,7 +229,7 @@ class Gateway:
         answer = exchange.answer
         early = exchange.body_under_way
         http_11 = request.head.minor_version == 1
-        keep_alive = keep_alive and request.keep_alive and not (early and answer.complete)
+        keep_alive = keep_alive and request.head.keep_alive and not (early and answer.complete)
         if answer.raw is not None and keep_alive and http_11:
             exchange.end()
             return Ready(answer.raw, keep_alive=True)

@@ -191,7 +191,7 @@ class Proxy:
         outcome: Outcome,
     ) -> web.StreamResponse:
         head = request.head
-        if head.has_body and find(request.fields, b"expect") is None:
+        if head.has_body and find(request.head.fields, b"expect") is None:
             # The old route ignored a body; one that breaks off must not have an effect.
             while await request.read_body():
                 pass
@@ -233,7 +233,7 @@ class Proxy:
     ) -> tuple[Answer, bytes]:
         """Make a call of ours on behalf of the caller, and return the whole answer."""
         without = _LENGTHS
-        coding = find(request.fields, b"accept-encoding")
+        coding = find(request.head.fields, b"accept-encoding")
         if coding is not None and tokens((coding,)) != {b"identity"}:
             # Whether a 404 is a handler's is read from its body, which must not be compressed.
             without |= {b"accept-encoding"}
@@ -294,14 +294,14 @@ class Proxy:
         body: bytes,
     ) -> Ready:
         unread = request.head.has_body and not request.content.at_eof()
-        keep_alive = request.keep_alive and not self.draining and not unread
+        keep_alive = request.head.keep_alive and not self.draining and not unread
         lines.insert(0, b"content-length: %d\r\n" % len(body))
         start = answer_head(request, status, reason, lines, keep_alive=keep_alive)
         return Ready(start + body, keep_alive=keep_alive, linger=unread)
 
     def _error(self, request: DownstreamRequest, refusal: Refusal) -> Ready:
         unread = request.head.has_body and not request.content.at_eof()
-        keep_alive = request.keep_alive and not unread and request.head.minor_version == 1
+        keep_alive = request.head.keep_alive and not unread and request.head.minor_version == 1
         return error_answer(refusal, linger=unread, keep_alive=keep_alive)
 
     def _failed(self, error: UpstreamError) -> None:
@@ -310,5 +310,5 @@ class Proxy:
 
     def _identify(self, request: DownstreamRequest) -> Identity:
         return identify(
-            request.fields, request.connection.peer, self._caller_sources, self._trusted_proxies
+            request.head.fields, request.connection.peer, self._caller_sources, self._trusted_proxies
         )

@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from shim import __version__
 from shim.addresses import Address
 from shim.downstream import DownstreamServer
-from shim.framing import MAX_HEAD, Refusal
+from shim.framing import Refusal
 from shim.gateway import Gateway
 from shim.health import UpstreamHealth
 from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
@@ -37,7 +37,6 @@ from shim.settings import Settings, server_context, upstream_context
 from shim.upstream import Pool
 
 _HEARTBEAT_SECONDS: Final = 60.0
-_MAX_FIELDS: Final = 8192
 
 
 class CannotListenError(Exception):
@@ -191,9 +190,6 @@ async def running(
             on_refusal=refused,
             on_crash=crashed,
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
-            max_line_size=MAX_HEAD,
-            max_field_size=MAX_HEAD,
-            max_headers=_MAX_FIELDS,
             auto_decompress=False,
             access_log=None,
             lingering_time=0,
