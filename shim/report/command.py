@@ -93,15 +93,22 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
 def _since(text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
-    for parse in (lambda: now - parse_duration(text), lambda: parse_moment(text)):
-        try:
-            since = parse()
-        except (ValueError, OverflowError):
-            continue
-        if since >= now:
-            raise UsageError(f"--since: {text!r} is not in the past")
-        return since
-    raise UsageError(f"--since: got {text!r}, takes a duration such as 30d or a date")
+    try:
+        since = _back(text, now) or parse_moment(text)
+    except ValueError:
+        raise UsageError(
+            f"--since: got {text!r}, takes a duration back such as 30d, or a date"
+        ) from None
+    if since >= now:
+        raise UsageError(f"--since: {text!r} is not in the past")
+    return since
+
+
+def _back(text: str, now: datetime) -> datetime | None:
+    try:
+        return now - parse_duration(text)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _window(text: str | None, since: datetime | None, now: datetime) -> timedelta | None:
@@ -140,9 +147,9 @@ def _report(
             lost = lines.lost
             _say_problems(lines, err)
         else:
-            from shim.ledger import read_evidence  # noqa: PLC0415 - lines need no database
+            from shim.ledger import LedgerError, read_evidence  # noqa: PLC0415 - lines need none
 
-            with _reading():
+            with _reading(LedgerError):
                 evidence = merge([read_evidence(ledger, since) for ledger in ledgers])
     return build_report(
         evidence,
@@ -163,9 +170,9 @@ def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, e
             _write_uses(lines.uses(sources), out)
             _say_problems(lines, err)
         else:
-            from shim.ledger import read_uses  # noqa: PLC0415 - lines need no database
+            from shim.ledger import LedgerError, read_uses  # noqa: PLC0415 - lines need none
 
-            with _reading():
+            with _reading(LedgerError):
                 for ledger in ledgers:
                     _write_uses(read_uses(ledger, since), out)
 
@@ -260,12 +267,10 @@ def _is_ledger(stream: BinaryIO) -> bool:
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _reading(failure: type[Exception]) -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
+    except failure as error:
         raise UsageError(f"cannot read the record: {error}") from None
 
 

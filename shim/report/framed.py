@@ -17,7 +17,11 @@ _CRI: Final = re.compile(rb"\S+ (?:stdout|stderr) ([FP])(?::\S*)? ?")
 
 
 class Broken(ValueError):
-    """A line that is no JSON object; its message says why."""
+    """A line that is no record; its message says why, and ``line`` is what it was, as far as known."""
+
+    def __init__(self, message: str, line: bytes = b"") -> None:
+        super().__init__(message)
+        self.line = line
 
 
 def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -105,15 +109,15 @@ class Unframer:
 def _parse(line: bytes) -> dict[str, Any]:
     start = line.find(b"{")
     if start < 0:
-        raise Broken("no JSON object")
+        raise Broken("no JSON object", line)
     try:
         value = json.loads(line[start:].decode())
     except UnicodeDecodeError:
-        raise Broken("not UTF-8") from None
+        raise Broken("not UTF-8", line) from None
     except RecursionError:
-        raise Broken("nested too deeply") from None
+        raise Broken("nested too deeply", line) from None
     except ValueError as error:
-        raise Broken(f"not JSON: {error}") from None
+        raise Broken(f"not JSON: {error}", line) from None
     if not isinstance(value, dict):
-        raise Broken("no JSON object")
+        raise Broken("no JSON object", line)
     return value

@@ -118,13 +118,14 @@ class Lines:
             yield record
 
     def _take(self, unframer: Unframer, line: bytes | None, where: str) -> dict[str, Any] | None:
+        value: dict[str, Any] | None = None
         try:
             value = unframer.finish() if line is None else unframer.feed(line)
             return None if value is None else self._sort(value)
         except Broken as error:
             self.broken += 1
-            if line is not None and USE_EVENT.encode() in line:
-                self.lost += 1
+            is_use = value.get("event") == USE_EVENT if value else USE_EVENT.encode() in error.line
+            self.lost += is_use
             self._problem(f"{where}: {error}")
             return None
 
@@ -142,19 +143,15 @@ class Lines:
         return None
 
     def _record(self, value: dict[str, Any], *, is_use: bool) -> dict[str, Any] | None:
-        try:
-            key = _id(value)
-            moment = _moment(value)
-            for name in ("caller", "caller_source", "decision" if is_use else "kind"):
-                _text(value, name)
-            if is_use:
-                _optional(value, "mode", str)
-                _optional(value, "user_agent", str)
-                _optional(value, "replacement", str)
-                _optional(value, "upstream_status", int)
-        except Broken:
-            self.lost += is_use
-            raise
+        key = _id(value)
+        moment = _moment(value)
+        for name in ("caller", "caller_source", "decision" if is_use else "kind"):
+            _text(value, name)
+        if is_use:
+            _optional(value, "mode", str)
+            _optional(value, "user_agent", str)
+            _optional(value, "replacement", str)
+            _optional(value, "upstream_status", int)
         if key in self._seen or not self._is_wanted(moment):
             return None
         self._seen.add(key)

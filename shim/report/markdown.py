@@ -74,13 +74,18 @@ def _change(caller: CallerReport) -> list[str]:
     if caller.hint:
         text += f": {escape(caller.hint, None)}"
     if line := curl_line(caller.replacement):
-        # A code span decodes no entities; <code> does.
-        text += f"<br><code>{escape(line, None)}</code>"
+        text += f"<br>{_code(line)}"
     if caller.acknowledged_until:
         text += f"<br>acknowledged until {caller.acknowledged_until}"
     if caller.note:
         text += f"<br>{escape(caller.note, 300)}"
     return [text]
+
+
+def _code(line: str) -> str:
+    # A code span decodes no entities, so that it is for harmless lines; <code> is for the others.
+    harmless = re.fullmatch(r"[\w ./:$\"'-]+", line, re.ASCII)
+    return f"`{line}`" if harmless else f"<code>{escape(line, None)}</code>"
 
 
 def _counts(counts: dict[str, int]) -> str:

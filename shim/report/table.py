@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -69,17 +69,17 @@ def _totals(report: Report) -> RenderableType:
 
 def _callers(report: Report) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False)
-    table.add_column("Caller", overflow="fold", ratio=3, min_width=14)
+    table.add_column("Caller", overflow="fold", ratio=2, min_width=14)
     table.add_column("State", no_wrap=True)
     table.add_column("Uses", justify="right", no_wrap=True)
     table.add_column("Last use", no_wrap=True)
-    table.add_column("Modes", ratio=2)
-    table.add_column("Masked", ratio=1)
+    table.add_column("Modes")
+    table.add_column("Masked", no_wrap=True)
     table.add_column("New calls", justify="right", no_wrap=True)
     table.add_column("Owner", overflow="fold", ratio=1)
     for caller in report.callers:
         table.add_row(
-            Text(plain(caller.caller)),
+            Text(_name(caller)),
             _state(caller),
             f"{caller.uses:,}",
             _last(caller, report.generated_at),
@@ -94,7 +94,7 @@ def _callers(report: Report) -> RenderableType:
 def _cards(report: Report) -> Iterator[RenderableType]:
     for caller in report.callers:
         text = Text("\n")
-        text.append(plain(caller.caller), "bold")
+        text.append(_name(caller), "bold")
         text.append("  ").append_text(_state(caller))
         text.append(f"\n  {plural(caller.uses, 'use')}, last {_last(caller, report.generated_at)}")
         if caller.uses:
@@ -109,7 +109,7 @@ def _cards(report: Report) -> Iterator[RenderableType]:
 
 
 def _print_change(console: Console, caller: CallerReport) -> None:
-    console.print(Text(plain(caller.caller), "bold"), soft_wrap=True)
+    console.print(Text(_name(caller), "bold"), soft_wrap=True)
     decisions = _counts(caller.decisions)
     console.print(Text(f"  first used {minute(caller.first_seen)}; {decisions}"))
     if caller.near_miss_kinds:
@@ -124,6 +124,10 @@ def _print_change(console: Console, caller: CallerReport) -> None:
         console.print(Text(f"  {plain(caller.note, 300)}", "dim"))
 
 
+def _name(caller: CallerReport) -> str:
+    return plain(caller.caller) or "(no name)"
+
+
 def _state(caller: CallerReport) -> Text:
     style, said = _STYLES[caller.state]
     return Text(said, style)
@@ -134,7 +138,8 @@ def _last(caller: CallerReport, now: datetime) -> str:
         return "never"
     if caller.last_seen > now:
         return minute(caller.last_seen)
-    return f"{length(now - caller.last_seen)} ago"
+    ago = now - caller.last_seen
+    return f"{length(timedelta(days=ago.days) if ago.days else ago)} ago"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -96,7 +96,9 @@ def use_line(moment: datetime, number: int = 0, **changes: Any) -> dict[str, Any
     return values | changes
 
 
-def life_line(event: str, moment: datetime, instance: str = "shim-a", **more: Any) -> dict[str, Any]:
+def life_line(
+    event: str, moment: datetime, instance: str = "shim-a", **more: Any
+) -> dict[str, Any]:
     """Return a ``listening``, ``heartbeat`` or ``stopped`` line."""
     line = {"event": event, "level": "info", "timestamp": rfc3339(moment), "instance": instance}
     return line | more
@@ -125,8 +127,12 @@ def hostile_evidence() -> Evidence:
         sums=[
             *(
                 use_sum(
-                    name, NOW - HOUR, NOW - n * DAY, masked=n % 2 == 0,
-                    upstream_status=404, caller_source="user-agent",
+                    name,
+                    NOW - HOUR,
+                    NOW - n * DAY,
+                    masked=n % 2 == 0,
+                    upstream_status=404,
+                    caller_source="user-agent",
                 )  # fmt: skip
                 for n, name in enumerate(names)
             ),
@@ -189,7 +195,12 @@ def lively_evidence(days: int = 45) -> Evidence:
         ):
             sums.append(
                 use_sum(
-                    caller, first, last, mode=mode, count=count, upstream_status=status,
+                    caller,
+                    first,
+                    last,
+                    mode=mode,
+                    count=count,
+                    upstream_status=status,
                     masked=masked,
                 )  # fmt: skip
             )
@@ -200,7 +211,11 @@ def lively_evidence(days: int = 45) -> Evidence:
             user_agent=agent,
             replacement=f"PATCH /invocations/inv_1aiqX0vFEFNH1Umgre58JiCLgHfTtztYK5/{mode}",
         )
-    for caller, start, count in (("billing-reaper", 26, 24), ("ci-7", 20, 9), ("10.42.7.19", 12, 3)):
+    for caller, start, count in (
+        ("billing-reaper", 26, 24),
+        ("ci-7", 20, 9),
+        ("10.42.7.19", 12, 3),
+    ):
         moments = [NOW - (days - 1 - n) * DAY for n in range(start, days)]
         calls = {"kind": Kind.REPLACEMENT_CALL, "decision": None, "upstream_status": None}
         sums.append(use_sum(caller, *moments, **calls, count=len(moments) * count))
@@ -222,6 +237,4 @@ def lively_evidence(days: int = 45) -> Evidence:
         PhaseChange(moment=begun + 10 * DAY, instance="admin-0", phase="translate"),
         PhaseChange(moment=begun + 31 * DAY, instance="admin-0", phase="brownout"),
     ]
-    return Evidence(
-        sums=sums, days=day_sums, callers=facts, spans=spans, phase_changes=changes
-    )
+    return Evidence(sums=sums, days=day_sums, callers=facts, spans=spans, phase_changes=changes)

@@ -1,0 +1,228 @@
+"""JSON lines into evidence: any order, repeats, framing, damage."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.evidence import Evidence, Kind
+from shim.report import Status, StoppedSpan, build_report
+from shim.report.lines import Lines, Source
+from shim.usage import NEAR_MISS_EVENT, Use
+
+from .samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
+
+
+def read(*contents: bytes) -> tuple[Evidence, Lines]:
+    lines = Lines()
+    sources = [Source(f"log{n}", io.BytesIO(content)) for n, content in enumerate(contents)]
+    return lines.evidence(sources), lines
+
+
+def comparable(evidence: Evidence) -> tuple[Any, ...]:
+    """Return the evidence without its order."""
+    return (
+        Counter(evidence.sums),
+        Counter(evidence.days),
+        evidence.callers,
+        Counter(evidence.spans),
+        evidence.phase_changes,
+    )
+
+
+CALLERS = st.sampled_from(["ci-7", "ops", "é\n"])
+LINES = st.lists(
+    st.one_of(
+        st.builds(
+            lambda minutes, caller, mode, masked: use_line(
+                NOW - minutes * timedelta(minutes=1), caller=caller, mode=mode, masked=masked
+            ),
+            st.integers(0, 30 * 24 * 60),
+            CALLERS,
+            st.sampled_from(["cancel", "kill", None]),
+            st.booleans(),
+        ),
+        st.builds(
+            lambda event, minutes, instance: life_line(
+                event, NOW - minutes * timedelta(seconds=30), instance
+            ),
+            st.sampled_from(["listening", "heartbeat", "stopped"]),
+            st.integers(0, 20),
+            st.sampled_from(["a", "b"]),
+        ),
+    ),
+    max_size=30,
+)
+
+
+@given(LINES, st.randoms(use_true_random=False), st.integers(1, 4))
+def test_order_repeats_and_replicas_change_no_sum(
+    values: list[dict[str, Any]], chance: random.Random, files: int
+) -> None:
+    for number, value in enumerate(values):
+        if "id" in value:
+            value["id"] = use_line(NOW, number)["id"]
+    once, lines = read(as_lines(values))
+    scattered: list[list[Any]] = [[] for _ in range(files)]
+    for value in values + [value for value in values if chance.random() < 0.5]:
+        chance.choice(scattered).append(value)
+    for part in scattered:
+        chance.shuffle(part)
+    again, _ = read(*(as_lines(part) for part in scattered))
+    assert comparable(again) == comparable(once)
+    assert not lines.problems
+    uses = [value for value in values if "id" in value]
+    assert sum(sum_.count for sum_ in once.sums) == len(uses)
+    assert sum(day.count for day in once.days) == len(uses)
+
+
+@given(st.binary(max_size=300), st.integers(0, 5))
+def test_no_bytes_break_the_reading(junk: bytes, at: int) -> None:
+    good = as_lines([use_line(NOW, n) for n in range(5)]).splitlines(keepends=True)
+    evidence, _ = read(b"".join([*good[:at], junk + b"\n", *good[at:]]))
+    assert sum(sum_.count for sum_ in evidence.sums) == 5
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        lambda line: line,
+        lambda line: b"\xef\xbb\xbf" + line,
+        lambda line: b"2026-11-23T14:30:00.123456789Z stdout F " + line,
+        lambda line: (
+            b"2026-11-23T14:30:00Z stdout P " + line[:40] + b"\n"
+            b"2026-11-23T14:30:00Z stdout P " + line[40:90] + b"\n"
+            b"2026-11-23T14:30:00Z stdout F " + line[90:]
+        ),
+        lambda line: json.dumps({"log": line.decode() + "\n", "stream": "stdout"}).encode(),
+        lambda line: b"\n".join(
+            json.dumps({"log": part, "stream": "stdout", "time": "x"}).encode()
+            for part in (line[:50].decode(), line[50:].decode() + "\n")
+        ),
+        lambda line: b"[pod/shim-0/restate-shim] " + line,
+        lambda line: b"restate-shim-1  | " + line,
+        lambda line: line + b"\r",
+    ],
+    ids=[
+        "bare",
+        "bom",
+        "cri",
+        "cri in parts",
+        "docker",
+        "docker in parts",
+        "kubectl",
+        "compose",
+        "crlf",
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_what_container_runtimes_put_around_lines_comes_off(frame: Any, packed: bool) -> None:
+    values = [use_line(NOW, n, user_agent="a" * n) for n in range(3)]
+    content = b"\n".join(frame(json.dumps(value).encode()) for value in values)
+    evidence, lines = read(gzip.compress(content) if packed else content)
+    assert sum(sum_.count for sum_ in evidence.sums) == 3
+    assert (lines.broken, lines.lost) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "lost", "said"),
+    [
+        (b"Traceback (most recent call last):", 0, "no JSON object"),
+        (b'{"event": "deprecated_route_used", "id": "1", "times', 1, "not JSON"),
+        (b'{"event": "x", "a": "\xff"}', 0, "not UTF-8"),
+        (b"[1, 2]", 0, "no JSON object"),
+        (b'{"a":' * 100_000, 0, "nested too deeply"),
+        (as_lines([use_line(NOW) | {"id": None}]), 1, "id is missing"),
+        (as_lines([use_line(NOW) | {"timestamp": "today"}]), 1, "no RFC 3339"),
+        (as_lines([use_line(NOW) | {"timestamp": "2026-11-23T14:30:00"}]), 1, "no RFC 3339"),
+        (as_lines([use_line(NOW) | {"caller": 7}]), 1, "caller is not a string"),
+        (as_lines([use_line(NOW) | {"mode": ["kill"]}]), 1, "mode is not a string"),
+        (as_lines([use_line(NOW) | {"upstream_status": "200"}]), 1, "not a whole number"),
+    ],
+)
+def test_a_broken_line_is_counted_and_named(line: bytes, lost: int, said: str) -> None:
+    content = as_lines([use_line(NOW, 1)]) + line.rstrip() + b"\n" + as_lines([use_line(NOW, 2)])
+    evidence, lines = read(content)
+    assert sum(sum_.count for sum_ in evidence.sums) == 2
+    assert (lines.broken, lines.lost) == (1, lost)
+    assert lines.problems[0].startswith("log0:2: ")
+    assert said in lines.problems[0]
+
+
+def test_a_gzip_that_ends_early_gives_what_is_there_and_is_no_proof() -> None:
+    chance = random.Random(7)
+    values = [use_line(NOW, n, request_id=chance.randbytes(40).hex()) for n in range(2000)]
+    whole = gzip.compress(as_lines(values))
+    evidence, lines = read(whole[: len(whole) // 2])
+    assert 500 < sum(sum_.count for sum_ in evidence.sums) < 2000
+    assert lines.lost
+    assert "ends early" in lines.problems[-1]
+
+
+def test_a_line_without_end_takes_bounded_memory() -> None:
+    content = b'{"a": "' + b"x" * (9 << 20) + b'"}\n' + as_lines([use_line(NOW)])
+    evidence, lines = read(content)
+    assert lines.broken == 1
+    assert sum(sum_.count for sum_ in evidence.sums) == 1
+
+
+def test_lines_that_the_shim_dropped_are_no_proof() -> None:
+    values = [*beats(NOW - HOUR, NOW)]
+    dropped = life_line("log_lines_dropped", NOW, lines=12)
+    for extra, status in ([], Status.SAFE), ([dropped], Status.UNPROVEN):
+        evidence, lines = read(as_lines([*values, *extra]))
+        report = build_report(
+            evidence, now=NOW, verdict_window=timedelta(minutes=50), lost=lines.lost
+        )
+        assert report.verdict.status is status
+
+
+def test_heartbeats_prove_that_a_shim_was_up_and_a_stop_that_it_was_meant() -> None:
+    begun, ended = NOW - 5 * HOUR, NOW - 3 * HOUR
+    values = [*beats(begun, ended), life_line("stopped", ended), *beats(NOW - 2 * HOUR, NOW)]
+    evidence, _ = read(as_lines(values))
+    first, second = sorted(evidence.spans, key=lambda span: span.start)
+    assert (first.start, first.end, type(first)) == (begun, ended, StoppedSpan)
+    assert (second.start, second.end) == (NOW - 2 * HOUR, NOW)
+    assert not isinstance(second, StoppedSpan)
+    assert [change.phase for change in evidence.phase_changes] == ["translate", "translate"]
+
+
+def test_missing_heartbeats_are_a_gap() -> None:
+    values = [line for n, line in enumerate(beats(NOW - HOUR, NOW)) if n not in (20, 21, 22)]
+    evidence, _ = read(as_lines(values))
+    assert len(evidence.spans) == 2
+    report = build_report(evidence, now=NOW, verdict_window=timedelta(minutes=50))
+    assert report.verdict.longest_gap_seconds == 240
+
+
+def test_uses_without_heartbeats_prove_nothing() -> None:
+    evidence, _ = read(as_lines([use_line(NOW - 20 * DAY)]))
+    assert build_report(evidence, now=NOW).verdict.status is Status.UNPROVEN
+
+
+def test_near_misses_count_apart_and_facts_are_those_of_the_latest_use() -> None:
+    miss = use_line(NOW, 9, event=NEAR_MISS_EVENT, kind="wrong_method", mode=None)
+    values = [use_line(NOW, 2, user_agent="new"), use_line(NOW - DAY, 1, user_agent="old"), miss]
+    evidence, _ = read(as_lines(values))
+    assert {sum_.kind for sum_ in evidence.sums} == {Kind.USE, Kind.NEAR_MISS}
+    assert evidence.callers["ci-7"].user_agent == "new"
+    (caller,) = build_report(evidence, now=NOW).callers
+    assert caller.near_miss_kinds == {"wrong_method": 1}
+
+
+def test_uses_come_back_once_each_with_the_fields_of_the_specification() -> None:
+    values = [use_line(NOW - DAY, 1), use_line(NOW, 2), use_line(NOW, 2)]
+    lines = Lines(since=NOW - HOUR)
+    (use,) = lines.uses([Source("a", io.BytesIO(as_lines(values)))])
+    assert list(use) == [name for name in Use.__dataclass_fields__]
+    assert use["id"] == values[1]["id"]
