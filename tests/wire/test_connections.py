@@ -12,7 +12,6 @@ from .message import chunks
 from .origin import Connection, Origin, Received, answer, reply
 from .running import Shim
 
-
 TWO_FRAMINGS = request("POST", "/", b"Content-Length: 1", b"Transfer-Encoding: chunked")
 
 
