@@ -143,7 +143,7 @@ class Shipper(threading.Thread):
         marks = schema.marks.c
         mine = select(marks.stream, marks.seq).where(marks.ledger == identity)
         with fleet.begin():
-            self._marks = {stream: seq for stream, seq in fleet.execute(mine)}
+            self._marks = {row.stream: row.seq for row in fleet.execute(mine)}
             self._names.load(fleet)
         self._identity = identity
         self._spans.clear()

@@ -216,13 +216,16 @@ class Ledger:
             return
 
     def _opened(self, known: Iterable[str]) -> None:
-        self._readable = True
-        self._in_loop(self._remember, known)
+        self._in_loop(self._read, known)
 
     def _report(self, error: str | None) -> None:
         self._error = error
         self._first_try.set()
         self._in_loop(self._announce)
+
+    def _read(self, known: Iterable[str]) -> None:
+        self._remember(known)
+        self._readable = True
 
     def _remember(self, names: Iterable[str]) -> None:
         for name in names:

@@ -229,7 +229,7 @@ def _days(connection: Connection, start: int | None) -> list[DaySum]:
     kinds = {kind.value: kind for kind in Kind}
     return [
         DaySum(day=to_day(number), caller=caller, kind=kinds[kind], count=int(count))
-        for (number, caller, kind), count in found.items()
+        for (number, caller, kind), count in sorted(found.items())
     ]
 
 
@@ -257,7 +257,7 @@ def _first_hour(connection: Connection, start: int) -> list[tuple[Any, ...]]:
 
 def _singles(table: Table, start: int) -> Select[Any]:
     c = table.c
-    none: tuple[ColumnElement[Any], ...] = (literal(""), literal(0), literal(False))  # noqa: FBT003 - SQL's
+    none: tuple[ColumnElement[Any], ...] = (literal(""), literal(0), literal(False))  # noqa: FBT003
     what = (
         (c.mode, c.decision, c.upstream_status, c.masked)
         if table is schema.uses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import threading
@@ -94,7 +95,9 @@ class Heartbeat:
             return
         writing.cut_spans(connection, self.instance, now)
         spans = schema.spans.c
-        mine = select(spans.start, spans.end).where(spans.instance == self.instance)
+        mine = select(spans.start, spans.end).where(
+            spans.instance == self.instance, spans.start <= now
+        )
         last = connection.execute(mine.order_by(spans.end.desc()).limit(1)).first()
         if last is not None:
             self._start, self._seen = last
@@ -163,7 +166,9 @@ class Writer(threading.Thread):
         self._phases: list[tuple[int, str]] = []
         self._phase: str | None = None
         self._lost = 0
-        self._committed_at = 0.0
+        self._committed_at = -math.inf
+        self._works = False
+        self._delay = _FIRST_DELAY
         self._prune_at = 0.0
 
     def stop(self, seconds: float) -> None:
@@ -173,24 +178,22 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Write until stopped."""
-        delay = _FIRST_DELAY
         while True:
             try:
                 self._open()
-                self._failed(None)
-                delay = _FIRST_DELAY
                 if self._work():
                     break
             except Exception as error:  # noqa: BLE001 - no fault of a disk or of ours may end this
                 self._close()
+                self._works = False
                 if isinstance(error, _UNFIT):
                     self._set_unfit_aside()
                 self._failed(_explain(error, self._source))
-            if self._stop_by is not None and time.monotonic() + delay > self._stop_by:
+            if self._stop_by is not None and time.monotonic() + self._delay > self._stop_by:
                 break
             # Bounded by the interval of the heartbeat, which goes on while nothing can be written.
-            self._wait(delay)
-            delay = min(2 * delay, _LAST_DELAY)
+            self._wait(self._delay)
+            self._delay = min(2 * self._delay, _LAST_DELAY)
         self._close()
 
     def _wait(self, seconds: float) -> None:
@@ -223,6 +226,8 @@ class Writer(threading.Thread):
             connection.close()
             raise
         self._connection = connection
+        # The first thing is a heartbeat: only a commit shows that the disk takes one.
+        self._committed_at = -math.inf
         self._file = _identity(self._source)
         self._opened(known)
 
@@ -251,7 +256,7 @@ class Writer(threading.Thread):
             if self._prune(started) or inbox.records:
                 # A group that is begun a little later is a larger group.
                 time.sleep(max(0.0, started + _PACE - time.monotonic()))
-            elif inbox.wake.wait(_IDLE):
+            elif inbox.wake.wait(min(_IDLE, self._heartbeat.interval / 1000)):
                 time.sleep(max(0.0, self._committed_at + _PACE - time.monotonic()))
 
     def _take(self) -> None:
@@ -265,9 +270,8 @@ class Writer(threading.Thread):
                 batch.near_misses.append(near_miss_row(record))
         self.holding = len(futures)
         for key, tally in self._inbox.take_counts().items():
-            if len(batch.counts) >= _COUNT_KEYS and key not in batch.counts:
-                key = (key[0], OTHER, *key[2:])
-            writing.add(batch.counts, key, tally)
+            full = len(batch.counts) >= _COUNT_KEYS and key not in batch.counts
+            writing.add(batch.counts, (key[0], OTHER, *key[2:]) if full else key, tally)
         while self._inbox.phases:
             self._phases.append(self._inbox.phases.popleft())
 
@@ -300,6 +304,10 @@ class Writer(threading.Thread):
         self._phase = last
         self._phases.clear()
         self.holding = 0
+        self._delay = _FIRST_DELAY
+        if not self._works:
+            self._works = True
+            self._failed(None)
         if futures:
             self._settled(futures)
 
@@ -361,7 +369,7 @@ def _identity(source: Path | str) -> tuple[int, int] | None:
     if is_memory(source):
         return None
     try:
-        status = os.stat(source)
+        status = os.stat(source)  # noqa: PTH116 - once per group, and Path costs ten times as much
     except FileNotFoundError:
         return (0, 0)
     return (status.st_dev, status.st_ino)

@@ -211,16 +211,25 @@ def _fleet(url: str) -> Engine:
             "a fleet needs psycopg: install restate-shim with its extra, restate-shim[fleet]"
         ) from error
 
-    def connect() -> Any:
+    try:
         # libpq reads the address itself: several hosts, sockets, service files.
-        return psycopg.connect(url, **(defaults | psycopg.conninfo.conninfo_to_dict(url)))
-
+        given = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # What libpq says holds the address, and with it the password.
+        raise LedgerError(
+            "the fleet's address cannot be read; it looks like "
+            "postgresql://user:password@host:5432/database?sslmode=verify-full"
+        ) from None
     defaults: dict[str, Any] = {
         "connect_timeout": 5,
         "tcp_user_timeout": 15_000,
         "options": "-c statement_timeout=60s -c lock_timeout=10s",
         "application_name": "restate-shim",
     }
+
+    def connect() -> Any:
+        return psycopg.connect(**(defaults | given))
+
     return create_engine(
         "postgresql+psycopg://",
         creator=connect,

@@ -1,0 +1,126 @@
+"""Records for the tests of ledger and fleet; run as a program it is a shim's writer under load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from shim.ledger import Ledger, LedgerState
+from shim.usage import Decision, NearMiss, ReplacementCall, Use
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def a_use(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> Use:
+    values: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "caller_source": "user-agent",
+        "user_agent": "curl/8.5.0",
+        "client_address": "10.0.0.7",
+        "request_id": None,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "target": "/v3/invocations/inv_1ghKXT6Vzj7P2dGoLuv1cUVg7PpZDn5WOV?mode=kill",
+        "api_version": "v3",
+        "invocation_id": "inv_1ghKXT6Vzj7P2dGoLuv1cUVg7PpZDn5WOV",
+        "mode": "kill",
+        "mode_given": "kill",
+        "phase": "translate",
+        "decision": Decision.TRANSLATED,
+        "replacement": "PATCH /v3/invocations/inv_1ghKXT6Vzj7P2dGoLuv1cUVg7PpZDn5WOV/kill",
+        "upstream_status": 200,
+        "status": 202,
+        "masked": False,
+        "duration_ms": 1.25,
+        "error": None,
+        "instance": "node-1",
+        "version": "0.1.0",
+    }
+    return Use(caller=caller, timestamp=timestamp, **(values | other))
+
+
+def a_near_miss(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> NearMiss:
+    values: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "caller_source": "user-agent",
+        "user_agent": "curl/8.5.0",
+        "client_address": "10.0.0.7",
+        "request_id": None,
+        "trace_id": None,
+        "method": "POST",
+        "target": "/invocations/inv_1/kill",
+        "kind": "wrong_method",
+        "hint": "use PATCH",
+        "status": 405,
+        "instance": "node-1",
+        "version": "0.1.0",
+    }
+    return NearMiss(caller=caller, timestamp=timestamp, **(values | other))
+
+
+def a_call(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> ReplacementCall:
+    values: dict[str, Any] = {
+        "caller_source": "user-agent",
+        "mode": "kill",
+        "status": 200,
+        "instance": "node-1",
+    }
+    return ReplacementCall(caller=caller, timestamp=timestamp, **(values | other))
+
+
+class Changes(list[LedgerState]):
+    """Collects what ``on_change`` is told."""
+
+    def __call__(self, state: LedgerState) -> None:
+        self.append(state)
+
+
+@asynccontextmanager
+async def running(
+    path: Path | None,
+    *,
+    clock: Callable[[], datetime] = now,
+    on_change: Callable[[LedgerState], None] | None = None,
+    **other: Any,
+) -> AsyncIterator[Ledger]:
+    changed = Changes() if on_change is None else on_change
+    ledger = Ledger(path, **({"instance": "node-1", "clock": clock, "on_change": changed} | other))
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+async def write_for_ever(path: Path) -> None:
+    """Append from many tasks at once; print each id only when the ledger has acknowledged it."""
+
+    async def one(ledger: Ledger, number: int) -> None:
+        while True:
+            use = a_use(f"caller-{number}", now())
+            if await ledger.append(use):
+                os.write(1, f"{use.id}\n".encode())
+
+    async with running(path) as ledger:
+        await asyncio.gather(*(one(ledger, number) for number in range(16)))
+
+
+if __name__ == "__main__":
+    asyncio.run(write_for_ever(Path(sys.argv[1])))

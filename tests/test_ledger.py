@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from ledger_records import NOON, Changes, a_call, a_near_miss, a_use, now, running, until
+
+from shim.evidence import Kind
+from shim.ledger import (
+    LedgerError,
+    LedgerState,
+    import_records,
+    read_evidence,
+    read_near_misses,
+    read_uses,
+)
+from shim.tables import schema
+from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Decision
+
+
+def at(source: Path, query: str, *values: object) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(source)
+    try:
+        rows = connection.execute(query, values).fetchall()
+        connection.commit()
+        return rows
+    finally:
+        connection.close()
+
+
+@pytest.fixture(params=["file", "memory"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    return tmp_path / "ledger.db" if request.param == "file" else None
+
+
+async def test_a_use_is_read_as_it_was_written(path: Path | None) -> None:
+    use = a_use("ci", NOON + timedelta(milliseconds=123), error="late", masked=True)
+    miss = a_near_miss()
+    async with running(path) as ledger:
+        assert await ledger.append(use)
+        assert await ledger.append(miss)
+        assert list(read_uses(ledger.source)) == [use.as_dict()]
+        assert list(read_near_misses(ledger.source)) == [miss.as_dict()]
+
+
+async def test_sums_days_callers_phases_and_spans_tell_what_happened(path: Path | None) -> None:
+    async with running(path, clock=lambda: NOON) as ledger:
+        ledger.phase_changed("observe")
+        ledger.phase_changed("observe")
+        await ledger.append(a_use("a", NOON, upstream_status=404, masked=True))
+        await ledger.append(a_use("a", NOON + timedelta(hours=1), upstream_status=404, masked=True))
+        await ledger.append(a_use("a", NOON - timedelta(days=1), mode=None, user_agent="old"))
+        await ledger.append(a_near_miss("b"))
+        ledger.count(a_call("c"))
+        ledger.count(a_call("c", NOON + timedelta(seconds=5)))
+        await until(lambda: len(read_evidence(ledger.source).sums) == 4)
+        evidence = read_evidence(ledger.source)
+
+    found = {(s.caller, s.kind, s.mode, s.upstream_status, s.masked): s for s in evidence.sums}
+    masked = found["a", Kind.USE, "kill", 404, True]
+    assert (masked.count, masked.first, masked.last) == (2, NOON, NOON + timedelta(hours=1))
+    assert found["a", Kind.USE, None, 200, False].decision == "translated"
+    assert found["b", Kind.NEAR_MISS, "wrong_method", None, False].decision is None
+    assert found["c", Kind.REPLACEMENT_CALL, "kill", 200, False].count == 2
+    assert {(d.day.day, d.caller, d.kind, d.count) for d in evidence.days} == {
+        (19, "a", Kind.USE, 1),
+        (20, "a", Kind.USE, 2),
+        (20, "b", Kind.NEAR_MISS, 1),
+        (20, "c", Kind.REPLACEMENT_CALL, 2),
+    }
+    assert evidence.callers["a"].user_agent == "curl/8.5.0"
+    assert [(change.moment, change.phase) for change in evidence.phase_changes] == [
+        (NOON, "observe")
+    ]
+    assert [(span.instance, span.start) for span in evidence.spans] == [("node-1", NOON)]
+
+
+@pytest.mark.parametrize(
+    ("since", "uses"),
+    [
+        pytest.param(timedelta(days=40), 6, id="before everything"),
+        pytest.param(timedelta(days=1, hours=1), 5, id="an hour of an earlier day"),
+        pytest.param(timedelta(minutes=90), 4, id="an earlier hour of this day"),
+        pytest.param(timedelta(minutes=20), 3, id="a minute within the hour"),
+        pytest.param(timedelta(0), 1, id="a moment is its own beginning"),
+        pytest.param(timedelta(milliseconds=-1), 0, id="after everything"),
+    ],
+)
+async def test_since_counts_from_that_very_moment(
+    tmp_path: Path, since: timedelta, uses: int
+) -> None:
+    end = NOON + timedelta(minutes=50)
+    ages = [timedelta(days=30), timedelta(days=1), timedelta(minutes=80), timedelta(minutes=15)]
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        for age in [*ages, timedelta(minutes=5), timedelta(0)]:
+            await ledger.append(a_use("a", end - age))
+    evidence = read_evidence(source, end - since)
+    assert sum(one.count for one in evidence.sums) == uses
+    assert sum(day.count for day in evidence.days) == uses
+    assert len(list(read_uses(source, end - since))) == uses
+    assert all(one.first >= end - since for one in evidence.sums)
+
+
+async def test_the_file_syncs_every_commit_and_keeps_a_write_ahead_log(tmp_path: Path) -> None:
+    async with running(tmp_path / "ledger.db") as ledger:
+        connection = ledger._writer._connection  # noqa: SLF001 - a property of this connection alone
+        assert connection is not None
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert driver.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert driver.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_a_group_of_uses_is_one_commit(tmp_path: Path) -> None:
+    async with running(tmp_path / "ledger.db") as ledger:
+        assert all(await asyncio.gather(*(ledger.append(a_use(str(n))) for n in range(200))))
+        state = ledger.state()
+    assert state.written == 200
+    assert (state.ok, state.queued, state.dropped) == (True, 0, 0)
+    assert state.last_commit_seconds is not None
+
+
+async def test_a_caller_is_known_once_a_call_of_his_was_let_through(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        await ledger.append(a_use("in"))
+        await ledger.append(a_use("refused", decision=Decision.REFUSED))
+        await ledger.append(a_use("nonsense", decision=Decision.INVALID))
+        await ledger.append(a_near_miss("missed"))
+        await ledger.append(a_use("both", decision=Decision.REFUSED))
+        await ledger.append(a_use("both"))
+        assert ledger.known_callers() == {"in", "both"}
+    async with running(source) as again:
+        await until(lambda: again.known_callers() == {"in", "both"})
+        assert again.is_known("in")
+        assert not again.is_known("refused")
+
+
+async def test_callers_past_the_cap_are_summed_together_and_keep_their_name_in_the_use(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "ledger.db"
+    for restart in range(2):
+        async with running(source, caller_cap=3) as ledger:
+            for number in range(5):
+                await ledger.append(a_use(f"caller-{number}"))
+            await ledger.append(a_near_miss(f"scanner-{restart}"))
+    evidence = read_evidence(source, None)
+    sums = {(one.caller, one.kind): one.count for one in evidence.sums}
+    assert sums == {
+        ("caller-0", Kind.USE): 2,
+        ("caller-1", Kind.USE): 2,
+        ("caller-2", Kind.USE): 2,
+        ("(other)", Kind.USE): 4,
+        ("scanner-0", Kind.NEAR_MISS): 1,
+        ("scanner-1", Kind.NEAR_MISS): 1,
+    }
+    assert {use["caller"] for use in read_uses(source)} == {f"caller-{n}" for n in range(5)}
+    later = read_evidence(source, NOON - timedelta(minutes=1))
+    assert {(s.caller, s.kind): s.count for s in later.sums} == sums
+    assert later.days == evidence.days
+
+
+async def test_importing_the_lines_of_a_log_twice_changes_nothing(tmp_path: Path) -> None:
+    uses = [a_use(f"c{n % 3}", NOON + timedelta(minutes=n)) for n in range(40)]
+    misses = [a_near_miss()]
+    lines = [json.dumps({"event": USE_EVENT, **use.as_dict()}) for use in uses]
+    lines += [json.dumps({"event": NEAR_MISS_EVENT, **miss.as_dict()}) for miss in misses]
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        await ledger.append(uses[0])
+        first = import_records(source, map(json.loads, lines))
+        before = read_evidence(source)
+        second = import_records(source, map(json.loads, lines + lines))
+        after = read_evidence(source)
+    assert (first.new, first.known) == (40, 1)
+    assert (second.new, second.known) == (0, 82)
+    assert (after.sums, after.days, after.callers) == (before.sums, before.days, before.callers)
+    assert sum(one.count for one in after.sums) == 41
+    assert list(read_uses(source)) == [use.as_dict() for use in uses]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timestamp": "yesterday"},
+        {"timestamp": "2026-11-20T12:00:00"},
+        {"caller": None},
+        {"status": "202"},
+        {"status": 2**70},
+        {"masked": 1},
+        {"duration_ms": float("nan")},
+        {"id": ["x"]},
+    ],
+    ids=str,
+)
+async def test_a_line_with_a_field_that_is_wrong_is_counted_and_left_out(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    source = tmp_path / "ledger.db"
+    found = import_records(source, [a_use().as_dict() | change, a_use().as_dict()])
+    assert (found.new, found.unreadable) == (1, 1)
+
+
+async def test_retention_removes_single_uses_in_small_steps_and_keeps_the_sums(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "ledger.db"
+    old = [a_use("a", NOON - timedelta(days=181)) for _ in range(1200)]
+    import_records(source, [use.as_dict() for use in old])
+    before = read_evidence(source).sums
+    async with running(source, clock=lambda: NOON) as ledger:
+        await ledger.append(a_use("a", NOON))
+        await until(lambda: len(list(read_uses(source))) == 1)
+        assert sum(one.count for one in read_evidence(source).sums) == 1201
+    assert before[0].first == NOON - timedelta(days=181)
+    # Lines from before that time are refused: nothing tells any more whether they were counted.
+    again = import_records(source, [use.as_dict() for use in old])
+    assert (again.new, again.too_old) == (0, 1200)
+    assert sum(one.count for one in read_evidence(source).sums) == 1201
+    # Where single uses are gone, the hour that "since" is in counts as a whole.
+    whole = read_evidence(source, NOON - timedelta(days=181))
+    assert sum(one.count for one in whole.sums) == 1201
+
+
+def beats(*moments: float) -> list[datetime]:
+    return [NOON + timedelta(seconds=seconds) for seconds in moments]
+
+
+@pytest.mark.parametrize(
+    ("moments", "spans"),
+    [
+        pytest.param((0, 10, 20), [(0, 20)], id="steady"),
+        pytest.param((0, 29, 58), [(0, 58)], id="slow, within three intervals"),
+        pytest.param((0, 10, 41, 50), [(0, 10), (41, 50)], id="a gap"),
+        pytest.param((0, 20, 18, 25), [(0, 25)], id="a small step back"),
+        pytest.param((0, 20, -100, -90), [(-100, -90), (0, 0)], id="back before it began"),
+        pytest.param((0, 20, 3600, 3610, 30), [(0, 30), (3600, 3600)], id="ahead, then back"),
+    ],
+)
+async def test_a_span_says_no_more_than_what_was_seen(
+    tmp_path: Path, moments: tuple[float, ...], spans: list[tuple[float, float]]
+) -> None:
+    source = tmp_path / "ledger.db"
+    clock = NOON
+    for number, moment in enumerate(beats(*moments)):
+        clock = moment
+        # Every other beat comes from a process of its own.
+        async with running(source, clock=lambda: clock) as ledger:
+            await ledger.append(a_use(str(number), clock))
+    found = read_evidence(source).spans
+    seconds = [
+        ((span.start - NOON).total_seconds(), (span.end - NOON).total_seconds()) for span in found
+    ]
+    assert seconds == spans
+
+
+async def test_the_span_grows_without_any_use(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source, heartbeat=timedelta(milliseconds=50)):
+        await until(lambda: source.exists() and len(read_evidence(source).spans) == 1)
+        first = read_evidence(source).spans[0]
+        await until(lambda: read_evidence(source).spans[0].end > first.end)
+        assert [span.start for span in read_evidence(source).spans] == [first.start]
+
+
+async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    uses = [a_use(f"c{n % 2}", NOON + timedelta(hours=n)) for n in range(30)]
+    columns = ", ".join(f'"{field}"' for field in schema.USE_FIELDS)
+    connection = sqlite3.connect(source)
+    connection.execute(f"CREATE TABLE uses ({columns}, PRIMARY KEY (id))")
+    marks = ", ".join("?" * len(schema.USE_FIELDS))
+    connection.executemany(
+        f"INSERT INTO uses VALUES ({marks})", [tuple(use.as_dict().values()) for use in uses]
+    )
+    connection.commit()
+    connection.close()
+    with pytest.raises(LedgerError, match=r"schema 0, older than 1: start restate-shim serve"):
+        read_evidence(source)
+    async with running(source) as ledger:
+        assert ledger.state().ok, ledger.state().error
+        assert await ledger.append(a_use("c2"))
+        assert ledger.known_callers() == {"c0", "c1", "c2"}
+    assert sum(one.count for one in read_evidence(source).sums) == 31
+    assert {use["id"] for use in read_uses(source)} > {use.id for use in uses}
+    assert at(source, "SELECT version FROM schema_version") == [(1,)]
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        await ledger.append(a_use())
+    at(source, "UPDATE schema_version SET version = 7")
+    changes = Changes()
+    async with running(source, on_change=changes) as ledger:
+        assert not await ledger.append(a_use())
+        state = ledger.state()
+    assert not state.ok
+    assert state.error is not None
+    assert "schema 7, written by a newer restate-shim; this one knows 1" in state.error
+    assert [change.ok for change in changes] == [False]
+    assert at(source, "SELECT count(*) FROM uses") == [(1,)]
+    with pytest.raises(LedgerError, match="schema 7"):
+        read_evidence(source)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(None, "there is no ledger", id="missing"),
+        pytest.param(b"", "is empty: no shim has written to it", id="empty"),
+        pytest.param(b"not a database at all" * 100, "file is not a database", id="something else"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_said(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    source = tmp_path / "ledger.db"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(LedgerError, match=said):
+        read_evidence(source)
+    with pytest.raises(LedgerError, match=said):
+        list(read_uses(source))
+
+
+async def test_text_that_no_database_takes_is_kept_with_marks_in_its_place(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    hostile = ["\ud800", "a\x00b", "<script>", "\u202e", "x" * 65_536, "'; DROP TABLE uses; --"]
+    changes: list[LedgerState] = []
+    async with running(source, on_change=changes.append) as ledger:
+        for text in hostile:
+            await ledger.append(a_use(user_agent=text))
+        await until(lambda: ledger.state().written == len(hostile))
+        await until(lambda: ledger.state().ok)
+    assert [use["user_agent"] for use in read_uses(source)] == ["?", *hostile[1:]]
+
+
+async def test_a_closed_ledger_takes_no_more(tmp_path: Path) -> None:
+    async with running(tmp_path / "ledger.db") as ledger:
+        pass
+    assert not await ledger.append(a_use(timestamp=now().astimezone(UTC)))
+    assert ledger.state().dropped == 1

@@ -1,0 +1,295 @@
+"""A disk that fails is real here: a full tmpfs, a lock, a damaged or deleted file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ledger_records import Changes, a_call, a_use, now, running, until
+
+from shim.ledger import read_evidence, read_uses
+
+
+def ids(source: Path) -> list[str]:
+    return [use["id"] for use in read_uses(source)]
+
+
+def fill(ballast: Path) -> None:
+    file = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            while True:
+                os.write(file, b"x" * 4096)
+    finally:
+        os.close(file)
+
+
+@pytest.fixture
+def changes() -> Changes:
+    return Changes()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        assert not os.environ.get("CI"), done.stderr
+        pytest.skip(f"mounting a tmpfs takes root: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+async def test_a_full_disk_delays_nobody_loses_nothing_and_is_told_once(
+    small_disk: Path, changes: Changes
+) -> None:
+    source = small_disk / "ledger.db"
+    async with running(source, on_change=changes) as ledger:
+        first = a_use()
+        assert await ledger.append(first)
+        ballast = small_disk / "ballast"
+        fill(ballast)
+        queued = [a_use(user_agent="x" * 2000) for _ in range(300)]
+        await asyncio.gather(*(ledger.append(use) for use in queued))
+        await until(lambda: not ledger.state().ok)
+        started = time.monotonic()
+        assert not await ledger.append(last := a_use())
+        assert time.monotonic() - started < 0.1
+        error = ledger.state().error
+        assert error is not None
+        assert "full" in error or "disk I/O" in error
+        await asyncio.sleep(0.5)
+        assert [change.ok for change in changes] == [False]
+        ballast.unlink()
+        await until(lambda: ledger.state().queued == 0)
+        await until(lambda: [change.ok for change in changes] == [False, True])
+        assert sorted(ids(source)) == sorted(use.id for use in [first, *queued, last])
+        assert ledger.state().dropped == 0
+        # Nothing was lost meanwhile, so the shim was recording throughout.
+        assert len(read_evidence(source).spans) == 1
+
+
+async def test_a_locked_file_keeps_a_request_no_longer_than_the_bound(
+    tmp_path: Path, changes: Changes
+) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source, on_change=changes) as ledger:
+        assert await ledger.append(a_use())
+        other = sqlite3.connect(source, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        assert await asyncio.gather(*(ledger.append(a_use()) for _ in range(5))) == [False] * 5
+        assert 0.2 < time.monotonic() - started < 0.5
+        # Once somebody has waited in vain, the next ones are not made to.
+        started = time.monotonic()
+        assert not await ledger.append(a_use())
+        assert time.monotonic() - started < 0.1
+        await until(lambda: not ledger.state().ok)
+        assert "locked" in str(ledger.state().error)
+        other.execute("COMMIT")
+        other.close()
+        await until(lambda: ledger.state().queued == 0 and ledger.state().ok)
+        assert await ledger.append(a_use())
+        assert len(set(ids(source))) == 8
+    assert [change.ok for change in changes] == [False, True]
+
+
+async def test_a_file_locked_at_the_start_is_used_when_it_is_let_go(
+    tmp_path: Path, changes: Changes
+) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        await ledger.append(a_use("old"))
+    other = sqlite3.connect(source, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    async with running(source, on_change=changes) as ledger:
+        assert not await ledger.append(a_use("new"))
+        # Nobody is refused because of a ledger that cannot be read.
+        assert ledger.is_known("old")
+        assert ledger.is_known("stranger")
+        other.execute("COMMIT")
+        other.close()
+        await until(lambda: ledger.state().queued == 0 and ledger.state().ok)
+        assert not ledger.is_known("stranger")
+        assert ledger.known_callers() == {"old", "new"}
+    assert len(ids(source)) == 2
+
+
+def something_else(source: Path) -> Callable[[], object]:
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"this is no database, but it was somebody's file" * 99)
+    return lambda: source.rename(source.with_name("aside"))
+
+
+def a_directory(source: Path) -> Callable[[], object]:
+    source.mkdir(parents=True)
+    return source.rmdir
+
+
+def missing_folders(source: Path) -> Callable[[], object]:
+    return source.parent.parent.mkdir
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (something_else, "is damaged (file is not a database): move it away"),
+        (a_directory, "unable to open"),
+        (missing_folders, "is missing, and so is"),
+    ],
+)
+async def test_what_cannot_be_opened_is_said_and_used_once_it_can_be(
+    tmp_path: Path, changes: Changes, prepare: Callable[[Path], Callable[[], object]], said: str
+) -> None:
+    source = tmp_path / "a" / "b" / "ledger.db"
+    cure = prepare(source)
+    async with running(source, on_change=changes) as ledger:
+        assert not await ledger.append(use := a_use())
+        assert said in str(ledger.state().error)
+        cure()
+        await until(lambda: ledger.state().ok and ledger.state().queued == 0)
+        assert ids(source) == [use.id]
+    assert [change.ok for change in changes] == [False, True]
+
+
+async def test_a_missing_folder_is_made_where_its_parent_exists(tmp_path: Path) -> None:
+    async with running(tmp_path / "new" / "ledger.db") as ledger:
+        assert await ledger.append(a_use())
+
+
+async def test_a_file_damaged_while_in_use_stops_nobody(tmp_path: Path, changes: Changes) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source, on_change=changes) as ledger:
+        assert await ledger.append(a_use())
+    source.write_bytes(b"\x00" * 100 + source.read_bytes()[100:])
+    async with running(source, on_change=changes) as ledger:
+        assert not await ledger.append(use := a_use())
+        assert "move it away" in str(ledger.state().error)
+        source.rename(tmp_path / "aside")
+        await until(lambda: ledger.state().ok and ledger.state().queued == 0)
+        assert ids(source) == [use.id]
+
+
+async def test_a_file_deleted_while_in_use_is_begun_anew_and_no_use_is_acknowledged_into_nothing(
+    tmp_path: Path, changes: Changes
+) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source, on_change=changes) as ledger:
+        assert await ledger.append(a_use())
+        for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        await ledger.append(use := a_use())
+        await until(lambda: ledger.state().ok and ledger.state().queued == 0 and source.exists())
+        await until(lambda: ids(source) == [use.id])
+        assert await ledger.append(a_use())
+    assert [change.ok for change in changes] == [False, True]
+    assert "was removed or replaced" in str(changes[0].error)
+
+
+async def test_a_queue_that_is_full_drops_counts_and_leaves_a_gap_in_the_record(
+    tmp_path: Path, changes: Changes
+) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source, on_change=changes, queue_limit=10) as ledger:
+        assert await ledger.append(a_use())
+        other = sqlite3.connect(source, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        results = await asyncio.gather(*(ledger.append(a_use()) for _ in range(50)))
+        assert not any(results)
+        await until(lambda: not ledger.state().ok)
+        for _ in range(30):
+            await ledger.append(a_use())
+        dropped = ledger.state().dropped
+        assert dropped >= 60
+        other.execute("COMMIT")
+        other.close()
+        await until(lambda: ledger.state().queued == 0 and ledger.state().ok)
+    assert len(ids(source)) == 81 - dropped
+    assert len(read_evidence(source).spans) == 2
+    assert any(change.dropped for change in changes)
+
+
+async def test_counts_survive_the_time_when_nothing_can_be_written(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        other = sqlite3.connect(source, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(1000):
+            ledger.count(a_call())
+        await until(lambda: not ledger.state().ok)
+        ledger.count(a_call())
+        other.execute("COMMIT")
+        other.close()
+        await until(lambda: ledger.state().ok)
+    assert [one.count for one in read_evidence(source).sums] == [1001]
+
+
+async def test_what_is_queued_is_written_on_close(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        waiting = [asyncio.ensure_future(ledger.append(a_use())) for _ in range(500)]
+        ledger.count(a_call())
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting) == [True] * 500
+    assert sum(one.count for one in read_evidence(source).sums) == 501
+
+
+async def test_close_is_bounded_where_the_disk_fails(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        other = sqlite3.connect(source, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        await ledger.append(a_use())
+        started = time.monotonic()
+        await ledger.close(1.0)
+        assert time.monotonic() - started < 4
+        other.close()
+    assert ledger.state().queued == 1
+
+
+async def test_a_request_that_is_given_up_while_it_waits_is_recorded_all_the_same(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source) as ledger:
+        task = asyncio.ensure_future(ledger.append(use := a_use()))
+        await asyncio.sleep(0)
+        task.cancel()
+        assert await ledger.append(a_use(timestamp=now()))
+        assert use.id in ids(source)
+
+
+async def test_a_ledger_in_a_read_only_folder_can_be_read(tmp_path: Path) -> None:
+    source = tmp_path / "disk" / "ledger.db"
+    async with running(source) as ledger:
+        await ledger.append(a_use())
+    done = subprocess.run(
+        ["mount", "--bind", "-o", "ro", str(source.parent), str(source.parent)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        assert not os.environ.get("CI"), done.stderr
+        pytest.skip(f"a bind mount takes root: {done.stderr.strip()}")
+    try:
+        assert len(ids(source)) == 1
+        changes = Changes()
+        async with running(source, on_change=changes) as ledger:
+            assert not await ledger.append(a_use())
+            assert not ledger.state().ok
+        assert [change.ok for change in changes] == [False]
+    finally:
+        subprocess.run(["umount", "--lazy", str(source.parent)], check=True)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ledger_records
+
+from shim.ledger import read_evidence, read_uses
+
+KILLS = 16
+
+
+def test_what_was_acknowledged_survives_sigkill_at_any_moment_and_is_there_once(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ledger.db"
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    acknowledged: list[str] = []
+    root = Path(ledger_records.__file__).parents[1]
+    for number in range(KILLS):
+        with (tmp_path / f"acknowledged-{number}").open("wb") as out:
+            writer = subprocess.Popen(
+                [sys.executable, ledger_records.__file__, str(path)],
+                stdout=out,
+                env=os.environ | {"PYTHONPATH": str(root)},
+            )
+            try:
+                _wait_for_load(Path(out.name), writer)
+                time.sleep(moments.uniform(0, 0.6))
+            finally:
+                writer.send_signal(signal.SIGKILL)
+                writer.wait()
+        lines = Path(out.name).read_text().split("\n")
+        # What follows the last line feed was cut off by the kill.
+        acknowledged += lines[:-1]
+
+        kept = [use["id"] for use in read_uses(path)]
+        assert len(kept) == len(set(kept))
+        assert set(acknowledged) <= set(kept)
+        assert sum(one.count for one in read_evidence(path).sums) == len(kept)
+        assert sum(day.count for day in read_evidence(path).days) == len(kept)
+    assert len(acknowledged) > 10 * KILLS
+    spans = read_evidence(path).spans
+    assert 1 <= len(spans) <= KILLS
+    assert all(span.start <= span.end for span in spans)
+
+
+def _wait_for_load(out: Path, writer: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while not out.stat().st_size:
+        assert writer.poll() is None, "the writer ended by itself"
+        assert time.monotonic() < deadline, "the writer acknowledged nothing"
+        time.sleep(0.02)
