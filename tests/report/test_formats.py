@@ -1,0 +1,299 @@
+"""What strangers call themselves stays text in every format; the JSON is the specification's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shlex
+import subprocess
+import unicodedata
+from datetime import date, timedelta
+
+import pytest
+from markdown_it import MarkdownIt
+
+from shim.evidence import CallerFacts, Evidence, Kind
+from shim.policy import CallerRule
+from shim.report import build_report
+from shim.report.hints import hint_for
+from shim.report.markdown import usage_markdown
+from shim.report.table import print_table
+from shim.report.tabular import usage_csv
+from shim.report.text import curl_line, length, plain
+
+from .samples import (
+    DAY,
+    HOSTILE,
+    HOUR,
+    NOW,
+    days_of,
+    hostile_evidence,
+    lively_evidence,
+    up,
+    use_sum,
+)
+
+HOSTILE_REPORT = build_report(
+    hostile_evidence(),
+    now=NOW,
+    rules=[CallerRule(match="*", owner=HOSTILE["formula"], note=HOSTILE["markdown"])],
+)
+
+
+def table_of(report: object, width: int | None = None) -> str:
+    out = io.StringIO()
+    print_table(report, out, width)  # type: ignore[arg-type]  # always a Report
+    return out.getvalue()
+
+
+def test_the_json_has_the_shape_of_the_specification() -> None:
+    sums = [
+        use_sum("ci-7", NOW - DAY, count=3),
+        use_sum("ci-7", NOW - 2 * DAY, mode="kill", masked=True, upstream_status=404),
+        use_sum("ci-7", NOW - HOUR, mode=None, decision="invalid", upstream_status=400),
+        use_sum("ci-7", NOW, kind=Kind.REPLACEMENT_CALL, mode="kill", decision=None, count=5),
+        use_sum("ci-7", NOW, kind=Kind.NEAR_MISS, mode="bad_mode", decision=None),
+        use_sum("ops", NOW - 9 * DAY, decision="refused", upstream_status=None, count=2),
+    ]
+    evidence = Evidence(
+        sums=sums,
+        days=days_of("ci-7", NOW - 2 * DAY, NOW),
+        callers={
+            "ci-7": CallerFacts(
+                user_agent="restate-cli/1.4.0 linux-x86_64",
+                replacement="PATCH /v2/invocations/inv_1/kill",
+            )
+        },
+        spans=[up(NOW - 60 * DAY)],
+    )
+    rules = [CallerRule(match="ci*", owner="platform", acknowledged_until=date(2026, 12, 31))]
+    report = build_report(evidence, now=NOW, since=NOW - 30 * DAY, rules=rules)
+    found = json.loads(json.dumps(report.as_json()))
+    reason = found["verdict"].pop("reason")
+    assert reason.startswith("1 caller used the route in the last 14 days: ops.")
+    assert found == {
+        "generated_at": "2026-11-23T14:30:00.000Z",
+        "since": "2026-10-24T14:30:00.000Z",
+        "totals": {
+            "uses": 7,
+            "masked": 1,
+            "refused": 2,
+            "failed": 0,
+            "near_misses": 1,
+            "replacement_calls": 5,
+        },
+        "callers": [
+            {
+                "caller": "ci-7",
+                "caller_source": "header:x-client-id",
+                "state": "active",
+                "uses": 5,
+                "first_seen": "2026-11-21T14:30:00.000Z",
+                "last_seen": "2026-11-23T13:30:00.000Z",
+                "days_quiet": 0,
+                "modes": {"cancel": 3, "invalid": 1, "kill": 1},
+                "decisions": {"invalid": 1, "translated": 4},
+                "masked": {"404": 1, "409": 0},
+                "replacement_calls": 5,
+                "near_misses": 1,
+                "came_back": False,
+                "hint": "restate-cli 1.4.0: upgrade to 1.5 or later, it makes the new calls",
+                "replacement": "PATCH /v2/invocations/inv_1/kill",
+                "owner": "platform",
+                "acknowledged_until": "2026-12-31",
+            },
+            {
+                "caller": "ops",
+                "caller_source": "header:x-client-id",
+                "state": "quiet",
+                "uses": 2,
+                "first_seen": "2026-11-14T14:30:00.000Z",
+                "last_seen": "2026-11-14T14:30:00.000Z",
+                "days_quiet": 9,
+                "modes": {"cancel": 2},
+                "decisions": {"refused": 2},
+                "masked": {"404": 0, "409": 0},
+                "replacement_calls": 0,
+                "near_misses": 0,
+                "came_back": False,
+                "hint": None,
+                "replacement": None,
+                "owner": None,
+                "acknowledged_until": None,
+            },
+        ],
+        "verdict": {
+            "status": "in_use",
+            "quiet_seconds": 3600,
+            "observed_percent": 100.0,
+            "longest_gap_seconds": 0,
+            "last_use": "2026-11-23T13:30:00.000Z",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "said"),
+    [
+        ("restate-cli/1.4.0 linux-x86_64", "restate-cli 1.4.0: upgrade to 1.5 or later"),
+        ("restate-cli/1.0.2", "upgrade to 1.5"),
+        ("restate-cli/1.5.2", "makes the new calls by itself"),
+        ("restate-cli/1.10.0", "makes the new calls by itself"),
+        ("restate-cli/2.0.0", "makes the new calls by itself"),
+        ("Java-http-client/17.0.9", "killInvocation"),
+        ("okhttp/4.12.0", "sdk-java"),
+        ("curl/8.5.0", "-X PATCH"),
+        ("python-requests/2.31.0", "requests.patch"),
+        ("python-httpx/0.27.0", "httpx.patch"),
+        ("Python/3.11 aiohttp/3.9.1", "session.patch"),
+        ("Python-urllib/3.11", "PATCH"),
+        ("reqwest/0.12.4", "client.patch"),
+        ("Go-http-client/1.1", "http.MethodPatch"),
+        ("node", "fetch(`${admin}/invocations/${id}/kill`"),
+        ("undici", "fetch("),
+        ("axios/1.7.2", "axios.patch(`${admin}/invocations/${id}/kill`)"),
+        ("Mozilla/5.0 (X11)", "browser"),
+        ("our-own-thing/3", None),
+        ("nodejitsu", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_known_clients_get_a_hint(user_agent: str | None, said: str | None) -> None:
+    hint = hint_for(user_agent, {"cancel": 1, "kill": 2, "invalid": 9}, 0)
+    assert (said in hint) if said and hint else hint is said
+
+
+def test_a_masked_client_is_told_about_the_errors_to_come() -> None:
+    assert "404 and 409" in str(hint_for("curl/8.5.0", {"kill": 1}, 1))
+    assert "404 and 409" not in str(hint_for("curl/8.5.0", {"kill": 1}, 0))
+
+
+@pytest.mark.parametrize(
+    ("replacement", "line"),
+    [
+        ("PATCH /invocations/inv_1/kill", 'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/inv_1/kill'),
+        ("PATCH /v2/invocations/a%2Fb/purge",
+         'curl -X PATCH "$RESTATE_ADMIN_URL"/v2/invocations/a%2Fb/purge'),
+        ("PATCH /invocations/$(id)/kill",
+         "curl -X PATCH \"$RESTATE_ADMIN_URL\"'/invocations/$(id)/kill'"),
+        ("PATCH /invocations/{a,b}/kill",
+         "curl -X PATCH --globoff \"$RESTATE_ADMIN_URL\"'/invocations/{a,b}/kill'"),
+        ("PATCH /invocations/../kill",
+         'curl -X PATCH --path-as-is "$RESTATE_ADMIN_URL"/invocations/../kill'),
+        ("PATCH /invocations/\u202ex/kill",
+         'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/INVOCATION_ID/kill'),
+        ("PATCH /v3/invocations/" + "x" * 999 + "/kill",
+         'curl -X PATCH "$RESTATE_ADMIN_URL"/v3/invocations/INVOCATION_ID/kill'),
+        ("DELETE /x", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_the_replacement_is_a_line_for_a_shell(replacement: str | None, line: str | None) -> None:
+    assert curl_line(replacement) == line
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_a_pasted_line_runs_curl_and_nothing_else(name: str) -> None:
+    line = curl_line(f"PATCH /invocations/{name}/kill")
+    if line is None:
+        return
+    words = shlex.split(line)
+    assert words[:3] == ["curl", "-X", "PATCH"]
+    assert all(word.startswith(("--", "$RESTATE_ADMIN_URL/")) for word in words[3:])
+    shown = subprocess.run(
+        ["/bin/sh", "-c", line.replace("curl", "printf '%s\\n'", 1)],
+        env={"RESTATE_ADMIN_URL": "http://x"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.splitlines()[-1] == words[-1].replace("$RESTATE_ADMIN_URL", "http://x")
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_plain_text_has_nothing_invisible_and_is_short(name: str) -> None:
+    text = plain(name)
+    assert not {unicodedata.category(c) for c in text} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert len(name) < 100 or len(text) <= 80
+
+
+def test_no_cell_of_the_csv_is_a_formula() -> None:
+    text = usage_csv(HOSTILE_REPORT)
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) == len(HOSTILE) + 1
+    assert len({len(row) for row in rows}) == 1
+    for row in rows[1:]:
+        for cell in row:
+            assert not re.match(r"\s*[=+@|%＝＋－＠-]", cell), cell  # noqa: RUF001 - full-width forms
+            assert "\x1b" not in cell
+            assert len(cell) < 32_768
+    assert rows[0][:4] == ["caller", "caller_source", "state", "uses"]
+
+
+def test_the_csv_carries_the_numbers() -> None:
+    report = build_report(lively_evidence(), now=NOW)
+    rows = {row["caller"]: row for row in csv.DictReader(io.StringIO(usage_csv(report)))}
+    for caller in report.callers:
+        row = rows[caller.caller]
+        assert int(row["uses"]) == caller.uses
+        assert int(row["mode_kill"]) == caller.modes.get("kill", 0)
+        assert int(row["masked_404"]) == caller.masked["404"]
+        assert row["state"] == caller.state
+
+
+def test_markdown_shows_hostile_names_as_text() -> None:
+    text = usage_markdown(HOSTILE_REPORT)
+    renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    html = renderer.render(text)
+    tags = set(re.findall(r"<\s*([a-zA-Z]+)", html))
+    allowed = {"h", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "br"}
+    assert tags <= allowed | {"h2", "h3", "code"}, tags
+    assert html.count("<tr>") == len(HOSTILE) + 1
+    assert "@everyone" not in text
+    assert "#1" not in text.replace("&#1", "")
+    assert "http://" not in text
+    assert "[click](javascript:alert(1)) `code` **b** @everyone #1" in _text(html)
+
+
+def _text(html: str) -> str:
+    import html as entities
+
+    return entities.unescape(re.sub(r"<[^>]+>", "", html))
+
+
+@pytest.mark.parametrize("width", [None, 200, 120, 80, 40, 20])
+def test_the_terminal_gets_no_escape_sequence_from_data(width: int | None) -> None:
+    text = table_of(HOSTILE_REPORT, width)
+    assert {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs")} <= {"\n"}
+    assert "[red]x[/red]" in text.replace("\n", "") or (width or 999) < 40
+
+
+@pytest.mark.parametrize("width", [200, 120, 100, 80, 60, 40])
+def test_the_table_fits_the_terminal(width: int) -> None:
+    report = build_report(lively_evidence(), now=NOW)
+    for line in table_of(report, width).splitlines():
+        if "curl" in line or line.startswith(("  ", "spiffe", " ")) and ":" in line:
+            continue  # What is there to be copied stays on one line.
+        assert len(line) <= width, line
+    assert "spiffe://prod/ns" in table_of(report, width)
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [
+        (0, "0 s"),
+        (0.4, "less than 1 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3661, "1 h 1 min"),
+        (86400, "1 day"),
+        (86401, "1 day"),
+        (2 * 86400 + 3600, "2 days 1 h"),
+        (timedelta(days=14), "14 days"),
+    ],
+)
+def test_durations_are_said_in_two_units_at_most(duration: float | timedelta, said: str) -> None:
+    assert length(duration) == said
