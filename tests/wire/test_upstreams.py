@@ -12,6 +12,7 @@ import pytest
 
 from .certificates import Certificates
 from .client import Client, ask, request, timed
+from .message import chunks
 from .origin import Origin, answer, echo_target, reply
 from .running import Shim
 
@@ -185,3 +186,27 @@ class TestLimits:
             assert first.read().body == b"/first"
             assert last.read().body == b"/last"
         assert b"/left" not in [got.target for got in own_origin.requests]
+
+    @pytest.mark.parametrize("framing", ["length", "chunked", "chunked with the head"])
+    def test_a_body_over_the_limit_is_413(
+        self, framing: str, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """`--max-body`: told so, the connection closed, nothing complete upstream."""
+        shim = start("--max-body", "1KiB", upstream=own_origin.url)
+        with Client(shim.proxy) as client:
+            for size in (1024, 1025):
+                body = b"x" * size
+                if framing == "length":
+                    client.send(request("POST", "/", b"Content-Length: %d" % size, body=body))
+                else:
+                    head = request("POST", "/", b"Transfer-Encoding: chunked")
+                    if framing == "chunked":
+                        client.send(head)
+                        time.sleep(0.05)
+                        head = b""
+                    client.send(head + chunks(body[:1000], body[1000:]))
+                got = client.read()
+                assert got.status == (200 if size == 1024 else 413)
+            assert got.json()["restate_code"] is None
+            assert client.closed()
+        assert [one.body for one in own_origin.requests if one.complete] == [b"x" * 1024]
