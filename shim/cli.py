@@ -7,9 +7,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shim import __version__
+from shim.report.command import add_arguments as add_report_arguments
 from shim.settings import SETTINGS, SettingError, Settings, load
 
 EXIT_USAGE = 2
@@ -50,6 +52,31 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the proxy", description="Run the proxy.")
     add_settings(serve)
     serve.set_defaults(run=_serve)
+    report = commands.add_parser(
+        "report",
+        help="who still uses the old route, and can it go",
+        description="Tell who still uses the old route, and whether it is safe to remove.",
+    )
+    add_report_arguments(report)
+    report.set_defaults(run=_report)
+    check = commands.add_parser(
+        "check",
+        help="look at upstream, or at a running shim",
+        description="Say whether upstream has the new endpoints and the old route, and what the "
+        "settings amount to. With --ops, ask a running shim whether it lives (for health checks).",
+    )
+    add_settings(check)
+    check.add_argument("--format", choices=("text", "json"), default="text", help="how to say it")
+    check.add_argument("--ops", metavar="URL", help="only GET /live of the shim with this ops URL")
+    check.set_defaults(run=_check)
+    demo = commands.add_parser(
+        "demo",
+        help="see it work before a real Restate server",
+        description="Install and start a real Restate server, a service and the shim; make old "
+        "calls; show the report. Needs Node.js with npm, and pip install 'restate-shim[demo]'.",
+    )
+    demo.add_argument("--once", action="store_true", help="end after the report")
+    demo.set_defaults(run=_demo)
     return parser
 
 
@@ -94,3 +121,29 @@ def _serve(args: argparse.Namespace) -> int:
     except CannotListenError as error:
         print(f"restate-shim: {error}", file=sys.stderr)
         return 1
+
+
+def _report(args: argparse.Namespace) -> int:
+    from shim.report.command import run
+
+    return run(args, out=sys.stdout, err=sys.stderr, now=datetime.now(UTC))
+
+
+def _check(args: argparse.Namespace) -> int:
+    from shim.check import check, check_alive
+
+    if args.ops:
+        return asyncio.run(check_alive(args.ops, sys.stderr))
+    return asyncio.run(check(settings_from(args), args.format, sys.stdout))
+
+
+def _demo(args: argparse.Namespace) -> int:
+    try:
+        from shim.demo.story import main as tell
+    except ImportError as error:
+        print(
+            f"restate-shim demo: {error.name} is missing: pip install 'restate-shim[demo]'",
+            file=sys.stderr,
+        )
+        return 1
+    return tell(once=args.once)

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shim.logs import Logger
-from shim.upstream import Connection, Pool, UpstreamError
+from shim.upstream import OUTAGES, Connection, Pool, UpstreamError
 
 _RETRY_SECONDS: Final = 1.0
 _PROBE_SECONDS: Final = 5.0
 _PROBE: Final = b"GET /health HTTP/1.1\r\nHost: restate\r\nUser-Agent: restate-shim\r\n\r\n"
-# These say something of upstream as a whole; other kinds concern one exchange.
-_TELLING: Final = frozenset(("connect", "connect_timeout", "tls", "timeout"))
 
 
 class UpstreamHealth:
@@ -41,7 +39,7 @@ class UpstreamHealth:
 
     def failed(self, error: UpstreamError) -> None:
         """Note a failure; the first one starts asking."""
-        if error.kind not in _TELLING or self.failure is not None:
+        if error.kind not in OUTAGES or self.failure is not None:
             return
         self._known = True
         self.failure = error

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-Check = Callable[[], Awaitable[dict[str, Any]]]
+from shim import __version__
+from shim.ledger import LedgerError, LedgerState, read_evidence, read_recent
+from shim.policy import CallerRule
+from shim.report import Report, build_report
+from shim.report.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
+from shim.report.tabular import usage_csv
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_OPEN: Final = ("/live", "/ready")
+_RECENT: Final = 200
+_FRESH_SECONDS: Final = 1.0
 
 
 @dataclass
@@ -26,24 +41,104 @@ class Readiness:
         return all(part["ok"] for part in parts.values()), parts
 
 
+class Usage:
+    """The report as pages; reading the ledger happens in a thread, once for all who ask at once."""
+
+    def __init__(
+        self,
+        source: Path | str,
+        state: Callable[[], LedgerState],
+        rules: Callable[[], Sequence[CallerRule]],
+        *,
+        clock: Callable[[], datetime],
+        instance: str,
+    ) -> None:
+        self._source = source
+        self._state = state
+        self._rules = rules
+        self._clock = clock
+        self._instance = instance
+        self._lock = asyncio.Lock()
+        self._report: Report | None = None
+        self._read_at = 0.0
+
+    async def report(self) -> Report:
+        """Return a report that is at most a second old; raise ``LedgerError``."""
+        async with self._lock:
+            if self._report is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
+                self._report = await asyncio.to_thread(self._build)
+                self._read_at = time.monotonic()
+            return self._report
+
+    def _build(self) -> Report:
+        evidence = read_evidence(self._source)
+        lost = self._state().dropped
+        return build_report(evidence, now=self._clock(), rules=self._rules(), lost=lost)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """``GET /usage``."""
+        filters = Filters.from_query(request.query)
+        state = self._state()
+        report = await self.report()
+
+        def render() -> str:
+            recent = read_recent(
+                self._source,
+                _RECENT,
+                since=filters.begin(report.generated_at),
+                caller=filters.caller or None,
+                mode=filters.mode or None,
+                decision=filters.decision or None,
+            )
+            return render_page(
+                report,
+                recent=recent,
+                filters=filters,
+                recording=Recording(ok=state.ok, detail=state.error or ""),
+                instance=self._instance,
+                version=__version__,
+            )
+
+        text = await asyncio.to_thread(render)
+        headers = {
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+    async def json(self, _: web.Request) -> web.Response:
+        """``GET /usage.json``."""
+        return web.json_response((await self.report()).as_json())
+
+    async def csv(self, _: web.Request) -> web.Response:
+        """``GET /usage.csv``."""
+        return web.Response(text=usage_csv(await self.report()), content_type="text/csv")
+
+
 def make_app(
-    readiness: Readiness, registry: CollectorRegistry, *, token: str | None = None
+    readiness: Readiness, registry: CollectorRegistry, usage: Usage, *, token: str | None
 ) -> web.Application:
     """Return the application of the ops port; with ``token``, all but health asks for it."""
 
     @web.middleware
-    async def authorized(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if token is not None and request.path not in ("/live", "/ready"):
-            given = request.headers.get("Authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-                return web.json_response(
-                    {"message": "A bearer token is needed (--ops-token)", "restate_code": None},
-                    status=401,
-                    headers={"WWW-Authenticate": 'Bearer realm="restate-shim"'},
+    async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if token is not None and request.path not in _OPEN:
+            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+                return _error(
+                    401,
+                    "A bearer token is needed (--ops-token)",
+                    {"WWW-Authenticate": 'Bearer realm="restate-shim"'},
                 )
-        return await handler(request)
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            return _error(error.status, f"{error.reason}: {request.path}", {})
+        except LedgerError as error:
+            return _error(503, str(error), {})
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     async def live(_: web.Request) -> web.Response:
         return web.json_response({"live": True})
@@ -56,6 +151,22 @@ def make_app(
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
-    app = web.Application(middlewares=[authorized])
-    app.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])
+    app = web.Application(middlewares=[answer])
+    app.add_routes(
+        [
+            web.get("/live", live),
+            web.get("/ready", ready),
+            web.get("/metrics", metrics),
+            web.get("/usage", usage.page),
+            web.get("/usage.json", usage.json),
+            web.get("/usage.csv", usage.csv),
+        ]
+    )
     return app
+
+
+def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
+    body = json.dumps({"message": message, "restate_code": None})
+    return web.Response(
+        status=status, text=body, content_type="application/json", headers=headers
+    )

@@ -13,7 +13,7 @@ from shim.logs import Logger
 from shim.metrics import Metrics
 from shim.policy import Ruling
 from shim.translation import Mode, NewCall, OldCall
-from shim.upstream import UpstreamError
+from shim.upstream import OUTAGES, UpstreamError
 from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Decision, NearMiss, ReplacementCall, Use
 
 _ROUTES: Final = {
@@ -172,6 +172,8 @@ class Recorder:
         )
 
     def upstream_failed(self, error: UpstreamError) -> None:
-        """Say and count that an exchange with upstream failed."""
+        """Count that an exchange with upstream failed, and say it where nobody else does."""
         self._metrics.upstream_error(error.kind)
-        self._logger.warning("upstream_failed", kind=error.kind, error=str(error))
+        # An upstream that is away would fill the log: that is said once, when it changes.
+        say = self._logger.debug if error.kind in OUTAGES else self._logger.warning
+        say("upstream_failed", kind=error.kind, error=str(error))

@@ -27,9 +27,10 @@ from shim.downstream import DownstreamServer
 from shim.framing import Refusal
 from shim.gateway import Gateway
 from shim.health import UpstreamHealth
+from shim.ledger import Ledger, LedgerState
 from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
 from shim.metrics import Metrics
-from shim.ops import Readiness, make_app
+from shim.ops import Readiness, Usage, make_app
 from shim.policy import Policy
 from shim.proxy import Live, Proxy
 from shim.recorder import Recorder
@@ -154,8 +155,19 @@ async def running(
             loop=loop,
         )
         health = UpstreamHealth(pool, logger)
+        ledger = Ledger(
+            settings.ledger,
+            instance=settings.instance,
+            clock=clock,
+            on_change=lambda state: _say_ledger(logger, state),
+            retain=settings.retain,
+            fleet_url=settings.fleet,
+        )
+        ledger.start()
+        stack.push_async_callback(ledger.close)
+        ledger.phase_changed(settings.phase)
         recorder = Recorder(
-            logger, _Nowhere(), metrics, clock=clock, new_id=ids, instance=settings.instance
+            logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
         )
         gateway = Gateway(
             pool,
@@ -197,14 +209,22 @@ async def running(
         readiness = Readiness(
             {
                 "upstream": health.state,
+                "ledger": lambda: _ledger_part(ledger.state()),
                 "draining": lambda: {"ok": not proxy.draining},
             }
+        )
+        usage = Usage(
+            settings.fleet or ledger.source,
+            ledger.state,
+            lambda: settings.callers,
+            clock=clock,
+            instance=settings.instance,
         )
         await health.start()
         stack.callback(pool.close)
         stack.callback(health.stop)
         runner = web.AppRunner(
-            make_app(readiness, registry, token=settings.ops_token),
+            make_app(readiness, registry, usage, token=settings.ops_token),
             access_log=None,
             shutdown_timeout=1.0,
         )
@@ -262,6 +282,25 @@ async def _drain(
     await server.shutdown(timeout=0.1)
 
 
+def _ledger_part(state: LedgerState) -> dict[str, Any]:
+    part: dict[str, Any] = {"ok": state.ok, "queued": state.queued, "dropped": state.dropped}
+    return part if state.error is None else {**part, "error": state.error}
+
+
+def _say_ledger(logger: Logger, state: LedgerState) -> None:
+    fleet = {} if state.fleet_ok is None else {"fleet_ok": state.fleet_ok}
+    if state.ok and state.fleet_ok is not False and not state.dropped:
+        logger.info("ledger_recording", **fleet)
+    else:
+        logger.error(
+            "ledger_not_recording" if not state.ok else "ledger_impaired",
+            error=state.error or state.fleet_error,
+            queued=state.queued,
+            dropped=state.dropped,
+            **fleet,
+        )
+
+
 async def _beat(logger: Logger, instance: str) -> None:
     """Say regularly that the shim is up: silence in the log is then evidence."""
     while True:
@@ -301,10 +340,3 @@ async def serve(settings: Settings, fd: int = 1) -> int:
         await stop.wait()
     writer.flush()
     return 0
-
-
-class _Nowhere:
-    async def append(self, record: object) -> bool:
-        return True
-
-    def count(self, call: object) -> None: ...

@@ -26,6 +26,10 @@ _LOW_WATER: Final = 64 * 1024
 _IDLE_SECONDS: Final = 55.0
 
 
+# These kinds of failure say something of upstream as a whole; others concern one exchange.
+OUTAGES: Final = frozenset(("connect", "connect_timeout", "tls", "timeout"))
+
+
 class UpstreamError(Exception):
     """The exchange failed: ``status`` is what to tell downstream, ``kind`` what to count."""
 

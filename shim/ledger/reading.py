@@ -90,6 +90,31 @@ def read_uses(source: Path | str, since: datetime | None = None) -> Iterator[dic
     return _read(source, schema.uses, USE_FIELDS, since)
 
 
+def read_recent(
+    source: Path | str,
+    most: int,
+    *,
+    since: datetime | None = None,
+    caller: str | None = None,
+    mode: str | None = None,
+    decision: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the latest uses, at ``most`` so many, latest first; ``invalid`` is a mode here."""
+    uses = schema.uses.c
+    query = select(*(uses[field] for field in USE_FIELDS))
+    if since is not None:
+        query = query.where(uses.timestamp >= to_ms(since))
+    if caller is not None:
+        query = query.where(uses.caller == caller)
+    if mode is not None:
+        query = query.where(uses.mode.is_(None) if mode == "invalid" else uses.mode == mode)
+    if decision is not None:
+        query = query.where(uses.decision == decision)
+    query = query.order_by(uses.timestamp.desc(), uses.seq.desc()).limit(most)
+    with closing(open_reader(source)) as connection:
+        return [schema.as_json(USE_FIELDS, tuple(row)) for row in connection.execute(query)]
+
+
 def read_near_misses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield every single near miss that is kept, as ``NearMiss.as_dict`` gives it, by time."""
     return _read(source, schema.near_misses, NEAR_MISS_FIELDS, since)

@@ -1,0 +1,146 @@
+"""``restate-shim check``: what upstream has, and what the settings amount to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TextIO
+
+import aiohttp
+
+from shim.addresses import Address
+from shim.settings import Settings, upstream_context
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_OLD_PATH: Final = "/invocations/{invocation_id}"
+_MODES: Final = ("cancel", "kill", "purge")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one upstream said.  ``None`` where it did not say."""
+
+    upstream: str
+    reachable: bool
+    error: str | None = None
+    version: str | None = None
+    admin_api: str | None = None
+    new_endpoints: bool | None = None
+    old_route: bool | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether a shim before this upstream can do its work."""
+        return self.reachable and bool(self.new_endpoints or self.old_route)
+
+
+async def check(settings: Settings, style: str, out: TextIO) -> int:
+    """Look at every upstream and print what was found; return 0 if all is well, else 1."""
+    findings = [await look(settings, address) for address in settings.upstream]
+    ok = all(finding.ok for finding in findings)
+    if style == "json":
+        body = {
+            "ok": ok,
+            "upstreams": [{**asdict(finding), "ok": finding.ok} for finding in findings],
+            "settings": _summary(settings),
+        }
+        out.write(json.dumps(body, indent=2) + "\n")
+    else:
+        for finding in findings:
+            out.write("\n".join(_sentences(finding)) + "\n")
+        for name, value in _summary(settings).items():
+            out.write(f"  {name:<17} {value}\n")
+        out.write("ready to serve\n" if ok else "not ready to serve: see above\n")
+    return 0 if ok else 1
+
+
+async def look(settings: Settings, address: Address) -> Finding:
+    """Ask one upstream for ``/version`` and ``/openapi``."""
+    connector: aiohttp.BaseConnector
+    if address.path is not None:
+        connector = aiohttp.UnixConnector(address.path)
+        base = "http://localhost"
+    else:
+        connector = aiohttp.TCPConnector(ssl=upstream_context(settings) or True)
+        base = address.url
+    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+        try:
+            version = await _get(session, f"{base}/version")
+            openapi = await _get(session, f"{base}/openapi")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return Finding(address.url, reachable=False, error=_why(error))
+    if not isinstance(version, dict) or "version" not in version:
+        what = "it answers, but not as a Restate admin API does: is it the admin port (9070)?"
+        return Finding(address.url, reachable=True, error=what)
+    paths = openapi.get("paths", {}) if isinstance(openapi, dict) else {}
+    old = "delete" in paths.get(_OLD_PATH, {})
+    new = all("patch" in paths.get(f"{_OLD_PATH}/{mode}", {}) for mode in _MODES)
+    low, high = version.get("min_admin_api_version"), version.get("max_admin_api_version")
+    return Finding(
+        address.url,
+        reachable=True,
+        version=str(version["version"]),
+        admin_api=None if low is None else f"v{low}-v{high}",
+        new_endpoints=new if paths else None,
+        old_route=old if paths else None,
+    )
+
+
+async def check_alive(ops: str, err: TextIO) -> int:
+    """Ask a running shim's ``/live``; return 0 if it lives, else 1, with the reason on ``err``."""
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+            async with session.get(f"{ops.rstrip('/')}/live") as response:
+                if response.status == 200:  # noqa: PLR2004 - OK
+                    return 0
+                err.write(f"restate-shim check: {ops}/live answered {response.status}\n")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        err.write(f"restate-shim check: {ops} is not live: {_why(error)}\n")
+    return 1
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> Any:
+    async with session.get(url, allow_redirects=False) as response:
+        if response.status != 200:  # noqa: PLR2004 - OK
+            return None
+        return await response.json(content_type=None)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer within 10 s"
+    return str(error) or type(error).__name__
+
+
+def _sentences(finding: Finding) -> list[str]:
+    if not finding.reachable:
+        return [f"{finding.upstream}: not reachable: {finding.error}"]
+    if finding.error:
+        return [f"{finding.upstream}: {finding.error}"]
+    api = f", admin API {finding.admin_api}" if finding.admin_api else ""
+    new = {
+        True: "has the new endpoints: old calls will be translated",
+        False: "has no new endpoints (they came with 1.4): old calls will be passed on",
+        None: "has no OpenAPI document: which endpoints it has will be seen from its answers",
+    }[finding.new_endpoints]
+    old = {
+        True: "still has the old route",
+        False: "no longer has the old route: without the shim, old callers break",
+        None: "",
+    }[finding.old_route]
+    lines = [f"{finding.upstream}: Restate {finding.version}{api}", f"  {new}"]
+    return [*lines, f"  {old}"] if old else lines
+
+
+def _summary(settings: Settings) -> dict[str, str]:
+    return {
+        "listen": str(settings.listen) + (" (TLS)" if settings.tls_cert else ""),
+        "ops-listen": str(settings.ops_listen),
+        "phase": settings.phase,
+        "replies": settings.replies,
+        "ledger": str(settings.ledger or "memory"),
+        "fleet": "yes" if settings.fleet else "no",
+        "caller": ",".join(settings.caller),
+        "trusted-proxies": ",".join(map(str, settings.trusted_proxies)) or "none",
+        "[[caller]] entries": str(len(settings.callers)),
+    }
