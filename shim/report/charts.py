@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from shim.report.model import CallerReport, DayCount, Report
-from shim.report.text import plain, plural
+from shim.report.text import name_of, plain, plural
 
 MOST_DAYS: Final = 90
 NAMED: Final = 6
@@ -74,7 +74,7 @@ def series_of(report: Report) -> list[Series]:
     """Return the busiest callers and the others, in the order in which they are stacked."""
     users = sorted((c for c in report.callers if c.uses), key=lambda c: -c.uses)
     series = [
-        Series(plain(caller.caller, 40), f"c{index}", {d.day: d.uses for d in caller.days})
+        Series(name_of(caller.caller, 40), f"c{index}", {d.day: d.uses for d in caller.days})
         for index, caller in enumerate(users[:NAMED])
     ]
     if users[NAMED:]:

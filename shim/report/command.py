@@ -178,8 +178,9 @@ def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, e
 
 
 def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:
-    for use in uses:
-        out.write(json.dumps({"event": USE_EVENT, **use}, separators=(",", ":")) + "\n")
+    out.writelines(
+        json.dumps({"event": USE_EVENT, **use}, separators=(",", ":")) + "\n" for use in uses
+    )
 
 
 def _print(report: Report, style: str, out: TextIO) -> None:
@@ -279,5 +280,4 @@ def _say_problems(lines: Lines, err: TextIO) -> None:
         err.write(f"restate-shim report: {lines.lost} lines are known to be lost\n")
     if lines.broken:
         err.write(f"restate-shim report: {lines.broken} lines without a record in them\n")
-    for problem in lines.problems:
-        err.write(f"  {plain(problem, 200)}\n")
+    err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)

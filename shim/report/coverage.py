@@ -40,7 +40,7 @@ class Coverage:
         return self.share_of(self.start, self.end)
 
     def share_of(self, start: datetime, end: datetime) -> float:
-        """The observed share of a part of it, 0 to 1."""
+        """Return the observed share of a part of it, 0 to 1."""
         if end <= start:
             return 0.0
         dark = sum(
@@ -72,10 +72,10 @@ def observe(spans: Iterable[Span], start: datetime, end: datetime) -> Coverage:
     up: list[tuple[datetime, datetime]] = []
     dark: list[tuple[datetime, datetime, str]] = []
     for instance, own in sorted(_by_instance(spans, start, end).items()):
-        for index, (begun, ended, stopped) in enumerate(own):
+        for index, (begun, reached, stopped) in enumerate(own):
             last = index == len(own) - 1
-            if last and not stopped and end - ended <= slack:
-                ended = end
+            fresh = last and not stopped and end - reached <= slack
+            ended = end if fresh else reached
             up.append((begun, ended))
             resumed = end if last else own[index + 1][0]
             if not stopped and ended < resumed:

@@ -16,8 +16,8 @@ _GZIP: Final = b"\x1f\x8b"
 _CRI: Final = re.compile(rb"\S+ (?:stdout|stderr) ([FP])(?::\S*)? ?")
 
 
-class Broken(ValueError):
-    """A line that is no record; its message says why, and ``line`` is what it was, as far as known."""
+class BrokenLineError(ValueError):
+    """A line that is no record: its message says why, ``line`` is what is known of it."""
 
     def __init__(self, message: str, line: bytes = b"") -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ class Unframer:
     def feed(self, line: bytes) -> dict[str, Any] | None:
         """Return the JSON object in ``line``; ``None`` when it is blank or a part of one.
 
-        Raises :class:`Broken`.
+        Raises :class:`BrokenLineError`.
         """
         if cri := _CRI.match(line):
             return self._part(line[cri.end() :], last=cri[1] == b"F")
@@ -92,7 +92,7 @@ class Unframer:
         return value
 
     def finish(self) -> dict[str, Any] | None:
-        """Return what was left without its last part.  Raises :class:`Broken`."""
+        """Return what was left without its last part.  Raises :class:`BrokenLineError`."""
         return self._part(b"", last=True)
 
     def _part(self, part: bytes, *, last: bool) -> dict[str, Any] | None:
@@ -109,15 +109,15 @@ class Unframer:
 def _parse(line: bytes) -> dict[str, Any]:
     start = line.find(b"{")
     if start < 0:
-        raise Broken("no JSON object", line)
+        raise BrokenLineError("no JSON object", line)
     try:
         value = json.loads(line[start:].decode())
     except UnicodeDecodeError:
-        raise Broken("not UTF-8", line) from None
+        raise BrokenLineError("not UTF-8", line) from None
     except RecursionError:
-        raise Broken("nested too deeply", line) from None
+        raise BrokenLineError("nested too deeply", line) from None
     except ValueError as error:
-        raise Broken(f"not JSON: {error}", line) from None
+        raise BrokenLineError(f"not JSON: {error}", line) from None
     if not isinstance(value, dict):
-        raise Broken("no JSON object", line)
+        raise BrokenLineError("no JSON object", line)
     return value

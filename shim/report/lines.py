@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
 from shim.report.coverage import HEARTBEAT_SLACK
-from shim.report.framed import Broken, Unframer, raw_lines
+from shim.report.framed import BrokenLineError, Unframer, raw_lines
 from shim.report.model import StoppedSpan
 from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Use, parse_rfc3339
 
@@ -38,7 +38,7 @@ class Source:
 
 
 class Lines:
-    """Reads sources one after the other.  Broken lines are counted and named, never fatal.
+    """Reads sources one after the other.  BrokenLineError lines are counted and named, never fatal.
 
     ``broken`` is the number of lines without a record in them, ``lost`` the number of records
     known to be missing: lines that the shim dropped, uses that cannot be read, files that end too
@@ -122,7 +122,7 @@ class Lines:
         try:
             value = unframer.finish() if line is None else unframer.feed(line)
             return None if value is None else self._sort(value)
-        except Broken as error:
+        except BrokenLineError as error:
             self.broken += 1
             is_use = value.get("event") == USE_EVENT if value else USE_EVENT.encode() in error.line
             self.lost += is_use
@@ -220,17 +220,19 @@ def _moment(value: dict[str, Any]) -> datetime:
     try:
         return parse_rfc3339(text)
     except (ValueError, OverflowError):
-        raise Broken(f"timestamp is no RFC 3339 time with an offset: {text[:40]!r}") from None
+        raise BrokenLineError(
+            f"timestamp is no RFC 3339 time with an offset: {text[:40]!r}"
+        ) from None
 
 
 def _text(value: dict[str, Any], name: str) -> str:
     text = value.get(name)
     if not isinstance(text, str):
-        raise Broken(f"{name} is {'missing' if text is None else 'not a string'}")
+        raise BrokenLineError(f"{name} is {'missing' if text is None else 'not a string'}")
     return text
 
 
 def _optional(value: dict[str, Any], name: str, kind: type) -> None:
     found = value.get(name)
     if found is not None and (not isinstance(found, kind) or isinstance(found, bool)):
-        raise Broken(f"{name} is not {'a string' if kind is str else 'a whole number'}")
+        raise BrokenLineError(f"{name} is not {'a string' if kind is str else 'a whole number'}")

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from shim.report.model import CallerReport, Report, Status
-from shim.report.text import curl_line, minute, plain, plural
+from shim.report.text import curl_line, minute, name_of, plain, plural
 
 _SAID: Final = {
     Status.SAFE: "Safe to remove",
@@ -49,12 +49,12 @@ def escape(text: str, limit: int | None = 80) -> str:
 
 def _table(report: Report) -> list[str]:
     lines = [
-        "| Caller | Owner | State | Uses | First | Last | Modes | Masked | New calls | Near misses |",
+        "| Caller | Owner | State | Uses | First | Last | Modes | Masked | New | Near misses |",
         "|---|---|---|--:|---|---|---|---|--:|--:|",
     ]
     for caller in report.callers:
         cells = (
-            escape(caller.caller),
+            escape(name_of(caller.caller)),
             escape(caller.owner or "–"),
             caller.state.replace("_", " "),
             f"{caller.uses:,}",
@@ -70,7 +70,7 @@ def _table(report: Report) -> list[str]:
 
 
 def _change(caller: CallerReport) -> list[str]:
-    text = f"- **{escape(caller.caller)}**"
+    text = f"- **{escape(name_of(caller.caller))}**"
     if caller.hint:
         text += f": {escape(caller.hint, None)}"
     if line := curl_line(caller.replacement):

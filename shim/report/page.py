@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shim.report.charts import days_of, draw, series_of, sparkline
 from shim.report.model import CallerReport, Report, State, Status
-from shim.report.text import curl_line, length, minute, plain, plural
+from shim.report.text import curl_line, length, minute, name_of, plain, plural
 from shim.usage import Decision, parse_rfc3339, rfc3339
 
 MOST_CALLERS: Final = 200
@@ -46,7 +46,7 @@ _STATES: Final = {
 }
 _NEAR_MISSES: Final = {
     "wrong_method": "the new path with another method: it takes PATCH",
-    "extra_segment": "DELETE on a longer path: PATCH /invocations/ID/cancel, kill or purge is meant",
+    "extra_segment": "DELETE on a longer path: PATCH /invocations/ID/MODE is meant",
     "bad_mode": "a mode that is none, or two of them: cancel, kill or purge, once",
     "removed_version": "/v1, which answers 400 whatever follows: leave it out",
 }
@@ -196,6 +196,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "plain": plain,
+        "name_of": name_of,
         "minute": minute,
         "number": lambda value: f"{value:,}",
         "duration": length,

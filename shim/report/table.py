@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shim.report.model import CallerReport, Report, State, Status
-from shim.report.text import curl_line, length, minute, plain, plural
+from shim.report.text import curl_line, length, minute, name_of, plain, plural
 
 _NARROW: Final = 90
 _STYLES: Final = {
@@ -79,7 +79,7 @@ def _callers(report: Report) -> RenderableType:
     table.add_column("Owner", overflow="fold", ratio=1)
     for caller in report.callers:
         table.add_row(
-            Text(_name(caller)),
+            Text(name_of(caller.caller)),
             _state(caller),
             f"{caller.uses:,}",
             _last(caller, report.generated_at),
@@ -94,7 +94,7 @@ def _callers(report: Report) -> RenderableType:
 def _cards(report: Report) -> Iterator[RenderableType]:
     for caller in report.callers:
         text = Text("\n")
-        text.append(_name(caller), "bold")
+        text.append(name_of(caller.caller), "bold")
         text.append("  ").append_text(_state(caller))
         text.append(f"\n  {plural(caller.uses, 'use')}, last {_last(caller, report.generated_at)}")
         if caller.uses:
@@ -109,7 +109,7 @@ def _cards(report: Report) -> Iterator[RenderableType]:
 
 
 def _print_change(console: Console, caller: CallerReport) -> None:
-    console.print(Text(_name(caller), "bold"), soft_wrap=True)
+    console.print(Text(name_of(caller.caller), "bold"), soft_wrap=True)
     decisions = _counts(caller.decisions)
     console.print(Text(f"  first used {minute(caller.first_seen)}; {decisions}"))
     if caller.near_miss_kinds:
@@ -122,10 +122,6 @@ def _print_change(console: Console, caller: CallerReport) -> None:
         console.print(Text(f"  acknowledged until {caller.acknowledged_until}", "dim"))
     if caller.note:
         console.print(Text(f"  {plain(caller.note, 300)}", "dim"))
-
-
-def _name(caller: CallerReport) -> str:
-    return plain(caller.caller) or "(no name)"
 
 
 def _state(caller: CallerReport) -> Text:

@@ -17,11 +17,16 @@ _REQUEST: Final = re.compile(r"PATCH (/\S+)")
 
 
 def plain(text: str, limit: int | None = NAME_LENGTH) -> str:
-    """Return ``text`` on one line with invisible characters as ``\\xNN``, cut to ``limit``."""
+    """Return ``text`` on one line with invisible characters as hexadecimal escapes, cut to ``limit``."""
     cut = text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
     if cut.isascii() and cut.isprintable():
         return cut
     return "".join(_shown(character) for character in cut)
+
+
+def name_of(caller: str, limit: int = NAME_LENGTH) -> str:
+    """Return a caller's name to be shown: fit, and never nothing."""
+    return plain(caller, limit) if caller.strip() else "(no name)"
 
 
 def _shown(character: str) -> str:

@@ -19,7 +19,7 @@ from typing import Final
 from shim.evidence import Span
 from shim.report.coverage import Coverage, observe
 from shim.report.model import CallerReport, Status, Verdict
-from shim.report.text import length, minute, plain, plural
+from shim.report.text import length, minute, name_of, plain, plural
 
 DEFAULT_WINDOW: Final = timedelta(days=14)
 LONGEST_GAP: Final = timedelta(minutes=2)
@@ -79,13 +79,15 @@ def is_acknowledged(caller: CallerReport, now: datetime) -> bool:
 def _who_uses_it(blocking: Sequence[CallerReport], window: timedelta, now: datetime) -> str:
     latest = sorted(blocking, key=_last, reverse=True)
     text = f"{plural(len(blocking), 'caller')} used the route in the last {length(window)}: "
-    text += _names(latest) + f". {plain(latest[0].caller)} was last, {_ago(_last(latest[0]), now)}."
+    text += (
+        _names(latest) + f". {name_of(latest[0].caller)} was last, {_ago(_last(latest[0]), now)}."
+    )
     if all(set(caller.decisions) == {"refused"} for caller in blocking):
         text += " All of their calls were refused."
     run_out = [c for c in latest if c.acknowledged_until]
     for caller in run_out[:_NAMED]:
         day = caller.acknowledged_until
-        text += f" The acknowledgement of {plain(caller.caller)} ran out on {day}."
+        text += f" The acknowledgement of {name_of(caller.caller)} ran out on {day}."
     if len(run_out) > _NAMED:
         text += f" So did {len(run_out) - _NAMED} more."
     return text
@@ -101,7 +103,7 @@ def _nobody(
         return f"{but} was seen using the route."
     last = max(before, key=_last)
     quiet = length(now - _last(last))
-    who, when = plain(last.caller), minute(last.last_seen)
+    who, when = name_of(last.caller), minute(last.last_seen)
     return f"{but} used the route for {quiet}: {who} was last, on {when}."
 
 
@@ -132,7 +134,7 @@ def _acknowledged(callers: Sequence[CallerReport]) -> str:
     if not callers:
         return ""
     shown = [
-        f"{plain(caller.caller)} until {caller.acknowledged_until}"
+        f"{name_of(caller.caller)} until {caller.acknowledged_until}"
         + (f" ({plain(caller.owner)})" if caller.owner else "")
         for caller in callers
     ]
@@ -140,7 +142,7 @@ def _acknowledged(callers: Sequence[CallerReport]) -> str:
 
 
 def _names(callers: Sequence[CallerReport]) -> str:
-    return _list([plain(caller.caller) for caller in callers])
+    return _list([name_of(caller.caller) for caller in callers])
 
 
 def _list(texts: Sequence[str]) -> str:

@@ -133,7 +133,7 @@ def hostile_evidence() -> Evidence:
                     masked=n % 2 == 0,
                     upstream_status=404,
                     caller_source="user-agent",
-                )  # fmt: skip
+                )
                 for n, name in enumerate(names)
             ),
             *(use_sum(name, NOW, kind=Kind.NEAR_MISS, mode=name, decision=None) for name in names),
@@ -168,20 +168,40 @@ def hostile_uses() -> list[dict[str, Any]]:
 def lively_evidence(days: int = 45) -> Evidence:
     """Return what a migration under way looks like: some done, some not, one that came back."""
     plans: Sequence[tuple[str, str, str, list[int]]] = (
-        ("ci-7", "restate-cli/1.4.0 linux-x86_64", "kill",
-         [max(0, 60 - d) + (d * 7) % 11 for d in range(days)]),
-        ("billing-reaper", "python-requests/2.31.0", "cancel",
-         [25 + (d * 5) % 9 if d < 30 else 0 for d in range(days)]),
-        ("orders-admin", "Java-http-client/17.0.9", "purge",
-         [14 + (d * 3) % 6 if d % 7 < 5 else 0 for d in range(days)]),
-        ("nightly-cleanup", "curl/8.5.0", "purge",
-         [30 if d % 7 == 6 and (d < 14 or d > 35) else 0 for d in range(days)]),
-        ("spiffe://prod/ns/pay/sa/worker", "Go-http-client/2.0", "cancel",
-         [9 if d < 20 or d > 40 else 0 for d in range(days)]),
+        (
+            "ci-7",
+            "restate-cli/1.4.0 linux-x86_64",
+            "kill",
+            [max(0, 60 - d) + (d * 7) % 11 for d in range(days)],
+        ),
+        (
+            "billing-reaper",
+            "python-requests/2.31.0",
+            "cancel",
+            [25 + (d * 5) % 9 if d < 30 else 0 for d in range(days)],
+        ),
+        (
+            "orders-admin",
+            "Java-http-client/17.0.9",
+            "purge",
+            [14 + (d * 3) % 6 if d % 7 < 5 else 0 for d in range(days)],
+        ),
+        (
+            "nightly-cleanup",
+            "curl/8.5.0",
+            "purge",
+            [30 if d % 7 == 6 and (d < 14 or d > 35) else 0 for d in range(days)],
+        ),
+        (
+            "spiffe://prod/ns/pay/sa/worker",
+            "Go-http-client/2.0",
+            "cancel",
+            [9 if d < 20 or d > 40 else 0 for d in range(days)],
+        ),
         ("10.42.7.19", "reqwest/0.12.4", "kill", [3 if d < 12 else 0 for d in range(days)]),
         ("support-desk", "node", "kill", [1 if d % 5 == 2 else 0 for d in range(days)]),
         ("etl", "axios/1.7.2", "cancel", [2 if d % 3 == 2 else 0 for d in range(days)]),
-    )  # fmt: skip
+    )
     sums, day_sums, facts = [], [], {}
     for caller, agent, mode, counts in plans:
         used = [n for n, count in enumerate(counts) if count]
@@ -202,7 +222,7 @@ def lively_evidence(days: int = 45) -> Evidence:
                     count=count,
                     upstream_status=status,
                     masked=masked,
-                )  # fmt: skip
+                )
             )
         for n in used:
             day = (NOW - (days - 1 - n) * DAY).date()

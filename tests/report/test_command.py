@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import resource
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -222,8 +223,6 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_big_log_is_read_line_by_line(tmp_path: Path) -> None:
-    import resource
-
     log = tmp_path / "log.gz"
     with gzip.open(log, "wb", compresslevel=1) as out:
         for n in range(20_000):

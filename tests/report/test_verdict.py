@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from shim.evidence import Evidence, Kind, Span
+from shim.evidence import CallerFacts, Evidence, Kind, Span
 from shim.policy import CallerRule
 from shim.report import State, Status, StoppedSpan, build_report, merge
 from shim.report.coverage import observe
@@ -35,7 +35,7 @@ def stopped(start: object, end: object, instance: str = "shim-a") -> Span:
         (timedelta(0), HOUR, Status.IN_USE, 3),
         (-HOUR, HOUR, Status.IN_USE, 3),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_use_blocks_for_as_long_as_the_window(
     quiet: timedelta, window: timedelta, status: Status, code: int
@@ -234,7 +234,7 @@ def test_100_percent_is_said_only_of_what_is_whole() -> None:
         ([20, 1, 0], 9, State.CAME_BACK, True),
         ([], 3, State.MIGRATED, False),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_the_state_of_a_caller(
     used: list[int], new_calls: int, state: State, came_back: bool
@@ -258,8 +258,6 @@ def test_coverage_by_day_adds_up() -> None:
 
 
 def test_merged_ledgers_keep_the_facts_of_the_latest_use() -> None:
-    from shim.evidence import CallerFacts
-
     old = Evidence(
         sums=[use_sum("a", NOW - DAY)],
         callers={"a": CallerFacts(user_agent="old", replacement=None)},

@@ -1,0 +1,255 @@
+"""The usage page as a document: what it says, and that hostile text stays text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from shim.evidence import CallerFacts, Evidence, PhaseChange
+from shim.report import build_report
+from shim.report.charts import MOST_DAYS, days_of, draw, series_of, sparkline
+from shim.report.model import DayCount
+from shim.report.page import (
+    CONTENT_SECURITY_POLICY,
+    Filters,
+    Recording,
+    render_document,
+    render_page,
+)
+
+from . import samples
+from .samples import DAY, HOSTILE, HOUR, NOW, hostile_evidence, hostile_uses, up, use_line, use_sum
+
+VOID = {"meta", "link", "wbr", "br", "input", "line", "path", "rect"}
+
+
+class Document(HTMLParser):
+    """Every element and text; fails where elements do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def said(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+def page_of(evidence: Evidence, **more: object) -> Document:
+    return Document(render_page(build_report(evidence, now=NOW), **more))  # type: ignore[arg-type]  # passed on
+
+
+def hostile_page() -> str:
+    report = build_report(hostile_evidence(), now=NOW)
+    filters = Filters.from_query({"caller": HOSTILE["markup"], "since": HOSTILE["quotes"]})
+    return render_page(
+        report,
+        recent=hostile_uses(),
+        filters=filters,
+        recording=Recording(ok=False, detail=HOSTILE["markup"]),
+        instance=HOSTILE["quotes"],
+        version=HOSTILE["markup"],
+    )
+
+
+def test_hostile_text_makes_no_element_and_no_attribute() -> None:
+    ordinary = page_of(samples.lively_evidence(), recent=[use_line(NOW)])
+    hostile = Document(hostile_page())
+    known = {(tag, name) for tag, attrs in ordinary.elements for name in attrs}
+    known |= {("p", "role"), ("p", "class"), ("a", "title"), ("input", "type"), ("span", "title")}
+    known |= {("input", "name"), ("input", "value"), ("option", "selected")}
+    found = {(tag, name) for tag, attrs in hostile.elements for name in attrs}
+    assert found <= known
+    assert {tag for tag, _ in hostile.elements} - {tag for tag, _ in ordinary.elements} <= {"input"}
+    assert "<script>document.title" in hostile.said()
+    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b", hostile.said())
+
+
+def test_hostile_text_keeps_the_page_small_and_encodable() -> None:
+    page = hostile_page()
+    assert len(page.encode()) < 150_000
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069\u200b]", page)
+
+
+def test_links_go_nowhere_else() -> None:
+    for text in (hostile_page(), render_document(build_report(hostile_evidence(), now=NOW))):
+        for _, attrs in Document(text).elements:
+            assert not attrs.keys() & {"src", "style", "onclick", "onerror"}
+            for name in ("href", "action"):
+                url = attrs.get(name)
+                assert url is None or re.match(r"\?|#recent$|usage\.(json|csv)$|data:,$", url), url
+
+
+def test_the_policy_names_the_style_and_the_script_that_are_sent() -> None:
+    page = hostile_page()
+    for tag in ("style", "script"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in CONTENT_SECURITY_POLICY
+    assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'")
+
+
+def test_without_a_use_the_page_says_since_when_it_records() -> None:
+    said = page_of(Evidence(spans=[up(NOW - 5 * HOUR)])).said()
+    assert "No use yet" in said
+    assert "Recording since 2026-11-23 09:30 UTC" in said
+    assert "Not proven" in said
+    assert "Nothing shows yet that a shim is recording" in page_of(Evidence()).said()
+
+
+def test_a_ledger_that_does_not_record_is_never_safe() -> None:
+    evidence = Evidence(spans=[up(NOW - 30 * DAY)])
+    assert "Safe to remove" in page_of(evidence).said()
+    broken = page_of(evidence, recording=Recording(ok=False, detail="the disk is full")).said()
+    assert "The ledger is not recording: the disk is full." in broken
+    assert "Safe to remove" not in broken
+
+
+def test_the_callers_are_shown_with_what_they_must_change() -> None:
+    said = page_of(samples.lively_evidence(), recent=[use_line(NOW, masked=True)]).said()
+    for text in ("billing-reaper", "migrated", "came back", "requests.patch", "34 % moved"):
+        assert text in said
+    assert 'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/inv_1aiq' in said
+
+
+def test_a_document_stands_alone() -> None:
+    document = Document(render_document(build_report(samples.lively_evidence(), now=NOW)))
+    tags = [tag for tag, _ in document.elements]
+    assert not {"script", "a", "form", "noscript"} & set(tags)
+    assert "ci-7" in document.said()
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ({}, {0, 1, 2, 3}),
+        ({"caller": "a"}, {0, 2}),
+        ({"caller": "A"}, set()),
+        ({"mode": "kill"}, {0, 1}),
+        ({"mode": "invalid"}, {2}),
+        ({"decision": "refused"}, {1, 3}),
+        ({"caller": "a", "mode": "kill"}, {0}),
+        ({"since": "1h"}, {0}),
+        ({"since": "24h"}, {0, 1}),
+        ({"since": "2026-11-22"}, {0, 1}),
+        ({"since": "nonsense"}, {0, 1, 2, 3}),
+        ({"other": "x"}, {0, 1, 2, 3}),
+    ],
+    ids=str,
+)
+def test_recent_uses_are_filtered(query: dict[str, str], shown: set[int]) -> None:
+    ages = (timedelta(minutes=1), 20 * HOUR, 5 * DAY, 10 * DAY)
+    uses = [
+        use_line(
+            NOW - age,
+            caller="a" if n % 2 == 0 else "b",
+            mode=("kill", "kill", None, "purge")[n],
+            decision="refused" if n % 2 else "translated",
+            invocation_id=f"inv_{n}",
+        )
+        for n, age in enumerate(ages)
+    ]
+    evidence = Evidence(sums=[use_sum("a", NOW)])
+    said = page_of(evidence, recent=uses, filters=Filters.from_query(query)).said()
+    assert {n for n in range(4) if f"inv_{n} " in said} == shown
+
+
+@pytest.mark.parametrize("name", ["a b&c=d", "é", "<x>", "?#", *list(HOSTILE.values())[:2]])
+def test_a_filter_link_leads_to_the_same_filter(name: str) -> None:
+    link = Filters(mode="kill").link(caller=name)
+    query = {key: values[0] for key, values in parse_qs(urlsplit(link).query).items()}
+    assert Filters.from_query(query) == Filters(caller=name, mode="kill")
+
+
+def test_bars_stack_up_to_the_sum_of_the_day_and_stay_inside() -> None:
+    report = build_report(samples.lively_evidence(), now=NOW)
+    series = series_of(report)
+    assert len(series) == 7
+    chart = draw(report, series, 960, 250)
+    for bar in chart.bars:
+        assert bar.height > 0
+        assert bar.x + bar.width <= 960
+        assert 20 <= bar.y <= chart.base
+    assert sum(sum(one.by_day.values()) for one in series) == report.totals.uses
+    assert [mark.label.text for mark in chart.marks] == ["observe", "translate", "brownout"]
+    assert {bar.kind for bar in chart.strip} == {"whole", "partly"}
+
+
+def test_the_plots_show_at_most_three_months_and_at_least_two_weeks() -> None:
+    old = Evidence(sums=[use_sum("a", NOW - 400 * DAY)], spans=[up(NOW - 400 * DAY)])
+    assert len(days_of(build_report(old, now=NOW))) == MOST_DAYS
+    assert len(days_of(build_report(Evidence(), now=NOW))) == 14
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 11, 99, 101, 134, 12_345, 10**12])
+def test_the_axis_reaches_over_the_highest_bar(count: int) -> None:
+    evidence = Evidence(
+        sums=[use_sum("a", NOW, count=count)],
+        days=[day.__class__(day=day.day, caller="a", kind=day.kind, count=count)
+              for day in samples.days_of("a", NOW)],
+    )  # fmt: skip
+    report = build_report(evidence, now=NOW)
+    (bar,) = draw(report, series_of(report), 960, 250).bars
+    assert bar.y >= 26
+
+
+def test_a_sparkline_of_nothing_is_nothing_and_one_use_is_seen_beside_many() -> None:
+    days = [NOW.date() - n * DAY for n in (2, 1, 0)]
+    assert sparkline([], days, "uses") == ""
+    counts = [DayCount(day=days[0], uses=1000, replacement_calls=0),
+              DayCount(day=days[2], uses=1, replacement_calls=0)]  # fmt: skip
+    path = sparkline(counts, days, "uses")
+    heights = [float(y) for y in re.findall(r"V([\d.]+)H", path)]
+    assert heights == [1, 24, 20.98]
+
+
+def test_phase_changes_that_every_instance_repeats_are_marked_once() -> None:
+    changes = [
+        PhaseChange(moment=NOW - DAY + n * HOUR, instance=instance, phase=phase)
+        for n, (instance, phase) in enumerate(
+            [("a", "observe"), ("b", "observe"), ("a", "translate"), ("b", "translate"),
+             ("a", "translate")]
+        )
+    ]  # fmt: skip
+    kept = build_report(Evidence(phase_changes=changes), now=NOW).phase_changes
+    assert [change.phase for change in kept] == ["observe", "translate"]
+
+
+def test_five_hundred_callers_make_a_page_of_bounded_size() -> None:
+    names = [f"caller-{n}" for n in range(500)]
+    moments = [NOW - n * DAY for n in range(90)]
+    evidence = Evidence(
+        sums=[use_sum(name, *moments) for name in names],
+        days=[day for name in names for day in samples.days_of(name, *moments)],
+        callers={
+            name: CallerFacts(user_agent="curl/8", replacement="PATCH /invocations/i/kill")
+            for name in names
+        },
+        spans=[up(NOW - 90 * DAY)],
+    )
+    page = render_page(build_report(evidence, now=NOW))
+    assert "300 callers more" in page
+    assert len(page) < 1_000_000
