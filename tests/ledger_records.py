@@ -78,6 +78,16 @@ def a_call(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> Repl
     return ReplacementCall(caller=caller, timestamp=timestamp, **(values | other))
 
 
+class Clock:
+    """Shows the moment it was set to."""
+
+    def __init__(self) -> None:
+        self.moment = NOON
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
 class Changes(list[LedgerState]):
     """Collects what ``on_change`` is told."""
 
@@ -93,8 +103,13 @@ async def running(
     on_change: Callable[[LedgerState], None] | None = None,
     **other: Any,
 ) -> AsyncIterator[Ledger]:
-    changed = Changes() if on_change is None else on_change
-    ledger = Ledger(path, **({"instance": "node-1", "clock": clock, "on_change": changed} | other))
+    ledger = Ledger(
+        path,
+        instance=other.pop("instance", "node-1"),
+        clock=clock,
+        on_change=Changes() if on_change is None else on_change,
+        **other,
+    )
     ledger.start()
     try:
         yield ledger

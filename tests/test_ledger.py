@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ledger_records import NOON, Changes, a_call, a_near_miss, a_use, now, running, until
+from ledger_records import NOON, Changes, Clock, a_call, a_near_miss, a_use, now, running, until
 
 from shim.evidence import Kind
 from shim.ledger import (
@@ -247,12 +247,12 @@ async def test_a_span_says_no_more_than_what_was_seen(
     tmp_path: Path, moments: tuple[float, ...], spans: list[tuple[float, float]]
 ) -> None:
     source = tmp_path / "ledger.db"
-    clock = NOON
+    clock = Clock()
     for number, moment in enumerate(beats(*moments)):
-        clock = moment
+        clock.moment = moment
         # Every other beat comes from a process of its own.
-        async with running(source, clock=lambda: clock) as ledger:
-            await ledger.append(a_use(str(number), clock))
+        async with running(source, clock=clock) as ledger:
+            await ledger.append(a_use(str(number), moment))
     found = read_evidence(source).spans
     seconds = [
         ((span.start - NOON).total_seconds(), (span.end - NOON).total_seconds()) for span in found

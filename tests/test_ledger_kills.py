@@ -20,7 +20,7 @@ def test_what_was_acknowledged_survives_sigkill_at_any_moment_and_is_there_once(
 ) -> None:
     path = tmp_path / "ledger.db"
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     moments = random.Random(seed)
     acknowledged: list[str] = []
     root = Path(ledger_records.__file__).parents[1]

@@ -49,8 +49,8 @@ class Imported:
 def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence:
     """Read what a report needs from the sums of a ledger or, across instances, of the fleet.
 
-    Of the hour that ``since`` is in, uses and near misses count from that very moment for as long as
-    single ones are kept; other things count whole where the last of them was after it.
+    Of the hour that ``since`` is in, uses and near misses count from that very moment, for as
+    long as single ones are kept; other things count whole where the last of them was after it.
     Raise :class:`shim.ledger.LedgerError` where the source cannot be read.
     """
     start = None if since is None else to_ms(since)
