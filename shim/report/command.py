@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
@@ -73,21 +74,33 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
         if args.uses:
             if window and "-" in args.record:
                 raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
-            _print_uses(args, since, out, err)
+            with _reader_may_leave(out):
+                _print_uses(args, since, out, err)
             if window is None:
                 return 0
         report = _report(args, since, window, now, err)
         if not args.uses:
-            _print(report, args.format, out)
+            with _reader_may_leave(out):
+                _print(report, args.format, out)
         return report.verdict.exit_code if window else 0
     except (UsageError, SettingError) as error:
         err.write(f"restate-shim report: {plain(str(error), None)}\n")
         return BAD_USAGE
+
+
+@contextlib.contextmanager
+def _reader_may_leave(out: TextIO) -> Iterator[None]:
+    """Let ``| head`` end the printing early: the exit code answers all the same."""
+    if isinstance(out, io.TextIOWrapper):
+        # A terminal that is not UTF-8 gets escapes where it lacks a character.
+        out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        out.flush()
     except BrokenPipeError:
-        # Whoever read it has seen enough; the interpreter must not trip over it when it ends.
+        # The interpreter must not trip over the pipe when it ends.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return 0
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:
@@ -203,7 +216,6 @@ def _print(report: Report, style: str, out: TextIO) -> None:
         from shim.report.page import render_document  # noqa: PLC0415
 
         out.write(render_document(report))
-    out.flush()
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -216,7 +228,7 @@ def _record(
 ) -> tuple[list[str | Path], list[Source]]:
     """Return either ledgers or sources of lines: sums of both could count a use twice."""
     if not args.record:
-        return [_configured(settings)], []
+        return [_configured(args, settings)], []
     if args.ledger or args.fleet:
         raise UsageError("takes either files, or --ledger, or --fleet")
     ledgers: list[str | Path] = []
@@ -240,8 +252,11 @@ def _record(
     return ledgers, sources
 
 
-def _configured(settings: Settings) -> str | Path:
-    if settings.fleet:
+def _configured(args: argparse.Namespace, settings: Settings) -> str | Path:
+    if args.ledger and args.fleet:
+        raise UsageError("takes --ledger or --fleet, not both")
+    # A flag names what to read, whatever else is configured.
+    if settings.fleet and not args.ledger:
         return settings.fleet
     if settings.ledger is None:
         raise UsageError("the ledger is in memory: ask the shim itself, at /usage on --ops-listen")

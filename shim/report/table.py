@@ -44,7 +44,6 @@ def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
     console.print(Group(*_cards(report)) if narrow else _callers(report))
     for caller in report.callers:
         if caller.uses:
-            # Each on lines of its own, unbroken: a curl line is there to be copied.
             _print_change(console, caller)
 
 
@@ -109,19 +108,22 @@ def _cards(report: Report) -> Iterator[RenderableType]:
 
 
 def _print_change(console: Console, caller: CallerReport) -> None:
-    console.print(Text(name_of(caller.caller), "bold"), soft_wrap=True)
-    decisions = _counts(caller.decisions)
-    console.print(Text(f"  first used {minute(caller.first_seen)}; {decisions}"))
+    def say(text: str, style: str = "") -> None:
+        console.print(Padding(Text(text, style), (0, 0, 0, 2)))
+
+    console.print(Text(name_of(caller.caller), "bold"))
+    say(f"first used {minute(caller.first_seen)}; {_counts(caller.decisions)}")
     if caller.near_miss_kinds:
-        console.print(Text(f"  near misses: {_counts(caller.near_miss_kinds)}", "yellow"))
+        say(f"near misses: {_counts(caller.near_miss_kinds)}", "yellow")
     if caller.hint:
-        console.print(Text(f"  {plain(caller.hint, None)}"), soft_wrap=True)
+        say(plain(caller.hint, None))
     if line := curl_line(caller.replacement):
+        # Unbroken, however narrow the terminal: it is there to be copied.
         console.print(Text(f"  {plain(line, None)}", "cyan"), soft_wrap=True)
     if caller.acknowledged_until:
-        console.print(Text(f"  acknowledged until {caller.acknowledged_until}", "dim"))
+        say(f"acknowledged until {caller.acknowledged_until}", "dim")
     if caller.note:
-        console.print(Text(f"  {plain(caller.note, 300)}", "dim"))
+        say(plain(caller.note, 300), "dim")
 
 
 def _state(caller: CallerReport) -> Text:

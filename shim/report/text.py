@@ -17,7 +17,7 @@ _REQUEST: Final = re.compile(r"PATCH (/\S+)")
 
 
 def plain(text: str, limit: int | None = NAME_LENGTH) -> str:
-    """Return ``text`` on one line with invisible characters as hexadecimal escapes, cut to ``limit``."""
+    """Return ``text`` on one line with invisible characters escaped, cut to ``limit``."""
     cut = text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
     if cut.isascii() and cut.isprintable():
         return cut

@@ -189,6 +189,30 @@ def test_a_ledger_gives_what_its_lines_give(tmp_path: Path) -> None:
     assert report(ledger, "--fail-if-used-within", "14d")[0] == 3
 
 
+def test_the_ledger_that_is_named_counts_whatever_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIM_FLEET", "postgresql://nobody@127.0.0.1:1/none")
+    asyncio.run(_fill(tmp_path / "a.db", [use_line(NOW)], NOW))
+    assert report("--ledger", "a.db", "--format", "json")[0] == 0
+    code, _, err = report("--ledger", "a.db", "--fleet", "postgresql://x/y")
+    assert code == 2
+    assert "not both" in err
+
+
+def test_a_terminal_that_is_not_utf_8_gets_escapes(tmp_path: Path) -> None:
+    log = write(tmp_path / "log", [use_line(NOW, caller="日本")])
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for style in ("table", "markdown", "csv", "html"):
+        raw = io.BytesIO()
+        out = io.TextIOWrapper(raw, encoding="ascii")
+        args = parser.parse_args([str(log), "--format", style])
+        assert run(args, out=out, err=io.StringIO(), now=NOW) == 0
+        out.flush()
+        assert b"\\u65e5\\u672c" in raw.getvalue()
+
+
 def test_two_ledgers_add_up_and_one_given_twice_does_not(tmp_path: Path) -> None:
     for n, name in enumerate(("a.db", "b.db")):
         asyncio.run(_fill(tmp_path / name, [use_line(NOW, n)], NOW))
@@ -218,8 +242,14 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    args = parser.parse_args([str(write(tmp_path / "log", QUIET)), "--uses"])
-    assert run(args, out=Gone(), err=io.StringIO(), now=NOW) == 0
+    log = str(write(tmp_path / "log", QUIET))
+    for arguments, code in (
+        (["--uses"], 0),
+        (["--format", "json"], 0),
+        (["--format", "json", "--fail-if-used-within", "16d"], 3),
+    ):
+        args = parser.parse_args([log, *arguments])
+        assert run(args, out=Gone(), err=io.StringIO(), now=NOW) == code
 
 
 def test_a_big_log_is_read_line_by_line(tmp_path: Path) -> None:
