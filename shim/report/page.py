@@ -180,6 +180,7 @@ def _render(report: Report, *, recording: Recording, **more: Any) -> str:
             sinces=list(_SINCE),
             style=_asset("page.css"),
             script=_asset("page.js"),
+            policy=_DOCUMENT_POLICY,
             **more,
         )
     )
@@ -237,6 +238,8 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+
+_DOCUMENT_POLICY: Final = f"default-src 'none'; style-src {_hash('page.css')}; img-src data:"
 
 
 def _moment(text: str) -> datetime | None:

@@ -63,7 +63,7 @@ def _totals(report: Report) -> RenderableType:
         f"{plural(totals.replacement_calls, 'call')} to the new endpoints",
         "not bold",
     )
-    return Padding(text, (0, 1))
+    return Padding(text, (0, 1), expand=False)
 
 
 def _callers(report: Report) -> RenderableType:
@@ -109,7 +109,7 @@ def _cards(report: Report) -> Iterator[RenderableType]:
 
 def _print_change(console: Console, caller: CallerReport) -> None:
     def say(text: str, style: str = "") -> None:
-        console.print(Padding(Text(text, style), (0, 0, 0, 2)))
+        console.print(Padding(Text(text, style), (0, 0, 0, 2), expand=False))
 
     console.print(Text(name_of(caller.caller), "bold"))
     say(f"first used {minute(caller.first_seen)}; {_counts(caller.decisions)}")

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +15,7 @@ import pytest
 
 from shim.evidence import Evidence
 from shim.report import build_report
-from shim.report.page import CONTENT_SECURITY_POLICY, Filters, render_page
+from shim.report.page import CONTENT_SECURITY_POLICY, Filters, render_document, render_page
 
 from .samples import DAY, HOUR, NOW, hostile_evidence, hostile_uses, lively_evidence, up, use_line
 
@@ -155,6 +156,17 @@ def test_hostile_names_do_nothing(site: Site, browser: Browser, said: list[str])
     )
     assert page.evaluate("performance.getEntriesByType('resource').length") == 0
     assert page.get_by_text("<script>document.title='owned'</script>").count() > 0
+    assert said == []
+    page.close()
+
+
+def test_a_document_opens_from_a_file_in_its_own_style(
+    browser: Browser, said: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render_document(build_report(lively_evidence(), now=NOW)), "utf-8")
+    page = open_page(browser, file.as_uri(), said, 1280, "dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 21, 23)"
     assert said == []
     page.close()
 
