@@ -135,7 +135,7 @@ def _caller(
     first_seen = min((sum_.first for sum_ in uses), default=None)
     last_seen = max((sum_.last for sum_ in uses), default=None)
     came_back = _came_back([day.day for day in days if day.uses])
-    state = _state(last_seen, came_back, replacement_calls, now)
+    state = _state(last_seen, now, came_back=came_back, moved=replacement_calls > 0)
     rule = first_match(rules, name)
     user_agent = facts.user_agent if facts else None
     return CallerReport(
@@ -163,12 +163,10 @@ def _caller(
     )
 
 
-def _state(
-    last_seen: datetime | None, came_back: bool, replacement_calls: int, now: datetime
-) -> State:
+def _state(last_seen: datetime | None, now: datetime, *, came_back: bool, moved: bool) -> State:
     if last_seen is not None and now - last_seen < RECENT:
         return State.CAME_BACK if came_back else State.ACTIVE
-    return State.MIGRATED if replacement_calls else State.QUIET
+    return State.MIGRATED if moved else State.QUIET
 
 
 def _came_back(days: Sequence[date]) -> bool:

@@ -13,6 +13,7 @@ from shim.report.text import name_of, plain, plural
 
 MOST_DAYS: Final = 90
 NAMED: Final = 6
+_WHOLE: Final = 0.999  # a restart does not colour the day
 OTHERS: Final = "all others"
 _LEFT, _TOP, _STRIP, _BOTTOM = 38, 26, 16, 22
 
@@ -162,7 +163,7 @@ def _sum(callers: Sequence[CallerReport]) -> dict[date, int]:
 
 
 def _coverage(observed: float) -> tuple[str, str]:
-    if observed >= 0.999:
+    if observed >= _WHOLE:
         return "whole", "recorded throughout"
     if observed <= 0:
         return "dark", "nothing was recorded"

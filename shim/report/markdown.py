@@ -26,12 +26,14 @@ def usage_markdown(report: Report) -> str:
         "",
         f"**{_SAID[verdict.status]}.** {escape(verdict.reason, None)}",
         "",
-        f"As of {minute(report.generated_at)}, {since}"
-        f"{plural(totals.uses, 'use')} by {plural(_users(report), 'caller')}; "
-        f"{totals.masked:,} told 202 where the new endpoint says 404 or 409, "
-        f"{totals.refused:,} refused, {totals.failed:,} failed, "
-        f"{totals.near_misses:,} near misses, "
-        f"{plural(totals.replacement_calls, 'call')} to the new endpoints.",
+        (
+            f"As of {minute(report.generated_at)}, {since}"
+            f"{plural(totals.uses, 'use')} by {plural(_users(report), 'caller')}; "
+            f"{totals.masked:,} told 202 where the new endpoint says 404 or 409, "
+            f"{totals.refused:,} refused, {totals.failed:,} failed, "
+            f"{totals.near_misses:,} near misses, "
+            f"{plural(totals.replacement_calls, 'call')} to the new endpoints."
+        ),
     ]
     if report.callers:
         lines += ["", *_table(report)]

@@ -17,7 +17,7 @@ _COUNTED: Final = {
     "masked": ("404", "409"),
 }
 # What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); full-width forms too.
-_FORMULA: Final = re.compile(r"[\s'\"]*[=+\-@|%＝＋－＠]")  # noqa: RUF001 - the full-width forms
+_FORMULA: Final = re.compile(r"[\s'\"]*[=+\-@|%＝＋－＠]")
 _LONGEST_CELL: Final = 32_000
 
 

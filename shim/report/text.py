@@ -32,8 +32,9 @@ def name_of(caller: str, limit: int = NAME_LENGTH) -> str:
 def _shown(character: str) -> str:
     if unicodedata.category(character) not in _UNSHOWN:
         return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else "\\U…"
+    if character.isascii():
+        return f"\\x{ord(character):02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def curl_line(replacement: str | None) -> str | None:

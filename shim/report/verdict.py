@@ -1,4 +1,4 @@
-"""The verdict: can the old route go, and how do we know?
+"""The verdict: whether the old route can go, and how that is known.
 
 * ``in_use``: somebody whose use is not acknowledged used the route within the window.  Every call
   counts, refused and invalid ones too: somebody still makes it.

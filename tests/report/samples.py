@@ -20,7 +20,7 @@ HOSTILE = {
     "quotes": "\"' onmouseover=alert(1) x='",
     "formula": "=cmd|' /C calc'!A0",
     "plus": "+1+1",
-    "wide formula": "＝1+1",  # noqa: RUF001 - a full-width sign is the point
+    "wide formula": "＝1+1",
     "tab formula": "\t=1+1",
     "escape": "\x1b[31mred\x1b[0m\x1b]0;title\x07",
     "newlines": "a\r\nb\n\n| c | d |\n# heading",

@@ -19,6 +19,8 @@ from shim.report.page import CONTENT_SECURITY_POLICY, Filters, render_document, 
 
 from .samples import DAY, HOUR, NOW, hostile_evidence, hostile_uses, lively_evidence, up, use_line
 
+pytestmark = pytest.mark.browser
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CHROMIUM = shutil.which("chromium")
 
