@@ -5,6 +5,7 @@ import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_records import NOON, Changes, Clock, a_call, a_near_miss, a_use, now, running, until
@@ -16,6 +17,7 @@ from shim.ledger import (
     import_records,
     read_evidence,
     read_near_misses,
+    read_recent,
     read_uses,
 )
 from shim.tables import schema
@@ -104,6 +106,36 @@ async def test_since_counts_from_that_very_moment(
     assert sum(day.count for day in evidence.days) == uses
     assert len(list(read_uses(source, end - since))) == uses
     assert all(one.first >= end - since for one in evidence.sums)
+
+
+@pytest.mark.parametrize(
+    ("filters", "minutes"),
+    [
+        pytest.param({}, [599, 598, 597], id="all"),
+        pytest.param({"caller": "c3"}, [593, 583, 573], id="a caller"),
+        pytest.param({"caller": "rare"}, [300, 0], id="a rare caller, past the cap"),
+        pytest.param({"caller": "nobody"}, [], id="nobody"),
+        pytest.param({"mode": "invalid"}, [511], id="no mode"),
+        pytest.param({"decision": "failed", "caller": "c7"}, [127], id="two at once"),
+        pytest.param({"caller": "rare", "since": NOON + timedelta(minutes=1)}, [300], id="since"),
+    ],
+)
+def test_the_latest_uses_are_found_by_what_they_are(
+    tmp_path: Path, filters: dict[str, Any], minutes: list[int]
+) -> None:
+    source = tmp_path / "ledger.db"
+    uses = [
+        a_use(
+            "rare" if minute in (0, 300) else f"c{minute % 10}",
+            NOON + timedelta(minutes=minute),
+            mode=None if minute == 511 else "kill",
+            decision=Decision.FAILED if minute in (127, 128) else Decision.TRANSLATED,
+        )
+        for minute in range(600)
+    ]
+    import_records(source, [use.as_dict() for use in reversed(uses)], caller_cap=10)
+    found = read_recent(source, 3, **filters)
+    assert found == [uses[minute].as_dict() for minute in minutes]
 
 
 async def test_the_file_syncs_every_commit_and_keeps_a_write_ahead_log(tmp_path: Path) -> None:

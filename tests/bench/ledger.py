@@ -25,7 +25,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ledger_records import a_use, now
 
-from shim.ledger import Ledger, read_evidence
+from shim.ledger import Ledger, read_evidence, read_recent
 from shim.tables import schema
 
 RATE = 5_000
@@ -97,7 +97,7 @@ def rows(count: int, start: int) -> Iterator[tuple[Any, ...]]:
     step = DAYS * schema.DAY / count
     for number in range(count):
         # A caller mostly does one thing with one answer.
-        caller = dice.randrange(CALLERS)
+        caller = dice.randrange(CALLERS) if number % 100_000 else CALLERS
         mode = ("cancel", "kill", "purge")[caller % 3 if dice.random() < 0.9 else 0]
         status = 200 if dice.random() < 0.9 else dice.choice((404, 409))
         invocation = f"inv_1{dice.getrandbits(190):038x}"[:43]
@@ -154,6 +154,11 @@ def scale(folder: Path, count: int) -> None:
         f"  {singles / count:.0f} bytes per single use, {(size - singles) / 2**20:.0f} MiB of sums"
     )
     end = datetime.now(UTC)
+    for name, caller in (("any caller", None), ("a rare one", f"caller-{CALLERS}")):
+        started = time.perf_counter()
+        recent = read_recent(path, 50, caller=caller)
+        took = time.perf_counter() - started
+        print(f"  the latest {len(recent)} uses of {name}: {took:.3f} s")
     for name, since in (
         ("evidence of everything", None),
         ("evidence since 30 days", end - timedelta(days=30)),
