@@ -46,10 +46,8 @@ async def check(settings: Settings, style: str, out: TextIO) -> int:
         }
         out.write(json.dumps(body, indent=2) + "\n")
     else:
-        for finding in findings:
-            out.write("\n".join(_sentences(finding)) + "\n")
-        for name, value in _summary(settings).items():
-            out.write(f"  {name:<17} {value}\n")
+        out.writelines("\n".join(_sentences(finding)) + "\n" for finding in findings)
+        out.writelines(f"  {name:<17} {value}\n" for name, value in _summary(settings).items())
         out.write("ready to serve\n" if ok else "not ready to serve: see above\n")
     return 0 if ok else 1
 
@@ -91,7 +89,7 @@ async def check_alive(ops: str, err: TextIO) -> int:
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
             async with session.get(f"{ops.rstrip('/')}/live") as response:
-                if response.status == 200:  # noqa: PLR2004 - OK
+                if response.status == 200:
                     return 0
                 err.write(f"restate-shim check: {ops}/live answered {response.status}\n")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -101,7 +99,7 @@ async def check_alive(ops: str, err: TextIO) -> int:
 
 async def _get(session: aiohttp.ClientSession, url: str) -> Any:
     async with session.get(url, allow_redirects=False) as response:
-        if response.status != 200:  # noqa: PLR2004 - OK
+        if response.status != 200:
             return None
         return await response.json(content_type=None)
 

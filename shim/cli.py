@@ -90,9 +90,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         if setting.default is not None and not setting.switch:
             text += f" (default: {setting.default})"
         if setting.switch:
-            parser.add_argument(
-                f"--{setting.name}", action="store_const", const="true", help=text
-            )
+            parser.add_argument(f"--{setting.name}", action="store_const", const="true", help=text)
         else:
             parser.add_argument(
                 f"--{setting.name}",

@@ -64,7 +64,9 @@ class DownstreamRequest(web.BaseRequest):
             async with asyncio.timeout(self.connection.stall_timeout):
                 data = await self.content.readany()
         except TimeoutError:
-            raise BrokenBodyError(Refusal(408, "The request's body did not arrive in time")) from None
+            raise BrokenBodyError(
+                Refusal(408, "The request's body did not arrive in time")
+            ) from None
         except ConnectionError as error:
             raise DownstreamGoneError from error
         except Exception as error:
@@ -87,7 +89,6 @@ class DownstreamRequest(web.BaseRequest):
             except TimeoutError:
                 transport.abort()
                 raise DownstreamGoneError from None
-
 
     def write_interim(self, status: int, reason: bytes, headers: RawHeaders) -> None:
         """Send a 1xx answer (RFC 9110 section 15.2) before the final one."""
@@ -227,7 +228,10 @@ class Downstream(web.RequestHandler):
             self._refuse(Refusal(408, "The request's head did not arrive in time"))
 
     def request_for(
-        self, message: RawRequestMessage, payload: StreamReader, writer: AbstractStreamWriter,
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> DownstreamRequest:
         """Join a parsed message with its head as it was sent."""

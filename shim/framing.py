@@ -42,9 +42,11 @@ _TRAILERS: Final = re.compile(_FIELD_LINES + rb"\r\n")
 # Only for heads that the grammar has let through; white space around a value is not part of it.
 _FIELD: Final = re.compile(rb"([^:\r\n]+):[ \t]*((?:[^\r]*[^\r \t])?)[ \t]*\r\n")
 _HOST: Final = re.compile(rb"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+_CHUNK_LINE_BEGINNING: Final = re.compile(
+    rb"[0-9A-Fa-f]{1,16}[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r?\Z"
+)
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
-_USERINFO: Final = re.compile(rb"^.*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,14 @@ class RequestFramer:
     def _read_chunk_line(self, data: bytes) -> tuple[bytes | Refusal | None, bytes]:
         line = _CHUNK_LINE.match(data)
         if line is None:
-            if len(data) > _MAX_CHUNK_LINE or b"\n" in data or not _could_be_chunk_line(data):
-                return Refusal(400, "A chunk's size line is not as RFC 9112 section 7.1 has it"), b""
+            if (
+                len(data) > _MAX_CHUNK_LINE
+                or b"\n" in data
+                or not _CHUNK_LINE_BEGINNING.match(data)
+            ):
+                return Refusal(
+                    400, "A chunk's size line is not as RFC 9112 section 7.1 has it"
+                ), b""
             return None, data
         size = int(line[1], 16)
         if size >= 1 << 62:
@@ -185,7 +193,8 @@ class RequestFramer:
         else:
             self._trailers = 0
             self._state = self._read_trailers
-        return data[: line.end()], data[line.end() :]
+        # RFC 9112 section 7.1.1: extensions are for this hop alone, and ignored.
+        return b"%x\r\n" % size, data[line.end() :]
 
     def _read_chunk_data(self, data: bytes) -> tuple[bytes, bytes]:
         part, rest = data[: self._left], data[self._left :]
@@ -310,10 +319,6 @@ def _normalise_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None
     if not rest and method == b"OPTIONS":
         return b"*", authority
     return (rest if rest.startswith(b"/") else b"/" + rest), authority
-
-
-def _could_be_chunk_line(data: bytes) -> bool:
-    return re.match(rb"[0-9A-Fa-f]{1,16}(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r?\Z", data) is not None
 
 
 def _what_is_wrong(raw: bytes) -> Refusal:

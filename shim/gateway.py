@@ -10,11 +10,18 @@ from typing import Final
 
 from aiohttp import web
 
+from shim.connection import (
+    Answer,
+    ClosedBeforeAnswerError,
+    Connection,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from shim.downstream import BrokenBodyError, DownstreamGoneError, DownstreamRequest, Ready
 from shim.framing import Refusal
 from shim.headers import Network, end_to_end, find, forwarded_request, is_trusted
 from shim.health import UpstreamHealth
-from shim.upstream import Answer, ClosedBeforeAnswerError, Connection, Pool, UpstreamError, UpstreamTimeoutError
+from shim.upstream import Pool
 
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
 
@@ -28,6 +35,7 @@ class Exchange:
         pool: Pool,
         connection: Connection,
         answer: Answer,
+        *,
         pump: asyncio.Task[None] | None,
         seconds: float,
     ) -> None:
@@ -62,7 +70,9 @@ class Exchange:
             while piece := await read_in_time(self.connection, self._pool.answer_timeout):
                 size += len(piece)
                 if size > limit:
-                    raise UpstreamError("bad_answer", "Upstream's answer is far larger than expected")
+                    raise UpstreamError(
+                        "bad_answer", "Upstream's answer is far larger than expected"
+                    )
                 pieces.append(piece)
             return b"".join(pieces)
         finally:
@@ -143,18 +153,17 @@ class Gateway:
         ends the exchange, unless ``see_it_through``: such a call has an effect to be recorded.
         Raises ``UpstreamError``, ``BrokenBodyError`` and ``DownstreamGoneError``.
         """
+        how = {"head_only": head_only, "with_body": with_body, "see_it_through": see_it_through}
         connection = self._pool.take()
         if connection is not None:
             used = connection.used
             try:
-                return await self._attempt(
-                    request, raw, connection, head_only, with_body, see_it_through
-                )
+                return await self._attempt(request, raw, connection, **how)
             except ClosedBeforeAnswerError:
                 if not (repeatable and used):
                     raise
         connection = await self._pool.connect()
-        return await self._attempt(request, raw, connection, head_only, with_body, see_it_through)
+        return await self._attempt(request, raw, connection, **how)
 
     def failed(self, error: UpstreamError) -> None:
         """Take note that an exchange failed."""
@@ -165,6 +174,7 @@ class Gateway:
         request: DownstreamRequest,
         raw: bytes,
         connection: Connection,
+        *,
         head_only: bool,
         with_body: bool,
         see_it_through: bool,
@@ -199,7 +209,7 @@ class Gateway:
         if self._health.failure is not None:
             self._health.answered()
         seconds = time.perf_counter() - began
-        return Exchange(request, self._pool, connection, answer, pump, seconds)
+        return Exchange(request, self._pool, connection, answer, pump=pump, seconds=seconds)
 
     async def _send_body(self, request: DownstreamRequest, connection: Connection) -> None:
         """Hand the request's body on at the pace of the slower side."""

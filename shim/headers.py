@@ -33,6 +33,7 @@ HOP_BY_HOP: Final = frozenset(
 _NEVER_NOMINATED: Final = frozenset((b"content-length", b"host", b"via"))
 _SINGLE_FORWARDED: Final = frozenset((b"x-forwarded-proto", b"x-forwarded-host"))
 
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 VIA_PSEUDONYM: Final = b"restate-shim"
 MAX_CALLER_LENGTH: Final = 200
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
@@ -70,10 +71,7 @@ def forwarded_request(
     proxy's are kept, anybody else's replaced.  ``host`` replaces the Host field where the target
     named one (RFC 9112 section 3.2.2), or stands in for one that HTTP/1.0 does not ask for.
     """
-    nominated: set[bytes] = set()
-    for name, value in headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            nominated |= tokens((value,)) - _NEVER_NOMINATED
+    nominated = _nominated(headers)
     lines = []
     said: set[bytes] = set()
     original_host = b""
@@ -83,9 +81,9 @@ def forwarded_request(
             continue
         if lowered == b"host":
             original_host = value
-            if host is not None:
-                value = host
-        elif lowered in _SINGLE_FORWARDED:
+            lines.append(name + b": " + (host or value) + b"\r\n")
+            continue
+        if lowered in _SINGLE_FORWARDED:
             if not trusted:
                 continue
             said.add(lowered)
@@ -103,8 +101,7 @@ def forwarded_request(
 
 def end_to_end(headers: RawHeaders, without: frozenset[bytes] = frozenset()) -> list[bytes]:
     """Return the field lines of an answer that go on downstream, each with its CRLF."""
-    nominated = tokens(value for name, value in headers if name.lower() == b"connection")
-    nominated -= _NEVER_NOMINATED
+    nominated = _nominated(headers)
     return [
         name + b": " + value + b"\r\n"
         for name, value in headers
@@ -112,6 +109,12 @@ def end_to_end(headers: RawHeaders, without: frozenset[bytes] = frozenset()) -> 
         and lowered not in nominated
         and lowered not in without
     ]
+
+
+def _nominated(headers: RawHeaders) -> frozenset[bytes]:
+    """Return what the Connection field says belongs to this hop (RFC 9110 section 7.6.1)."""
+    values = [value for name, value in headers if len(name) == 10 and name.lower() == b"connection"]
+    return frozenset(tokens(values) - _NEVER_NOMINATED) if values else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shim.connection import OUTAGES, Connection, UpstreamError
 from shim.logs import Logger
-from shim.upstream import OUTAGES, Connection, Pool, UpstreamError
+from shim.upstream import Pool
 
 _RETRY_SECONDS: Final = 1.0
 _PROBE_SECONDS: Final = 5.0

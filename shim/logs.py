@@ -41,7 +41,7 @@ class LineWriter:
         self._waiting = 0
         self._limit = limit
         self._retry: asyncio.TimerHandle | None = None
-        self._write = _writer_for(fd)
+        self._write, self._release = _writer_for(fd)
 
     def write(self, line: bytes) -> None:
         """Write ``line``, keep it for later, or drop and count it."""
@@ -73,6 +73,13 @@ class LineWriter:
             lines, self._unreported = self._unreported, 0
             self.on_recovered(lines)
 
+    def close(self) -> None:
+        """Give up what is held besides ``fd`` itself; the backlog is lost."""
+        if self._retry is not None:
+            self._retry.cancel()
+        self._write = len
+        self._release()
+
     def _retry_later(self) -> None:
         # Without a running loop the next line, or nobody, finds out that there is room again.
         if self._retry is None:
@@ -87,12 +94,12 @@ class LineWriter:
             self._retry_later()
 
 
-def _writer_for(fd: int) -> Callable[[bytes], int]:
-    """Return a function that writes what fits at once and says how many bytes that was."""
+def _writer_for(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
+    """Return a function that writes what fits at once and says how much, and one to end it."""
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        return len
+        return len, _nothing
     if stat.S_ISSOCK(mode):
         # The duplicate shares the connection, not the Python object's fate.
         sock = socket.socket(fileno=os.dup(fd))
@@ -105,7 +112,7 @@ def _writer_for(fd: int) -> Callable[[bytes], int]:
             except OSError:
                 return len(data)
 
-        return send
+        return send, sock.close
 
     poll = select.poll()
     always_ready = stat.S_ISREG(mode)
@@ -122,7 +129,11 @@ def _writer_for(fd: int) -> Callable[[bytes], int]:
             return len(data)
         return written
 
-    return write
+    return write, _nothing
+
+
+def _nothing() -> None:
+    """Release nothing."""
 
 
 class _LineLogger:

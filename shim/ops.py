@@ -167,6 +167,4 @@ def make_app(
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
     body = json.dumps({"message": message, "restate_code": None})
-    return web.Response(
-        status=status, text=body, content_type="application/json", headers=headers
-    )
+    return web.Response(status=status, text=body, content_type="application/json", headers=headers)

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from shim import translation
+from shim.connection import Answer, UpstreamError
 from shim.downstream import (
     BrokenBodyError,
     DownstreamGoneError,
@@ -28,7 +29,6 @@ from shim.headers import Identity, Network, end_to_end, find, identify, tokens
 from shim.policy import Phase, Policy, Ruling
 from shim.recorder import Outcome, Recorder
 from shim.translation import NewCall, OldCall, Replies
-from shim.upstream import Answer, UpstreamError
 from shim.usage import Decision
 
 _REPEATABLE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
@@ -237,9 +237,7 @@ class Proxy:
         if coding is not None and tokens((coding,)) != {b"identity"}:
             # Whether a 404 is a handler's is read from its body, which must not be compressed.
             without |= {b"accept-encoding"}
-        raw = self._gateway.request_head(
-            request, method, target, with_body=False, without=without
-        )
+        raw = self._gateway.request_head(request, method, target, with_body=False, without=without)
         exchange = await self._gateway.open(request, raw, repeatable=True, see_it_through=True)
         outcome.upstream_seconds += exchange.seconds
         outcome.upstream_status = exchange.answer.status
@@ -310,5 +308,8 @@ class Proxy:
 
     def _identify(self, request: DownstreamRequest) -> Identity:
         return identify(
-            request.head.fields, request.connection.peer, self._caller_sources, self._trusted_proxies
+            request.head.fields,
+            request.connection.peer,
+            self._caller_sources,
+            self._trusted_proxies,
         )

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from shim import __version__, translation
+from shim.connection import OUTAGES, UpstreamError
 from shim.headers import Identity
 from shim.logs import Logger
 from shim.metrics import Metrics
 from shim.policy import Ruling
 from shim.translation import Mode, NewCall, OldCall
-from shim.upstream import OUTAGES, UpstreamError
 from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Decision, NearMiss, ReplacementCall, Use
 
 _ROUTES: Final = {

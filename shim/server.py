@@ -11,10 +11,10 @@ import os
 import signal
 import socket
 import ssl
-import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import uuid_utils
@@ -55,12 +55,12 @@ class Running:
 
 
 def utc_now() -> datetime:
-    """The clock of production."""
+    """Return the time: the clock of production."""
     return datetime.now(UTC)
 
 
 def new_id() -> str:
-    """The ids of production: UUIDv7, which sort by time (RFC 9562 section 5.7)."""
+    """Return an id: UUIDv7, which sort by time (RFC 9562 section 5.7)."""
     return str(uuid_utils.uuid7())
 
 
@@ -93,13 +93,13 @@ def open_socket(address: Address, flag: str) -> socket.socket:
 def _open_unix_socket(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+        if Path(path).is_socket():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
                 probe.settimeout(1)
                 if probe.connect_ex(path) == 0:
                     raise OSError(errno.EADDRINUSE, "in use")
             # Left behind by a process that has ended.
-            os.unlink(path)
+            Path(path).unlink()
         # The admin API asks nobody who they are: the socket's mode is its protection.
         before = os.umask(0o117)
         try:
@@ -116,7 +116,7 @@ def _open_unix_socket(path: str) -> socket.socket:
 def _remove_socket(address: Address) -> None:
     if address.path is not None:
         with contextlib.suppress(OSError):
-            os.unlink(address.path)
+            Path(address.path).unlink()
 
 
 def _url(listener: socket.socket, scheme: str) -> str:
@@ -130,7 +130,6 @@ def _url(listener: socket.socket, scheme: str) -> str:
 async def running(
     settings: Settings,
     logger: Logger,
-    writer: LineWriter,
     *,
     clock: Callable[[], datetime] = utc_now,
     ids: Callable[[], str] = new_id,
@@ -265,9 +264,7 @@ async def _listen(
     return await loop.create_server(server, sock=listener, backlog=1024, **options)
 
 
-async def _drain(
-    listening: asyncio.Server, where: Running, logger: Logger, grace: float
-) -> None:
+async def _drain(listening: asyncio.Server, where: Running, logger: Logger, grace: float) -> None:
     """Take nothing new, let what is in flight finish for ``grace`` seconds, then cut it off."""
     proxy, server = where.proxy, where.server
     logger.info("draining", in_flight=proxy.in_flight, grace_seconds=grace)
@@ -334,9 +331,10 @@ async def serve(settings: Settings, fd: int = 1) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with running(settings, logger, writer):
+    async with running(settings, logger):
         gc.collect()
         gc.freeze()
         await stop.wait()
     writer.flush()
+    writer.close()
     return 0

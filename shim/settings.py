@@ -284,9 +284,7 @@ SETTINGS: Final = (
         "CIDR[,CIDR]",
         "peers whose X-Forwarded-For is believed",
     ),
-    Setting(
-        "deprecated-since", parse_moment, "2025-06-23", "DATE", "for the Deprecation header"
-    ),
+    Setting("deprecated-since", parse_moment, "2025-06-23", "DATE", "for the Deprecation header"),
     Setting("sunset", parse_moment, None, "DATE", "when the old route goes; for the Sunset header"),
     Setting("docs-url", _url, DOCS_URL, "URL", "for the Link header"),
     Setting(
@@ -311,11 +309,11 @@ SETTINGS: Final = (
         "client-timeout", _positive, "60s", "DURATION", "for a caller that stalls in a message"
     ),
     Setting("keepalive-timeout", _positive, "75s", "DURATION", "for an idle caller's connection"),
-    Setting("shutdown-grace", parse_duration, "30s", "DURATION", "for requests in flight at the end"),
-    Setting("max-body", parse_size, None, "SIZE", "largest request body; without it any size"),
     Setting(
-        "metrics-callers", _count, "0", "N", "name the N busiest callers in /metrics"
+        "shutdown-grace", parse_duration, "30s", "DURATION", "for requests in flight at the end"
     ),
+    Setting("max-body", parse_size, None, "SIZE", "largest request body; without it any size"),
+    Setting("metrics-callers", _count, "0", "N", "name the N busiest callers in /metrics"),
     Setting(
         "instance", _name, None, "NAME", "this shim's name in the record (default: the host's)"
     ),
@@ -409,7 +407,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for key, value in raw.items():
         known = key.replace("-", "_")
-        if known == "caller" and isinstance(value, list) and any(isinstance(v, dict) for v in value):
+        if (
+            known == "caller"
+            and isinstance(value, list)
+            and any(isinstance(v, dict) for v in value)
+        ):
             table["caller_rules"] = value
         elif known in _BY_KEY:
             table[known] = value

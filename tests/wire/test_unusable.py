@@ -39,7 +39,7 @@ class TestUnusable:
             ("--listen", "unix:"), ("--ops-listen", "x:y"), ("--phase", "Translate!"),
             ("--replies", "modern"), ("--upstream-timeout", "5x"), ("--upstream-timeout", "-1s"),
             ("--shutdown-grace", "soon"), ("--connect-timeout", ""), ("--log-level", "loud"),
-            ("--log-format", "xml"), ("--max-connections", "0"), ("--max-connections", "many"),
+            ("--log-format", "xml"),
             ("--trusted-proxies", "10.0.0.0/33"), ("--caller", "horoscope"),
             ("--tls-cert", "/nonexistent/cert.pem"), ("--upstream-ca", "/nonexistent/ca.pem"),
         ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from .certificates import Certificates
 from .client import Client, ask, request, timed
 from .message import chunks
-from .origin import Origin, answer, echo_target, reply
+from .origin import Origin, answer
 from .running import Shim
 
 
@@ -151,41 +150,6 @@ class TestUpstreams:
 
 class TestLimits:
     """Settings that bound what is open."""
-
-    def test_the_pool_is_bounded(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
-        """`--max-connections`: more wait their turn, none fails."""
-        shim = start("--max-connections", "3", upstream=own_origin.url)
-        own_origin.script = reply(b"", answer(200), pause=0.1)
-        clients = [Client(shim.proxy) for _ in range(9)]
-        for client in clients:
-            client.send(request())
-        assert [client.read().status for client in clients] == [200] * 9
-        for client in clients:
-            client.close()
-        assert len(own_origin.connections) == 3
-
-    def test_one_who_waits_and_leaves_holds_no_place(
-        self, own_origin: Origin, start: Callable[..., Shim]
-    ) -> None:
-        """A caller gone while queueing is forgotten."""
-        shim = start("--max-connections", "1", upstream=own_origin.url)
-        go = threading.Event()
-        own_origin.script = echo_target(go)
-        with Client(shim.proxy) as first, Client(shim.proxy) as last:
-            first.send(request("GET", "/first"))
-            own_origin.wait()
-            waiting = [Client(shim.proxy) for _ in range(5)]
-            for client in waiting:
-                client.send(request("GET", "/left"))
-            time.sleep(0.1)
-            for client in waiting:
-                client.close()
-            last.send(request("GET", "/last"))
-            time.sleep(0.1)
-            go.set()
-            assert first.read().body == b"/first"
-            assert last.read().body == b"/last"
-        assert b"/left" not in [got.target for got in own_origin.requests]
 
     @pytest.mark.parametrize("framing", ["length", "chunked", "chunked with the head"])
     def test_a_body_over_the_limit_is_413(

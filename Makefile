@@ -1,0 +1,49 @@
+# Everything a person or a machine does here. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UPSTREAM ?= http://127.0.0.1:9070
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# The stamp makes every target do its own set-up, once per change of pyproject.toml.
+$(VENV)/.done: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing; Python 3.11 or later is needed" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or later is needed; set PYTHON=" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[demo,fleet]' --group test --group lint
+	@touch $@
+
+setup: $(VENV)/.done ## make .venv with the command .venv/bin/restate-shim
+
+demo: setup ## see it work: a real restate-server, old callers, the report (DEMO_ARGS=--once)
+	@$(BIN)/restate-shim demo $(DEMO_ARGS)
+
+run: setup ## serve before your own cluster: make run UPSTREAM=http://host:9070
+	@$(BIN)/restate-shim serve --upstream $(UPSTREAM) --log-format console
+
+test: setup ## run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## let ruff format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## CPU per request, passed through and translated
+	$(BIN)/python -m tests.bench.proxy
+
+clean: ## remove what the targets above have made
+	rm -rf $(VENV) .demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

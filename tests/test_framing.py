@@ -1,0 +1,241 @@
+"""Where messages begin and end, however their bytes arrive."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.framing import Head, Refusal, RequestFramer, parse_head
+
+HOST = b"Host: a\r\n"
+Part = Head | bytes | Refusal
+
+
+def feed(*pieces: bytes, max_head: int = 64 * 1024) -> list[Part]:
+    framer = RequestFramer(max_head)
+    return [part for piece in pieces for part in framer.feed(piece)]
+
+
+def head_of(raw: bytes) -> Head:
+    head = parse_head(raw)
+    assert isinstance(head, Head), head
+    return head
+
+
+def summary(parts: list[Part]) -> list[tuple[bytes, bytes] | bytes | int]:
+    """Heads as method and target, bodies joined, refusals as status."""
+    told: list[tuple[bytes, bytes] | bytes | int] = []
+    for part in parts:
+        if isinstance(part, Head):
+            told.append((part.method, part.target))
+        elif isinstance(part, Refusal):
+            told.append(part.status)
+        elif told and isinstance(told[-1], bytes):
+            told[-1] += part
+        else:
+            told.append(part)
+    return told
+
+
+MESSAGES = [
+    (b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n", [(b"GET", b"/a")]),
+    (b"FOO /b HTTP/1.1\r\n" + HOST + b"\r\n", [(b"FOO", b"/b")]),
+    (b"\r\nGET /c HTTP/1.0\r\n\r\n", [(b"GET", b"/c")]),
+    (
+        b"POST /d HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nGET /",
+        [(b"POST", b"/d"), b"GET /"],
+    ),
+    (
+        b"POST /e HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+        b"5 ; x=y\r\nhello\r\n0\r\nTrailer: 1\r\n\r\n",
+        [(b"POST", b"/e"), b"5\r\nhello\r\n0\r\n\r\n"],
+    ),
+    (b"PUT /f HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n", [(b"PUT", b"/f")]),
+]
+
+
+@given(st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=5), st.data())
+def test_the_same_messages_come_out_however_the_bytes_are_cut(
+    messages: list[tuple[bytes, list[tuple[bytes, bytes] | bytes]]], data: st.DataObject
+) -> None:
+    raw = b"".join(message for message, _ in messages)
+    expected = [part for _, parts in messages for part in parts]
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=12).map(sorted))
+    pieces = [raw[i:j] for i, j in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+    framer = RequestFramer()
+    told = summary([part for piece in pieces for part in framer.feed(piece)])
+    assert told == expected
+    assert not framer.in_head
+
+
+@given(st.binary(max_size=200))
+def test_nothing_comes_out_of_noise_but_one_refusal_at_most(noise: bytes) -> None:
+    framer = RequestFramer()
+    parts = list(framer.feed(b"GET / HTTP/1.1\r\nHost: a\r\n" + noise))
+    refusals = [part for part in parts if isinstance(part, Refusal)]
+    assert len(refusals) <= 1
+    assert not refusals or parts[-1] is refusals[0]
+    assert not refusals or list(framer.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")) == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + HOST * 2 + b"\r\n", id="two hosts"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", id="two hosts in one"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", id="a host with a space"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", id="a host with a user"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\n"
+            + HOST
+            + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            id="length and chunks",
+        ),
+        *(
+            pytest.param(
+                b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: " + length + b"\r\n\r\n",
+                id=f"length {length!r}",
+            )
+            for length in (b"+5", b"-5", b"5, 5", b"0x5", b"", b"5 5", b"\xb2", b"9" * 19)
+        ),
+        *(
+            pytest.param(
+                b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: " + coding + b"\r\n\r\n",
+                id=f"coding {coding!r}",
+            )
+            for coding in (
+                b"gzip",
+                b"gzip, chunked",
+                b"chunked, chunked",
+                b"",
+                b"xchunked",
+                b"chunked;x",
+            )
+        ),
+        pytest.param(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", id="chunks in 1.0"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", id="folded"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", id="space before the colon"),
+        pytest.param(b"GET / HTTP/1.1\r\n: a\r\n\r\n", id="no name"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", id="bare CR"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00\r\n\r\n", id="NUL"),
+        pytest.param(b"GET  / HTTP/1.1\r\n" + HOST + b"\r\n", id="two spaces"),
+        pytest.param(b"GET /a b HTTP/1.1\r\n" + HOST + b"\r\n", id="a space in the target"),
+        pytest.param(b"GET / HTTP/1.2\r\n" + HOST + b"\r\n", id="1.2"),
+        pytest.param(b"GET / http/1.1\r\n" + HOST + b"\r\n", id="lower case"),
+        pytest.param(b"GET a HTTP/1.1\r\n" + HOST + b"\r\n", id="no slash"),
+        pytest.param(b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", id="asterisk for GET"),
+        pytest.param(b"GET ftp://a/ HTTP/1.1\r\n" + HOST + b"\r\n", id="another scheme"),
+        pytest.param(b"GET http://u:p@a/ HTTP/1.1\r\n" + HOST + b"\r\n", id="userinfo"),
+        pytest.param(b"GET http:///x HTTP/1.1\r\n" + HOST + b"\r\n", id="no authority"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(raw: bytes) -> None:
+    refusal = parse_head(raw)
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 400
+
+
+def test_a_refusal_never_repeats_what_was_sent() -> None:
+    refusal = parse_head(b"GET http://user:s3cret@a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert isinstance(refusal, Refusal)
+    assert "s3cret" not in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("line", "target", "authority"),
+    [
+        (b"GET http://b:1/x?y", b"/x?y", b"b:1"),
+        (b"GET HTTPS://b", b"/", b"b"),
+        (b"GET http://b?q", b"/?q", b"b"),
+        (b"OPTIONS http://b", b"*", b"b"),
+        (b"OPTIONS *", b"*", None),
+        (b"GET //x", b"//x", None),
+        (b"GET /\xc3\xbc", b"/\xc3\xbc", None),
+    ],
+)
+def test_a_target_is_brought_into_origin_form(
+    line: bytes, target: bytes, authority: bytes | None
+) -> None:
+    head = head_of(line + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert (head.target, head.authority) == (target, authority)
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "keep_alive"),
+    [
+        (b"1", b"", True),
+        (b"1", b"Connection: close\r\n", False),
+        (b"1", b"Connection: x, Close\r\n", False),
+        (b"1", b"Connection: keep-alive\r\nConnection: close\r\n", False),
+        (b"0", b"", False),
+        (b"0", b"Connection: Keep-Alive\r\n", True),
+    ],
+)
+def test_persistence_is_that_of_the_version_unless_said(
+    version: bytes, fields: bytes, *, keep_alive: bool
+) -> None:
+    raw = b"GET / HTTP/1." + version + b"\r\n" + HOST + fields + b"\r\n"
+    assert head_of(raw).keep_alive is keep_alive
+
+
+def test_white_space_around_a_value_is_not_part_of_it() -> None:
+    head = head_of(b"GET / HTTP/1.1\r\nHost:a \r\nX: \t b\tc \t\r\nY:\r\nZ:   \r\n\r\n")
+    assert head.fields == [(b"Host", b"a"), (b"X", b"b\tc"), (b"Y", b""), (b"Z", b"")]
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"\x16\x03\x01",
+        b"GET /\x00",
+        b"GET / FTP",
+        b"GET / HTTP/2",
+        b"GET / HTTP/1.1\nHost",
+        b"GET / HTTP/1.1\r\nHost: a\n",
+        b"GET / HTTP/1.1\r\n Host",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n",
+        b"PRI * HTTP/2.0\r\n\r\n",
+    ],
+)
+def test_bytes_that_cannot_become_a_request_are_not_waited_for(beginning: bytes) -> None:
+    # A client that speaks TLS to a plain port would else hang until a timeout.
+    assert summary(feed(*(bytes([byte]) for byte in beginning)))[-1:] == [400]
+
+
+def test_a_head_may_fill_the_limit_and_not_pass_it() -> None:
+    start, end = b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"\r\n\r\n"
+    full = start + b"x" * (1000 - len(start) - len(end)) + end
+    assert summary(feed(full, max_head=1000)) == [(b"GET", b"/")]
+    assert summary(feed(full[:-4] + b"x" + end, max_head=1000)) == [431]
+    assert summary(feed(full[:-4] + b"x" * 9, max_head=1000)) == [431]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"g\r\n",
+        b"5\n",
+        b"5 \r\n",
+        b"-5\r\n",
+        b"0x5\r\n",
+        b"\r\n",
+        b"5;\n",
+        b"f" * 17,
+        b"2\r\nabc\r\n",
+    ]
+    + [b"2\r\nab\n", b"0\r\n\n", b"0\r\nX\r\n\r\n", b"0\r\n X: 1\r\n\r\n", b"f" * 16 + b"\r\n"],
+)
+def test_a_body_that_breaks_marks_its_head(body: bytes) -> None:
+    parts = feed(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n", body)
+    head, refusal = parts[0], parts[-1]
+    assert isinstance(head, Head)
+    assert isinstance(refusal, Refusal)
+    assert head.broken is refusal
+
+
+def test_the_parser_is_shown_framing_and_nothing_else() -> None:
+    # aiohttp refuses a second User-Agent and methods it has no name for, and obeys Upgrade.
+    raw = b"BREW /x HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nContent-Length: 03\r\n\r\n"
+    assert head_of(raw).shown == b"POST / HTTP/1.1\r\nHost: restate\r\nContent-Length: 3\r\n\r\n"

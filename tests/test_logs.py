@@ -1,0 +1,123 @@
+"""Lines reach whoever reads, and hold up nobody when nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shim.logs import LineWriter, make_logger
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError:
+            assert not stat.S_ISREG(end)
+
+
+def test_an_event_is_one_json_line_with_the_event_first(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        logger = make_logger(LineWriter(file.fileno()), clock=lambda: NOON)
+        logger.info("listening", proxy="http://[::1]:1", hostile="a\nb\x1b[31m\u202e")
+        logger.debug("not at this level")
+    lines = path.read_text().splitlines()
+    assert len(lines) == 1
+    event = json.loads(lines[0])
+    assert list(event)[:3] == ["event", "level", "timestamp"]
+    assert event["timestamp"] == "2026-11-23T12:00:00.000Z"
+    assert event["hostile"] == "a\nb\x1b[31m\u202e"
+
+
+def test_a_full_pipe_costs_lines_and_no_time(pipe: tuple[int, int]) -> None:
+    reader, end = pipe
+    writer = LineWriter(end, limit=10_000)
+    logger = make_logger(writer, clock=lambda: NOON)
+    begun = time.monotonic()
+    for number in range(5000):
+        logger.info("used", number=number, filler="x" * 200)
+    assert time.monotonic() - begun < 5
+    assert writer.dropped > 0
+    os.set_blocking(reader, False)
+    read = b""
+    while writer.dropped and b"log_lines_dropped" not in read:
+        writer.flush()
+        read += os.read(reader, 1 << 20)
+    events = [json.loads(line) for line in read.splitlines()]
+    assert [event["number"] for event in events[:-1]] == list(range(len(events) - 1))
+    assert events[-1]["event"] == "log_lines_dropped"
+    assert events[-1]["lines"] == writer.dropped == 5000 - (len(events) - 1)
+
+
+async def test_a_backlog_goes_out_when_the_reader_is_back(pipe: tuple[int, int]) -> None:
+    reader, end = pipe
+    writer = LineWriter(end)
+    line = b"x" * 4095 + b"\n"
+    for _ in range(40):
+        writer.write(line)
+    read = os.read(reader, 1 << 20)
+    deadline = time.monotonic() + 5
+    os.set_blocking(reader, False)
+    while len(read) < 40 * len(line) and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+        try:
+            read += os.read(reader, 1 << 20)
+        except BlockingIOError:
+            continue
+    assert read == line * 40
+    assert writer.dropped == 0
+
+
+def test_a_line_longer_than_the_pipe_comes_out_whole(pipe: tuple[int, int]) -> None:
+    reader, end = pipe
+    writer = LineWriter(end)
+    line = b"y" * 200_000 + b"\n"
+    writer.write(line)
+    read = b""
+    while len(read) < len(line):
+        read += os.read(reader, 1 << 16)
+        writer.flush()
+    assert read == line
+
+
+def test_a_socket_that_is_not_read_blocks_nobody() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        writer = LineWriter(ours.fileno(), limit=1000)
+        begun = time.monotonic()
+        for _ in range(2000):
+            writer.write(b"z" * 999 + b"\n")
+        assert time.monotonic() - begun < 5
+        assert writer.dropped > 0
+        writer.close()
+
+
+def test_a_reader_that_is_gone_costs_nothing(pipe: tuple[int, int]) -> None:
+    reader, end = pipe
+    writer = LineWriter(end)
+    os.close(reader)
+    for _ in range(100):
+        writer.write(b"line\n")
+    assert writer.dropped == 0
+
+
+def test_a_descriptor_that_is_closed_is_no_error() -> None:
+    reader, end = os.pipe()
+    os.close(reader)
+    os.close(end)
+    LineWriter(end).write(b"line\n")

@@ -1,0 +1,205 @@
+"""Settings: where they come from, and what is said about a bad one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shim.addresses import Address, parse_listen, parse_upstreams
+from shim.policy import Phase
+from shim.settings import (
+    SETTINGS,
+    SettingError,
+    load,
+    parse_duration,
+    parse_moment,
+    parse_size,
+    settings_keys,
+)
+
+
+def config(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "shim.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_table_and_the_fields_are_the_same_list() -> None:
+    assert {setting.key for setting in SETTINGS} == settings_keys()
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    path = config(tmp_path, 'phase = "observe"\nreplies = "native"\nlisten = "127.0.0.1:1"\n')
+    environ = {"SHIM_REPLIES": "documented", "SHIM_LISTEN": "127.0.0.1:2"}
+    settings = load({"listen": "127.0.0.1:3"}, environ, path)
+    assert (settings.phase, settings.replies, settings.listen.port) == ("observe", "documented", 3)
+
+
+def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    path = config(tmp_path, 'ops-listen = "127.0.0.1:5"\nno_headers = true\n')
+    settings = load({}, {"SHIM_CONFIG": str(path)})
+    assert settings.ops_listen.port == 5
+    assert settings.no_headers
+    assert settings.config == path
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    assert load({}, {"SHIM_SUNSET": "", "SHIM_PHASE": ""}).phase is Phase.TRANSLATE
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("upstream", "restate:9070"),
+        ("upstream", "http://"),
+        ("upstream", "http://a/path"),
+        ("upstream", "ftp://a"),
+        ("upstream", "unix:relative"),
+        ("listen", "9170"),
+        ("listen", "a:99999"),
+        ("listen", "unix:/" + "x" * 200),
+        ("phase", "loud"),
+        ("replies", "old"),
+        ("caller", "cookie"),
+        ("caller", "header:"),
+        ("trusted_proxies", "10.0.0.1/8"),
+        ("sunset", "soon"),
+        ("sunset", "2026-12-01T10:00"),
+        ("shutdown_grace", "30"),
+        ("upstream_timeout", "0s"),
+        ("upstream_timeout", "-1s"),
+        ("max_body", "big"),
+        ("docs_url", "javascript:alert(1)"),
+        ("fleet", "mysql://a"),
+        ("log_format", "xml"),
+        ("tls_cert", "/nonexistent"),
+        ("metrics_callers", "-1"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_it_got_and_takes(key: str, text: str) -> None:
+    with pytest.raises(SettingError, match="takes") as caught:
+        load({key: text}, {})
+    said = str(caught.value)
+    assert said.startswith(f"--{key.replace('_', '-')}: got ")
+    assert repr(text) in said or key == "fleet"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ"),
+    [
+        ({"fleet": "mysql://u:s3cret@db/x"}, {}),
+        ({"upstream": "http://u:s3cret@a:9070"}, {}),
+        ({}, {"SHIM_OPS_TOKEN": "s3cret"}),
+    ],
+)
+def test_a_bad_value_is_not_shown_where_it_may_be_a_secret(
+    flags: dict[str, str], environ: dict[str, str]
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        load(flags, environ)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("phase = ", "is not TOML"),
+        ("phase = 'observe'\nphases = 1\n", "phases is no setting"),
+        ("phase = 1\n", "phase in"),
+        ("[[caller]]\nowner = 'x'\n", "[[caller]] entry 1: match is missing"),
+        (
+            "[[caller]]\nmatch = 'a'\nphase = 'x'\n",
+            "[[caller]] entry 1: phase: got 'x', takes one of",
+        ),
+        ("[[caller]]\nmatch = 'a'\n[[caller]]\nmatch = 'b'\nuntil = 'x'\n", "entry 2: until"),
+        ("[[caller]]\nmatch = 'a'\ncolour = 'x'\n", "colour is no key"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong_in_it(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        load({}, {}, config(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingError, match="cannot read /nonexistent"):
+        load({}, {}, Path("/nonexistent"))
+
+
+@pytest.mark.parametrize("pair", [("tls_cert", "tls_key"), ("upstream_cert", "upstream_key")])
+def test_half_of_a_pair_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    path = config(tmp_path, "")
+    with pytest.raises(SettingError, match="are needed together"):
+        load({pair[0]: str(path)}, {})
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    path = str(config(tmp_path, "not a certificate"))
+    with pytest.raises(SettingError, match=r"--tls-cert, --tls-key: .* no chain and key"):
+        load({"tls_cert": path, "tls_key": path}, {})
+    with pytest.raises(SettingError, match="--upstream-ca: .* is no PEM"):
+        load({"upstream": "https://a", "upstream_ca": path}, {})
+
+
+def test_both_listeners_at_one_address_are_refused() -> None:
+    with pytest.raises(SettingError, match="must differ"):
+        load({"listen": "127.0.0.1:1", "ops_listen": "127.0.0.1:1"}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30.0),
+        ("250ms", 0.25),
+        ("1h30m", 5400.0),
+        ("14d", 14 * 86400.0),
+        ("2w", 14 * 86400.0),
+        ("PT30M", 1800.0),
+        ("P1DT2H", 93600.0),
+        ("P2W", 14 * 86400.0),
+        ("1.5h", 5400.0),
+    ],
+)
+def test_durations_are_read_in_both_spellings(text: str, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "P1M", "1y", "5 s x", "-5s", "PT"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a duration such as"):
+        parse_duration(text)
+
+
+def test_a_date_is_midnight_utc() -> None:
+    assert parse_moment("2027-01-31") == datetime(2027, 1, 31, tzinfo=UTC)
+    assert parse_moment("2027-01-31T01:00+02:00") == datetime(2027, 1, 30, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("10", 10), ("512KiB", 524288), ("10MB", 10_000_000), ("1k", 1000), ("1GiB", 1 << 30)],
+)
+def test_sizes_are_decimal_or_binary_as_they_say(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("http://a", [Address("a", 9070)]),
+        ("https://a:1", [Address("a", 1, tls=True)]),
+        ("http://[::1]:1/", [Address("::1", 1)]),
+        ("unix:/run/x.sock, http://b", [Address(path="/run/x.sock"), Address("b", 9070)]),
+    ],
+)
+def test_upstreams_are_addresses(text: str, addresses: list[Address]) -> None:
+    assert list(parse_upstreams(text)) == addresses
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:0", "[::1]:9170", "unix:/run/shim.sock", "localhost:80"]
+)
+def test_an_address_to_listen_on_prints_as_it_was_given(text: str) -> None:
+    assert str(parse_listen(text)) == text

@@ -1,0 +1,287 @@
+"""The rules of the deprecated route, against what real servers answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.translation import (
+    Mode,
+    NearMiss,
+    NewCall,
+    OldCall,
+    Replies,
+    interpret,
+    map_reply,
+    near_miss_of,
+    parse_mode,
+    reached_handler,
+    redact_target,
+)
+
+ID = b"inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
+OBSERVED = sorted((Path(__file__).parent / "contract").glob("observed-*.json"))
+EXPECTED = "expected one of `Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
+QUERY = "Failed to deserialize query string: "
+
+
+def observed(part: str) -> Iterator[Any]:
+    for path in OBSERVED:
+        document = json.loads(path.read_text())
+        for case in document[part]:
+            name = "-".join(
+                str(case[key]) for key in ("state", "mode", "query", "prefix") if key in case
+            )
+            yield pytest.param(case, id=f"{document['server']}-{name}")
+
+
+def old_call(target: bytes) -> OldCall:
+    meaning = interpret(b"DELETE", target)
+    assert isinstance(meaning, OldCall)
+    return meaning
+
+
+def test_the_observed_contract_of_both_servers_is_here() -> None:
+    assert [path.stem for path in OBSERVED] == ["observed-1.6.2", "observed-1.7.12"]
+
+
+@pytest.mark.parametrize("case", list(observed("modes")))
+def test_a_mode_is_read_as_the_server_read_it(case: dict[str, Any]) -> None:
+    call = old_call(b"/invocations/" + ID + case["query"].encode())
+    if case["delete"]["status"] == 202:
+        assert call.problem is None
+    else:
+        assert (call.problem, call.mode) == (case["delete"]["body"], None)
+
+
+@pytest.mark.parametrize("case", list(observed("states")))
+def test_a_legacy_reply_is_what_the_old_route_said(case: dict[str, Any]) -> None:
+    patch, delete = case["patch"], case["delete"]
+    body = patch["body"].encode()
+    assert reached_handler(patch["status"], body)
+    reply = map_reply(Replies.LEGACY, patch["status"])
+    assert reply.status == delete["status"]
+    assert (body.decode() if reply.with_body else "") == delete["body"]
+    assert reply.masked == (patch["status"] in (404, 409))
+
+
+@pytest.mark.parametrize("case", list(observed("versions")))
+def test_a_version_nobody_serves_never_becomes_202(case: dict[str, Any]) -> None:
+    target = case["prefix"].encode() + b"/invocations/" + ID
+    meaning = interpret(b"DELETE", target)
+    if case["prefix"] == "/v1":
+        assert isinstance(meaning, NearMiss)
+        assert meaning.kind == "removed_version"
+        return
+    assert isinstance(meaning, OldCall)
+    assert meaning.new_target == target + b"/cancel"
+    handled = reached_handler(case["patch"]["status"], case["patch"]["body"].encode())
+    assert handled == (case["delete"]["status"] != 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "mode", "given_", "problem"),
+    [
+        (None, Mode.CANCEL, None, None),
+        (b"", Mode.CANCEL, None, None),
+        (b"mode=%4bill", Mode.KILL, "Kill", None),
+        (b"m%6Fde=purge", Mode.PURGE, "purge", None),
+        (b"&&mode=kill&", Mode.KILL, "kill", None),
+        (b"x=mode=kill", Mode.CANCEL, None, None),
+        (
+            b"mode=kill;x=1",
+            None,
+            "kill;x=1",
+            f"{QUERY}mode: unknown variant `kill;x=1`, {EXPECTED}",
+        ),
+        (b"mode=ki+ll", None, "ki ll", f"{QUERY}mode: unknown variant `ki ll`, {EXPECTED}"),
+        (b"+mode=kill", Mode.CANCEL, None, None),
+        (b"mode=%ff", None, "\ufffd", f"{QUERY}mode: unknown variant `\ufffd`, {EXPECTED}"),
+        (b"mode=%zz", None, "%zz", f"{QUERY}mode: unknown variant `%zz`, {EXPECTED}"),
+        (b"mode==kill", None, "=kill", f"{QUERY}mode: unknown variant `=kill`, {EXPECTED}"),
+        # serde meets the first bad value before the second name, and the second name before its value.
+        (b"mode=x&mode=kill", None, "x", f"{QUERY}mode: unknown variant `x`, {EXPECTED}"),
+        (b"mode=kill&mode=x", None, "kill", f"{QUERY}duplicate field `mode`"),
+        (b"mode=kill&m%6fde=kill", None, "kill", f"{QUERY}duplicate field `mode`"),
+    ],
+)
+def test_the_query_is_form_decoded_before_the_mode_is_judged(
+    query: bytes | None, mode: Mode | None, given_: str | None, problem: str | None
+) -> None:
+    assert parse_mode(query) == (mode, given_, problem)
+
+
+@pytest.mark.parametrize(
+    ("target", "new_target", "version", "invocation_id"),
+    [
+        (b"/invocations/x?mode=kill", b"/invocations/x/kill", None, b"x"),
+        (b"/v3/invocations/x", b"/v3/invocations/x/cancel", "v3", b"x"),
+        (b"/v22/invocations/x", b"/v22/invocations/x/cancel", "v22", b"x"),
+        (b"/invocations/a%2Fb?mode=Purge", b"/invocations/a%2Fb/purge", None, b"a%2Fb"),
+        (b"/invocations/a;b=c", b"/invocations/a;b=c/cancel", None, b"a;b=c"),
+        (b"/invocations/kill", b"/invocations/kill/cancel", None, b"kill"),
+        (b"/invocations/x#f?mode=kill", b"/invocations/x/cancel", None, b"x"),
+        (b"/invocations/x?mode=kill#f", b"/invocations/x/kill", None, b"x"),
+        (b"/invocations/%C3%BC", b"/invocations/%C3%BC/cancel", None, b"%C3%BC"),
+    ],
+)
+def test_the_id_is_one_segment_and_stays_as_it_was_sent(
+    target: bytes, new_target: bytes, version: str | None, invocation_id: bytes
+) -> None:
+    call = old_call(target)
+    assert (call.new_target, call.api_version, call.invocation_id, call.problem) == (
+        new_target,
+        version,
+        invocation_id,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        (b"DELETE", b"/invocation%73/x"),
+        (b"DELETE", b"//invocations/x"),
+        (b"DELETE", b"/invocations/x/"),
+        (b"DELETE", b"/Invocations/x"),
+        (b"DELETE", b"/invocations/"),
+        (b"DELETE", b"/invocations?mode=kill"),
+        (b"DELETE", b"/v/invocations/x"),
+        (b"DELETE", b"/V2/invocations/x"),
+        (b"DELETE", b"/v2x/invocations/x"),
+        (b"DELETE", b"/a/invocations/x"),
+        (b"DELETE", b"/deployments/x?next=/invocations/y"),
+        (b"delete", b"/invocations/x"),
+        (b"GET", b"/invocations/x"),
+        (b"PATCH", b"/invocations/x"),
+        (b"PATCH", b"/invocations/x/resume"),
+        (b"POST", b"/query"),
+    ],
+)
+def test_what_the_server_does_not_route_there_is_none_of_our_business(
+    method: bytes, target: bytes
+) -> None:
+    assert interpret(method, target) is None
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("prefix", [b"", b"/v2"])
+def test_a_migrated_caller_is_seen_by_its_patch(mode: Mode, prefix: bytes) -> None:
+    target = prefix + b"/invocations/x/" + mode.encode()
+    assert interpret(b"PATCH", target) == NewCall(mode)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "kind"),
+    [
+        (b"POST", b"/invocations/x/kill", "wrong_method"),
+        (b"DELETE", b"/v3/invocations/x/purge", "wrong_method"),
+        (b"FOO", b"/invocations/x/cancel?mode=kill", "wrong_method"),
+        (b"DELETE", b"/invocations/a/b", "extra_segment"),
+        (b"DELETE", b"/invocations/a/b/c", "extra_segment"),
+        (b"DELETE", b"/v1/invocations/x?mode=kill", "removed_version"),
+        (b"PATCH", b"/v1/invocations/x/kill", "removed_version"),
+        (b"DELETE", b"/v1/invocations/x/y", "removed_version"),
+    ],
+)
+def test_a_wrong_turn_on_the_way_is_a_near_miss(method: bytes, target: bytes, kind: str) -> None:
+    meaning = interpret(method, target)
+    assert isinstance(meaning, NearMiss)
+    assert meaning.kind == kind
+
+
+def test_a_bad_mode_is_an_old_call_and_a_near_miss_at_once() -> None:
+    bad, good = old_call(b"/invocations/x?mode="), old_call(b"/invocations/x?mode=kill")
+    near_miss = near_miss_of(bad)
+    assert near_miss is not None
+    assert near_miss.kind == "bad_mode"
+    assert near_miss_of(good) is None
+
+
+def test_an_id_that_is_not_utf8_is_judged_before_the_mode() -> None:
+    call = old_call(b"/invocations/%ff?mode=bogus")
+    assert call.problem == "Invalid URL: Invalid UTF-8 in `invocation_id`"
+
+
+@pytest.mark.parametrize(
+    ("replies", "status", "expected", "with_body", "masked"),
+    [
+        (Replies.LEGACY, 200, 202, False, False),
+        (Replies.LEGACY, 202, 202, False, False),
+        (Replies.LEGACY, 404, 202, False, True),
+        (Replies.LEGACY, 409, 202, False, True),
+        (Replies.DOCUMENTED, 200, 202, False, False),
+        (Replies.DOCUMENTED, 404, 404, True, False),
+        (Replies.DOCUMENTED, 409, 409, True, False),
+        (Replies.NATIVE, 200, 200, True, False),
+        (Replies.NATIVE, 404, 404, True, False),
+        *(
+            (replies, status, status, True, False)
+            for replies in Replies
+            for status in (400, 405, 429, 500, 503)
+        ),
+    ],
+)
+def test_each_kind_of_replies_maps_each_status(
+    replies: Replies, status: int, expected: int, *, with_body: bool, masked: bool
+) -> None:
+    reply = map_reply(replies, status)
+    assert (reply.status, reply.with_body, reply.masked) == (expected, with_body, masked)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reached"),
+    [
+        (404, b"", False),
+        (405, b"", False),
+        (404, b"not found", False),
+        (404, b"[]", False),
+        (404, b'{"error": "x"}', False),
+        (404, b'{"message": 1}', False),
+        (404, b"\xff", False),
+        (404, b'{"message": "gone", "restate_code": null}', True),
+        (405, b'{"message": "deprecated, use PATCH", "restate_code": null}', True),
+        (400, b"", True),
+        (500, b"", True),
+    ],
+)
+def test_only_a_json_error_shows_that_a_handler_answered(
+    status: int, body: bytes, *, reached: bool
+) -> None:
+    assert reached_handler(status, body) is reached
+
+
+@pytest.mark.parametrize(
+    ("target", "recorded"),
+    [
+        (b"/invocations/x?mode=kill", "/invocations/x?mode=kill"),
+        (b"/invocations/x?token=s3cret&mode=kill", "/invocations/x?token=&mode=kill"),
+        (b"/invocations/x?m%6fde=Kill&a=1", "/invocations/x?m%6fde=Kill&a="),
+        (b"/invocations/x?s3cret", "/invocations/x?"),
+        (b"/invocations/x", "/invocations/x"),
+        (b"/invocations/\xff", "/invocations/\\xff"),
+    ],
+)
+def test_no_query_value_but_the_mode_is_recorded(target: bytes, recorded: str) -> None:
+    assert redact_target(target) == recorded
+
+
+@given(st.binary(max_size=60))
+def test_no_path_is_ever_rewritten_to_more_than_a_segment_behind_it(tail: bytes) -> None:
+    meaning = interpret(b"DELETE", b"/invocations/" + tail)
+    if isinstance(meaning, OldCall):
+        path = (b"/invocations/" + tail).partition(b"#")[0].partition(b"?")[0]
+        assert path.count(b"/") == 2
+        assert meaning.new_target in {path + b"/" + mode.encode() for mode in Mode}
+
+
+@given(st.text(alphabet="modekil=&%6bKP+;", max_size=20))
+def test_a_query_has_either_a_mode_or_a_problem(text: str) -> None:
+    mode, _, problem = parse_mode(text.encode())
+    assert (mode is None) == (problem is not None)
