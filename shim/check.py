@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from typing import Any, Final, TextIO
 
 import aiohttp
@@ -87,11 +88,13 @@ async def look(settings: Settings, address: Address) -> Finding:
 async def check_alive(ops: str, err: TextIO) -> int:
     """Ask a running shim's ``/live``; return 0 if it lives, else 1, with the reason on ``err``."""
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
-            async with session.get(f"{ops.rstrip('/')}/live") as response:
-                if response.status == 200:
-                    return 0
-                err.write(f"restate-shim check: {ops}/live answered {response.status}\n")
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session,
+            session.get(f"{ops.rstrip('/')}/live") as response,
+        ):
+            if response.status == HTTPStatus.OK:
+                return 0
+            err.write(f"restate-shim check: {ops}/live answered {response.status}\n")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         err.write(f"restate-shim check: {ops} is not live: {_why(error)}\n")
     return 1
@@ -99,7 +102,7 @@ async def check_alive(ops: str, err: TextIO) -> int:
 
 async def _get(session: aiohttp.ClientSession, url: str) -> Any:
     async with session.get(url, allow_redirects=False) as response:
-        if response.status != 200:
+        if response.status != HTTPStatus.OK:
             return None
         return await response.json(content_type=None)
 

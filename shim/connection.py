@@ -248,9 +248,7 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None:
             if self._received > MAX_ANSWER_HEAD:
-                self._fail(
-                    UpstreamError("bad_answer", "The head of upstream's answer is too large")
-                )
+                self._fail(UpstreamError("bad_answer", "Upstream's answer has too large a head"))
             return
         if self._head_only:
             self._message_complete = True
@@ -271,9 +269,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail(
-                UpstreamError("bad_answer", "Upstream switched protocols without being asked")
-            )
+            self._fail(UpstreamError("bad_answer", "Upstream switched protocols by itself"))
             return False
         except httptools.HttpParserError as error:
             if self._message_complete or (self._head_only and self._answer is not None):

@@ -30,12 +30,12 @@ _HEAD: Final = re.compile(
 )
 _FIELD_BEGINNING: Final = rb"(?:" + _TOKEN + rb"(?::[^\x00-\x08\x0a-\x1f\x7f]*)?)?\r?"
 # What may still become a head: a request line under way, or fields up to a line under way.
+_VERSION_BEGINNING: Final = rb"H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01]\r?)?)?)?)?)?)?)?"
 _BEGINNING: Final = re.compile(
-    rb"\r?|" + _TOKEN + rb"(?: (?:[^\x00-\x20\x7f]+(?: (?:H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01]\r?)?)?)?)?)?"
-    rb")?)?)?)?)?)?|"
-    + _TOKEN + rb" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r\n" + _FIELD_LINES
-    + _FIELD_BEGINNING
-)  # fmt: skip
+    rb"\r?"
+    rb"|" + _TOKEN + rb"(?: (?:[^\x00-\x20\x7f]+(?: (?:" + _VERSION_BEGINNING + rb")?)?)?)?"
+    rb"|" + _TOKEN + rb" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r\n" + _FIELD_LINES + _FIELD_BEGINNING
+)
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([^\x00-\x20\x7f]+) HTTP/1\.([01])\r\n")
 _TRAILERS_BEGINNING: Final = re.compile(_FIELD_LINES + _FIELD_BEGINNING)
 _TRAILERS: Final = re.compile(_FIELD_LINES + rb"\r\n")
@@ -237,21 +237,7 @@ def parse_head(raw: bytes) -> Head | Refusal:
         return _what_is_wrong(raw)
     method, target, minor = match.groups()
     fields = _FIELD.findall(raw, match.end(3) + 2)
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    hosts: list[bytes] = []
-    options = b""
-    for name, value in fields:
-        # These four differ in length, which is cheaper to ask than their names.
-        kind = len(name)
-        if kind == 4 and name.lower() == b"host":
-            hosts.append(value)
-        elif kind == 14 and name.lower() == b"content-length":
-            lengths.append(value)
-        elif kind == 17 and name.lower() == b"transfer-encoding":
-            codings.append(value)
-        elif kind == 10 and name.lower() == b"connection":
-            options += b"," + value
+    lengths, codings, hosts, options = _about_framing(fields)
     problem = _framing_problem(minor, lengths, codings, hosts)
     if problem:
         return Refusal(400, problem)
@@ -282,6 +268,28 @@ def parse_head(raw: bytes) -> Head | Refusal:
         keep_alive=keep_alive,
         shown=b"POST / HTTP/1.1\r\nHost: restate\r\n" + framing + b"\r\n",
     )
+
+
+def _about_framing(
+    fields: list[tuple[bytes, bytes]],
+) -> tuple[list[bytes], list[bytes], list[bytes], bytes]:
+    """Return the values of Content-Length, Transfer-Encoding, Host, and Connection joined."""
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    hosts: list[bytes] = []
+    options = b""
+    for name, value in fields:
+        # These four differ in length, which is cheaper to ask than their names.
+        kind = len(name)
+        if kind == 4 and name.lower() == b"host":
+            hosts.append(value)
+        elif kind == 14 and name.lower() == b"content-length":
+            lengths.append(value)
+        elif kind == 17 and name.lower() == b"transfer-encoding":
+            codings.append(value)
+        elif kind == 10 and name.lower() == b"connection":
+            options += b"," + value
+    return lengths, codings, hosts, options
 
 
 def _framing_problem(

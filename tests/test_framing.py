@@ -224,8 +224,12 @@ def test_a_head_may_fill_the_limit_and_not_pass_it() -> None:
         b"5;\n",
         b"f" * 17,
         b"2\r\nabc\r\n",
-    ]
-    + [b"2\r\nab\n", b"0\r\n\n", b"0\r\nX\r\n\r\n", b"0\r\n X: 1\r\n\r\n", b"f" * 16 + b"\r\n"],
+        b"2\r\nab\n",
+        b"0\r\n\n",
+        b"0\r\nX\r\n\r\n",
+        b"0\r\n X: 1\r\n\r\n",
+        b"f" * 16 + b"\r\n",
+    ],
 )
 def test_a_body_that_breaks_marks_its_head(body: bytes) -> None:
     parts = feed(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n", body)

@@ -139,7 +139,7 @@ def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
     path = str(config(tmp_path, "not a certificate"))
     with pytest.raises(SettingError, match=r"--tls-cert, --tls-key: .* no chain and key"):
         load({"tls_cert": path, "tls_key": path}, {})
-    with pytest.raises(SettingError, match="--upstream-ca: .* is no PEM"):
+    with pytest.raises(SettingError, match=r"--upstream-ca: .* is no PEM"):
         load({"upstream": "https://a", "upstream_ca": path}, {})
 
 
