@@ -197,6 +197,13 @@ def test_heartbeats_prove_that_a_shim_was_up_and_a_stop_that_it_was_meant() -> N
     assert [change.phase for change in evidence.phase_changes] == ["translate", "translate"]
 
 
+def test_a_restart_is_a_gap_however_short() -> None:
+    restarted = NOW - HOUR + timedelta(seconds=90)
+    values = [*beats(NOW - 2 * HOUR, NOW - HOUR), *beats(restarted, NOW)]
+    evidence, _ = read(as_lines(values))
+    assert [span.start for span in evidence.spans] == [NOW - 2 * HOUR, restarted]
+
+
 def test_missing_heartbeats_are_a_gap() -> None:
     values = [line for n, line in enumerate(beats(NOW - HOUR, NOW)) if n not in (20, 21, 22)]
     evidence, _ = read(as_lines(values))

@@ -238,6 +238,15 @@ def test_phase_changes_that_every_instance_repeats_are_marked_once() -> None:
     assert [change.phase for change in kept] == ["observe", "translate"]
 
 
+def test_restarts_of_shims_in_different_phases_are_no_phase_changes() -> None:
+    changes = [
+        PhaseChange(moment=NOW - DAY + n * HOUR, instance=instance, phase=phase)
+        for n, (instance, phase) in enumerate([("a", "observe"), ("b", "translate")] * 3)
+    ]
+    kept = build_report(Evidence(phase_changes=changes), now=NOW).phase_changes
+    assert [change.phase for change in kept] == ["observe", "translate"]
+
+
 def test_five_hundred_callers_make_a_page_of_bounded_size() -> None:
     names = [f"caller-{n}" for n in range(500)]
     moments = [NOW - n * DAY for n in range(90)]

@@ -209,7 +209,7 @@ def test_without_a_window_the_verdict_is_about_two_weeks_or_since() -> None:
 
 
 def test_a_shim_that_was_just_killed_is_not_taken_for_one_that_is_up() -> None:
-    spans = [up(LONG_AGO, NOW - 6 * SECOND)]
+    spans = [up(LONG_AGO, NOW - 4 * SECOND)]
     verdict = build_report(Evidence(spans=spans), now=NOW, verdict_window=5 * SECOND).verdict
     assert verdict.status is Status.UNPROVEN
 
