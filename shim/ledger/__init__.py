@@ -6,10 +6,9 @@ and wait a bounded time (``queue``); reports read the file by themselves (``read
 
 from __future__ import annotations
 
+from shim.ledger.importing import Imported, import_records
 from shim.ledger.queue import Ledger, LedgerState
 from shim.ledger.reading import (
-    Imported,
-    import_records,
     read_evidence,
     read_near_misses,
     read_recent,

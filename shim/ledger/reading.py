@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Select,
     Table,
     and_,
+    case,
     false,
     func,
     literal,
@@ -24,37 +25,23 @@ from sqlalchemy import (
 
 from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
 from shim.tables import schema, writing
-from shim.tables.opening import is_fleet, open_fleet, open_ledger, open_reader
+from shim.tables.opening import open_reader
 from shim.tables.schema import (
     DAY,
     HOUR,
     NEAR_MISS_FIELDS,
     OTHER,
     USE_FIELDS,
-    Row,
     from_ms,
     to_day,
     to_ms,
 )
-from shim.tables.writing import Batch, Names, Tally
-from shim.usage import NEAR_MISS_EVENT, parse_rfc3339
+from shim.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
+# SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.
+_PERIODS: Final = 500
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What became of lines: ``new`` ones were added, ``known`` ones were there already.
-
-    ``too_old`` ones are from before the time from which single uses are kept: whether they were
-    counted can no longer be told, so they were left out.  ``unreadable`` ones lack a field.
-    """
-
-    new: int = 0
-    known: int = 0
-    too_old: int = 0
-    unreadable: int = 0
 
 
 def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence:
@@ -111,38 +98,53 @@ def read_recent(
     decision: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the latest uses, at ``most`` so many, latest first; ``invalid`` is a mode here."""
-    uses, hours = schema.uses.c, schema.hours.c
+    uses = schema.uses.c
     query = select(*(uses[field] for field in USE_FIELDS))
-    when = select(hours.hour, func.sum(hours.count)).where(hours.kind == Kind.USE.value)
+    sought: dict[str, tuple[str, ...]] = {}
     if since is not None:
         query = query.where(uses.timestamp >= to_ms(since))
-        when = when.where(hours.hour >= to_ms(since) // HOUR)
     if caller is not None:
         query = query.where(uses.caller == caller)
-        when = when.where(hours.caller.in_((caller, OTHER)))
+        sought["caller"] = (caller, OTHER)
     if mode is not None:
         query = query.where(uses.mode.is_(None) if mode == "invalid" else uses.mode == mode)
-        when = when.where(hours.mode == ("" if mode == "invalid" else mode))
+        sought["mode"] = ("" if mode == "invalid" else mode,)
     if decision is not None:
         query = query.where(uses.decision == decision)
-        when = when.where(hours.decision == decision)
+        sought["decision"] = (decision,)
     query = query.order_by(uses.timestamp.desc(), uses.seq.desc()).limit(most)
-    when = when.group_by(hours.hour).order_by(hours.hour.desc())
     with closing(open_reader(source)) as connection:
-        if caller is not None or mode is not None or decision is not None:
-            # What is rare is found by the sums: among 10 million uses it takes 10 s to look for it.
-            query = query.where(or_(false(), *_within(connection, when, most)))
+        if sought:
+            # What is rare is found by the sums; among ten million uses that saves reading them all.
+            days = _periods_with(connection, schema.days.c.day, sought, most, None)
+            of_days = [24 * day + hour for day in days for hour in range(24)]
+            hours = _periods_with(connection, schema.hours.c.hour, sought, most, of_days)
+            at = uses.timestamp
+            within = (and_(at >= hour * HOUR, at < (hour + 1) * HOUR) for hour in hours)
+            query = query.where(or_(false(), *within))
         return [schema.as_json(USE_FIELDS, tuple(row)) for row in connection.execute(query)]
 
 
-def _within(connection: Connection, when: Select[Any], most: int) -> list[ColumnElement[bool]]:
-    """Return the hours, latest first, that hold at least ``most`` of what ``when`` counts."""
-    found: list[ColumnElement[bool]] = []
-    at = schema.uses.c.timestamp
-    for hour, count in connection.execute(when):
-        found.append(and_(at >= hour * HOUR, at < (hour + 1) * HOUR))
+def _periods_with(
+    connection: Connection,
+    period: Column[int],
+    sought: Mapping[str, tuple[str, ...]],
+    most: int,
+    among: list[int] | None,
+) -> list[int]:
+    """Return the latest hours or days that hold ``most`` of the uses ``sought``."""
+    c = period.table.c
+    # Of those that are summed together nobody knows how many are of one caller.
+    named = case((c.caller == OTHER, 0), else_=c.count)
+    query = select(period, func.sum(named)).where(c.kind == Kind.USE.value)
+    query = query.where(*(c[name].in_(values) for name, values in sought.items()))
+    if among is not None:
+        query = query.where(period.in_(among))
+    found: list[int] = []
+    for number, count in connection.execute(query.group_by(period).order_by(period.desc())):
+        found.append(number)
         most -= count
-        if most <= 0:
+        if most <= 0 or len(found) == _PERIODS:
             break
     return found
 
@@ -150,79 +152,6 @@ def _within(connection: Connection, when: Select[Any], most: int) -> list[Column
 def read_near_misses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield every single near miss that is kept, as ``NearMiss.as_dict`` gives it, by time."""
     return _read(source, schema.near_misses, NEAR_MISS_FIELDS, since)
-
-
-def import_records(
-    source: Path | str, records: Iterable[Mapping[str, Any]], *, caller_cap: int = 1000
-) -> Imported:
-    """Add uses and near misses as their JSON lines hold them; the same ones twice change nothing.
-
-    A shim may be writing to ``source`` meanwhile.
-    """
-    opened = open_fleet(str(source)) if is_fleet(source) else open_ledger(source, busy_seconds=30)
-    names = Names(caller_cap)
-    new = known = too_old = unreadable = 0
-    with closing(opened) as connection:
-        with connection.begin():
-            names.load(connection)
-            horizon = int(writing.read_fact(connection, "pruned_before") or 0)
-        batch = Batch()
-
-        def flush() -> None:
-            nonlocal batch, new, known
-            if batch.uses or batch.near_misses:
-                added = writing.write(connection, batch, names)
-                new += added
-                known += len(batch.uses) + len(batch.near_misses) - added
-                batch = Batch()
-
-        for record in records:
-            miss = record.get("event") == NEAR_MISS_EVENT or "hint" in record
-            row = _row(record, schema.near_misses if miss else schema.uses)
-            if row is None:
-                unreadable += 1
-            elif row[1] < horizon:
-                too_old += 1
-            else:
-                (batch.near_misses if miss else batch.uses).append(row)
-                if len(batch.uses) + len(batch.near_misses) >= _AT_ONCE:
-                    flush()
-        flush()
-    return Imported(new=new, known=known, too_old=too_old, unreadable=unreadable)
-
-
-def _row(record: Mapping[str, Any], table: Table) -> Row | None:
-    """Return the values of ``record`` as ``table`` takes them, ``None`` where it does not."""
-    values: list[Any] = []
-    for column in table.c:
-        if column.name == "seq":
-            continue
-        value = record.get(column.name)
-        if column.name == "timestamp":
-            try:
-                value = to_ms(parse_rfc3339(str(value)))
-            except ValueError:
-                return None
-        elif value is not None or not column.nullable:
-            value = _fit(value, column.type.python_type)
-            if value is None:
-                return None
-        values.append(value)
-    return tuple(values)
-
-
-def _fit(value: object, kind: type) -> str | int | float | None:
-    match value:
-        case str() if kind is str:
-            # What one of the two databases does not take: lone surrogates, U+0000.
-            return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-        case bool():
-            return value if kind is bool else None
-        case int() if kind is int and abs(value) < 2**31:
-            return value
-        case int() | float() if kind is float and abs(value) < 1e15:
-            return float(value)
-    return None
 
 
 def _read(
