@@ -1,12 +1,26 @@
-"""Which phase applies to a caller, now."""
+"""Which phase applies to a caller, now, and whether its call is refused.
+
+A ``[[caller]]`` entry wins over the phase of the shim: the first whose glob matches the caller's
+name and whose ``until`` (a day in UTC, that day included) has not passed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any
+from fnmatch import translate
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from shim.usage import rfc3339
+from shim.windows import Schedule, Spec, Window, drawn
+
+_FROZEN: Final = "; only callers from before the freeze are served"
+_NEXT_WINDOWS: Final = 5
 
 
 class Phase(StrEnum):
@@ -74,12 +88,139 @@ class Ruling:
     would_refuse: bool = False
 
 
-class Policy:
-    """The phase in force."""
+class Terms(Protocol):
+    """What a policy is made from: the part of the settings that it reads."""
 
-    def __init__(self, phase: Phase) -> None:
-        self._ruling = Ruling(phase)
+    @property
+    def phase(self) -> Phase:
+        """The phase of callers without one of their own."""
+
+    @property
+    def callers(self) -> tuple[CallerRule, ...]:
+        """The ``[[caller]]`` entries."""
+
+    @property
+    def brownout(self) -> tuple[Spec, ...]:
+        """When phase ``brownout`` refuses."""
+
+    @property
+    def brownout_share(self) -> float:
+        """Of how many invocations, above 0 and up to 1."""
+
+    @property
+    def freeze_known(self) -> tuple[str, ...]:
+        """Globs of callers that phase ``freeze`` serves though the ledger has not seen them."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether everything is served, and only noted what would have been refused."""
+
+
+class Policy:
+    """The phases in force.  The clock and what the ledger knows are injected."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        clock: Callable[[], datetime],
+        is_known: Callable[[str], bool],
+    ) -> None:
+        self._phase = terms.phase
+        self._rules = [
+            (number, rule, re.compile(translate(rule.match)).match)
+            for number, rule in enumerate(terms.callers, 1)
+        ]
+        self._schedule = Schedule(terms.brownout)
+        self._share = terms.brownout_share
+        self._expected = [re.compile(translate(glob)).match for glob in terms.freeze_known]
+        self._dry_run = terms.dry_run
+        self._clock = clock
+        self._is_known = is_known
+        self._served = {phase: Ruling(phase) for phase in Phase}
 
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
-        """Return what applies to this caller now."""
-        return self._ruling
+        """Return what applies to this call now."""
+        now = self._clock()
+        _, rule = self._entry(caller, now)
+        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        refusal = self._refusal(phase, caller, invocation_id, now)
+        if refusal is None:
+            return self._served[phase]
+        if self._dry_run:
+            return Ruling(phase, would_refuse=True)
+        return Ruling(phase, refusal)
+
+    def describe(self, caller: str | None = None) -> dict[str, Any]:
+        """Return, JSON-ready, what applies now: to everyone, or to ``caller`` and why."""
+        now = self._clock()
+        window = self._schedule.at(now)
+        facts: dict[str, Any] = {
+            "phase": self._phase,
+            "dry_run": self._dry_run,
+            "brownout": {
+                "open": _as_json(window) if window else None,
+                "next": [_as_json(one) for one in self.windows(now, _NEXT_WINDOWS)],
+                "share": self._share,
+            },
+            "rules": len(self._rules),
+        }
+        if caller is not None:
+            facts["caller"] = self._describe_caller(caller, now)
+        return facts
+
+    def windows(self, after: datetime, count: int) -> list[Window]:
+        """Return the next ``count`` brownout windows that end after ``after``."""
+        return list(islice(self._schedule.following(after), count))
+
+    def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
+        number, rule = self._entry(caller, now)
+        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        # An open window with a share refuses some invocations: None is the id of none of them.
+        refusal = self._refusal(phase, caller, None, now)
+        return {
+            "name": caller,
+            "phase": phase,
+            "known": self._is_known(caller),
+            "refused": refusal is not None and not self._dry_run,
+            "would_be_refused": refusal is not None,
+            "retry_after": None if refusal is None else refusal.retry_after,
+            "rule": None
+            if rule is None
+            else {
+                "entry": number,
+                "match": rule.match,
+                "phase": rule.phase,
+                "until": None if rule.until is None else rule.until.isoformat(),
+                "owner": rule.owner,
+                "note": rule.note,
+            },
+        }
+
+    def _entry(self, caller: str, now: datetime) -> tuple[int, CallerRule | None]:
+        """Return the entry that counts for ``caller``, and its number from 1."""
+        for number, rule, matches in self._rules:
+            if matches(caller) and (rule.until is None or now.astimezone(UTC).date() <= rule.until):
+                return number, rule
+        return 0, None
+
+    def _refusal(
+        self, phase: Phase, caller: str, invocation_id: bytes | None, now: datetime
+    ) -> Refusal | None:
+        if phase is Phase.REJECT:
+            return Refusal()
+        if phase is Phase.FREEZE:
+            known = self._is_known(caller) or any(matches(caller) for matches in self._expected)
+            return None if known else Refusal(_FROZEN)
+        if phase is Phase.BROWNOUT:
+            window = self._schedule.at(now)
+            if window is None:
+                return None
+            if invocation_id is not None and not drawn(invocation_id, self._share):
+                return None
+            return Refusal(retry_after=math.ceil((window.end - now).total_seconds()))
+        return None
+
+
+def _as_json(window: Window) -> dict[str, str]:
+    return {"start": rfc3339(window.start), "end": rfc3339(window.end)}

@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from shim import __version__
 from shim.addresses import Address
+from shim.deprecation import deprecation_fields
 from shim.downstream import DownstreamServer
 from shim.framing import Refusal
 from shim.gateway import Gateway
@@ -165,6 +166,11 @@ async def running(
         ledger.start()
         stack.push_async_callback(ledger.close)
         ledger.phase_changed(settings.phase)
+
+        def live(settings: Settings) -> Live:
+            policy = Policy(settings, clock=clock, is_known=ledger.is_known)
+            return Live(policy, settings.replies, _deprecation(settings))
+
         recorder = Recorder(
             logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
         )
@@ -180,7 +186,7 @@ async def running(
         proxy = Proxy(
             gateway,
             recorder,
-            Live(Policy(settings.phase), settings.replies, lambda _: b""),
+            live(settings),
             caller_sources=settings.caller,
             trusted_proxies=settings.trusted_proxies,
             max_body=settings.max_body,
@@ -277,6 +283,17 @@ async def _drain(listening: asyncio.Server, where: Running, logger: Logger, grac
     if proxy.in_flight:
         logger.warning("drain_cut_off", in_flight=proxy.in_flight)
     await server.shutdown(timeout=0.1)
+
+
+def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
+    if settings.no_headers:
+        return lambda _: b""
+    return deprecation_fields(
+        since=settings.deprecated_since,
+        sunset=settings.sunset,
+        docs_url=settings.docs_url,
+        warning=settings.warning_header,
+    )
 
 
 def _ledger_part(state: LedgerState) -> dict[str, Any]:

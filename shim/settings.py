@@ -22,6 +22,7 @@ from shim.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upst
 from shim.headers import Network
 from shim.policy import CallerRule, Phase, parse_caller_rules
 from shim.translation import Replies
+from shim.windows import Spec, parse_share, parse_window
 
 DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
 _USERINFO: Final = re.compile(r"//[^/@]*@")
@@ -80,7 +81,11 @@ class Settings:
     sunset: datetime | None
     docs_url: str
     no_headers: bool
-    brownout: tuple[str, ...]
+    warning_header: bool
+    brownout: tuple[Spec, ...]
+    brownout_share: float
+    freeze_known: tuple[str, ...]
+    dry_run: bool
     connect_timeout: timedelta
     upstream_timeout: timedelta
     client_timeout: timedelta
@@ -200,6 +205,12 @@ def _switch(text: str) -> bool:
     return text.lower() in ("true", "1", "yes")
 
 
+def _glob(text: str) -> str:
+    if not text:
+        raise ValueError("a glob over the caller's name, such as ci-*")
+    return text
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[!-;=?-~]+", text):
         raise ValueError("an http or https URL")
@@ -296,12 +307,44 @@ SETTINGS: Final = (
         switch=True,
     ),
     Setting(
+        "warning-header",
+        _switch,
+        "false",
+        "",
+        "send Warning: 299 too, which old client libraries print",
+        switch=True,
+    ),
+    Setting(
         "brownout",
-        str,
+        parse_window,
         None,
         "WINDOW",
-        "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M (repeatable)",
+        "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M or "
+        "0 10 * * TUE/PT30M Europe/Berlin (repeatable)",
         repeatable=True,
+    ),
+    Setting(
+        "brownout-share",
+        parse_share,
+        "100%",
+        "PERCENT",
+        "how many invocations a window refuses, always the same ones",
+    ),
+    Setting(
+        "freeze-known",
+        _glob,
+        None,
+        "GLOB",
+        "callers that phase freeze serves besides those in the ledger (repeatable)",
+        repeatable=True,
+    ),
+    Setting(
+        "dry-run",
+        _switch,
+        "false",
+        "",
+        "refuse nothing, and log what would have been refused",
+        switch=True,
     ),
     Setting("connect-timeout", _positive, "5s", "DURATION", "to connect to upstream"),
     Setting("upstream-timeout", _positive, "60s", "DURATION", "for upstream to begin its answer"),
@@ -429,6 +472,9 @@ def _check_together(settings: Settings) -> None:
     listen = (settings.listen, settings.ops_listen)
     if listen[0] == listen[1] and (listen[0].port or listen[0].path):
         raise SettingError(f"--listen and --ops-listen are both {listen[0]}; they must differ")
+    if settings.sunset is not None and settings.sunset < settings.deprecated_since:
+        # RFC 9745 section 4.
+        raise SettingError("--sunset is before --deprecated-since; it must not be")
     server_context(settings)
     upstream_context(settings)
 

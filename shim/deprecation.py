@@ -1,0 +1,54 @@
+"""What answers to the old call say about its retirement, for client libraries and people to read.
+
+``Deprecation`` (RFC 9745), ``Sunset`` (RFC 8594), ``Link`` (RFC 8288) and, where wanted,
+``Warning`` (RFC 7234 section 5.5; RFC 9111 retired it, but old client libraries print it).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Final
+
+# What a URI may not hold (RFC 3986 appendix A), though some caller's target does.
+_NOT_IN_A_URI: Final = re.compile(rb"[^!#-;=?-Z\[\]_a-z~]|%(?![0-9A-Fa-f]{2})")
+# Many clients take no field line above 8 KiB; an id that long is no invocation's anyway.
+_LONGEST_TARGET: Final = 1024
+
+
+def deprecation_fields(
+    *,
+    since: datetime,
+    sunset: datetime | None,
+    docs_url: str,
+    warning: bool,
+) -> Callable[[bytes], bytes]:
+    """Return what makes the field lines for a call from its replacement's path."""
+    lines = [f"deprecation: @{int(since.timestamp())}"]
+    docs = f'<{docs_url}>; rel="deprecation"; type="text/html"'
+    if sunset is not None:
+        lines.append(f"sunset: {format_datetime(sunset, usegmt=True)}")
+        docs += f', <{docs_url}>; rel="sunset"; type="text/html"'
+    lines.append(f"link: {docs}")
+    before = "\r\n".join(lines).encode()
+
+    def fields(new_target: bytes) -> bytes:
+        path, successor = b"/invocations/{invocation_id}/cancel|kill|purge", b""
+        if len(new_target) <= _LONGEST_TARGET:
+            path = uri(new_target)
+            successor = b', <%s>; rel="successor-version"' % path
+        if not warning:
+            return b"%s%s\r\n" % (before, successor)
+        return (
+            b'%s%s\r\nwarning: 299 - "DELETE /invocations/{invocation_id} is deprecated, '
+            b'use PATCH %s instead"\r\n' % (before, successor, path)
+        )
+
+    return fields
+
+
+def uri(target: bytes) -> bytes:
+    """Percent-encode the bytes of ``target`` that no URI holds; leave all others."""
+    return _NOT_IN_A_URI.sub(lambda match: b"%%%02X" % match[0][0], target)

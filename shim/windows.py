@@ -1,0 +1,213 @@
+"""Brownout windows: when they are, told in advance and answered in a few comparisons.
+
+A window is half open, ``[start, end)``.  It is written as
+
+* ``2026-12-01T10:00Z/PT30M`` or ``2026-12-01T10:00Z/2026-12-01T10:30Z`` (ISO 8601 intervals), or
+* ``0 10 * * TUE/PT30M Europe/Berlin``: cron, duration and IANA time zone (without one: UTC).
+
+Cron is Debian's: a start in the hour that daylight saving skips moves to that hour's end, one in
+the hour that comes twice happens once, the first time.  Durations are elapsed time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import takewhile
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+_TAKES: Final = (
+    "START/DURATION or START/END such as 2026-12-01T10:00Z/PT30M, or cron, duration and zone such "
+    "as 0 10 * * TUE/PT30M Europe/Berlin"
+)
+_CRON: Final = re.compile(r"((?:\S+ +){4}\S+)/(P\S+)(?: +(\S+))?")
+_DURATION: Final = re.compile(
+    r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
+)
+_UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
+_LONGEST: Final = timedelta(days=7)
+# Windows that follow each other without a gap are one; this is where that one is cut.
+_MERGED_AT_MOST: Final = timedelta(days=1)
+# No zone has moved its clocks by more.
+_CLOCK_CHANGE: Final = timedelta(hours=3)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """From ``start`` (inside) to ``end`` (outside), both in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A window that happens once."""
+
+    text: str
+    window: Window
+
+    def __str__(self) -> str:
+        return self.text
+
+    def starting(self, after: datetime) -> Iterator[Window]:
+        """Yield the window if it ends after ``after``."""
+        if self.window.end > after:
+            yield self.window
+
+    def rehearsed(self, start: datetime, end: datetime) -> Iterator[Window]:
+        """Yield the window as it would be in each week of ``[start, end)``, latest first."""
+        week = timedelta(weeks=1)
+        shift = max(-((end - self.window.end) // week), 0) * week
+        window = Window(self.window.start - shift, self.window.end - shift)
+        if window != self.window:
+            while window.start >= start:
+                yield window
+                window = Window(window.start - week, window.end - week)
+        elif window.end > start:
+            yield window
+
+
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """Windows that begin by the clock on the wall of ``zone``."""
+
+    text: str
+    cron: str
+    duration: timedelta
+    zone: tzinfo
+
+    def __str__(self) -> str:
+        return self.text
+
+    def starting(self, after: datetime) -> Iterator[Window]:
+        """Yield, by time, the windows that end after ``after``."""
+        # CronSim reads the clock on the wall, which goes back once a year: begin early enough.
+        begin = (after - self.duration - _CLOCK_CHANGE).astimezone(self.zone)
+        for moment in CronSim(self.cron, begin):
+            start = moment.astimezone(UTC)
+            if start + self.duration > after:
+                yield Window(start, start + self.duration)
+
+    def rehearsed(self, start: datetime, end: datetime) -> Iterator[Window]:
+        """Yield the windows that overlap ``[start, end)``."""
+        yield from takewhile(lambda window: window.start < end, self.starting(start))
+
+
+Spec = Interval | Recurring
+
+
+def parse_window(text: str) -> Spec:
+    """Parse one window; raise ``ValueError`` with what it takes."""
+    if match := _CRON.fullmatch(text):
+        return _parse_cron(text, *match.groups())
+    first, slash, second = text.partition("/")
+    start = _moment(first)
+    if not slash or start is None:
+        raise ValueError(_TAKES)
+    duration = _duration(second)
+    try:
+        end = start + duration if duration is not None else _moment(second)
+    except OverflowError:
+        end = None
+    if end is None:
+        raise ValueError(_TAKES)
+    if end <= start:
+        raise ValueError("a window that ends after it starts")
+    return Interval(text, Window(start, end))
+
+
+def parse_share(text: str) -> float:
+    """Parse ``10%``: a share above 0 and up to 1."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)
+    share = float(match[1]) / 100 if match else 0.0
+    if not 0 < share <= 1:
+        raise ValueError("a share such as 10%, above 0% and up to 100%")
+    return share
+
+
+def drawn(invocation_id: bytes, share: float) -> bool:
+    """Tell whether this invocation is in the share: every time, on every shim, the same."""
+    digest = hashlib.blake2b(invocation_id, digest_size=6).digest()
+    return int.from_bytes(digest, "big") < share * (1 << 48)
+
+
+class Schedule:
+    """All windows together; remembers the one that is open or comes next."""
+
+    def __init__(self, specs: tuple[Spec, ...]) -> None:
+        self._specs = specs
+        self._from = datetime.max.replace(tzinfo=UTC)
+        self._next: Window | None = None
+
+    def at(self, now: datetime) -> Window | None:
+        """Return the window that ``now`` is in."""
+        following = self._next
+        # Before what was looked at (the clock was set back), or after it.
+        if now < self._from or (following is not None and now >= following.end):
+            self._from = now
+            following = self._next = next(self.following(now), None)
+        return following if following is not None and following.start <= now else None
+
+    def following(self, after: datetime) -> Iterator[Window]:
+        """Yield, by time, the windows that end after ``after``; those that touch are one."""
+        current: Window | None = None
+        for window in heapq.merge(*(spec.starting(after) for spec in self._specs)):
+            if current is None:
+                current = window
+            elif window.start <= current.end < current.start + _MERGED_AT_MOST:
+                current = Window(current.start, max(current.end, window.end))
+            else:
+                yield current
+                current = window
+        if current is not None:
+            yield current
+
+    def rehearsed(self, start: datetime, end: datetime) -> list[Window]:
+        """Return the windows as they would have been in the past ``[start, end)``, by time."""
+        return sorted(window for spec in self._specs for window in spec.rehearsed(start, end))
+
+
+def _parse_cron(text: str, cron: str, duration: str, zone: str | None) -> Recurring:
+    length = _duration(duration)
+    if length is None or not timedelta() < length <= _LONGEST:
+        raise ValueError("a duration after the cron such as PT30M, up to P7D")
+    try:
+        where = ZoneInfo(zone) if zone else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"an IANA time zone such as Europe/Berlin, not {zone}") from None
+    recurring = Recurring(text, cron, length, where)
+    try:
+        next(recurring.starting(datetime(2026, 1, 1, tzinfo=UTC)))
+    except CronSimError as error:
+        raise ValueError(f"{_TAKES} ({error})") from None
+    except StopIteration:
+        raise ValueError(f"{_TAKES} (this one never comes)") from None
+    return recurring
+
+
+def _duration(text: str) -> timedelta | None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return timedelta(**{u: int(n) for u, n in zip(_UNITS, match.groups(), strict=True) if n})
+    except OverflowError:
+        return None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        if len(text) == len("2026-12-01"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else None
