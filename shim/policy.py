@@ -59,7 +59,7 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
         elif key in ("until", "acknowledged_until"):
             takes, fits = "a date such as 2027-01-31, without quotes", type(value) is date
         elif key == "phase":
-            takes, fits = "one of " + ", ".join(Phase), value in set(Phase)
+            takes, fits = "one of " + ", ".join(Phase), value in list(Phase)
             values[key] = Phase(value) if fits else None
         else:
             names = "match, owner, phase, until, acknowledged_until, note"

@@ -97,7 +97,10 @@ class Recorder:
             instance=self._instance,
             version=__version__,
         )
-        self._logger.info(USE_EVENT, **use.as_dict())
+        line = use.as_dict()
+        if outcome.ruling.would_refuse:
+            line["would_refuse"] = True
+        self._logger.info(USE_EVENT, **line)
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )

@@ -1,0 +1,242 @@
+"""Phase, rule, window and clock: who is refused, and with which words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from shim.policy import CallerRule, Phase, Policy, Refusal, parse_caller_rules
+from shim.windows import Spec, parse_window
+
+FROZEN = "; only callers from before the freeze are served"
+WINDOW = "2026-12-01T10:00Z/PT30M"
+
+
+@dataclass
+class Terms:
+    phase: Phase = Phase.TRANSLATE
+    callers: tuple[CallerRule, ...] = ()
+    brownout: tuple[Spec, ...] = (parse_window(WINDOW),)
+    brownout_share: float = 1.0
+    freeze_known: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass
+class Clock:
+    now: datetime = datetime(2026, 12, 1, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class World:
+    """A policy whose clock and ledger the test holds."""
+
+    clock: Clock = field(default_factory=Clock)
+    known: set[str] = field(default_factory=lambda: {"old-hand"})
+
+    def policy(self, **terms: Any) -> Policy:
+        return Policy(
+            Terms(**terms), clock=self.clock, is_known=lambda caller: caller in self.known
+        )
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+INSIDE = "2026-12-01T10:10:00Z"
+OUTSIDE = "2026-12-01T09:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("phase", "caller", "now", "refusal"),
+    [
+        (Phase.OBSERVE, "newcomer", INSIDE, None),
+        (Phase.TRANSLATE, "newcomer", INSIDE, None),
+        (Phase.FREEZE, "old-hand", INSIDE, None),
+        (Phase.FREEZE, "newcomer", OUTSIDE, Refusal(FROZEN)),
+        (Phase.BROWNOUT, "old-hand", OUTSIDE, None),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T09:59:59.999999Z", None),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:00:00Z", Refusal(retry_after=1800)),
+        (Phase.BROWNOUT, "newcomer", INSIDE, Refusal(retry_after=1200)),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:29:58.400000Z", Refusal(retry_after=2)),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:29:59.999999Z", Refusal(retry_after=1)),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:30:00Z", None),
+        (Phase.REJECT, "old-hand", OUTSIDE, Refusal()),
+        (Phase.REJECT, "old-hand", INSIDE, Refusal()),
+    ],
+)
+def test_each_phase_serves_and_refuses_whom_it_says(
+    phase: Phase, caller: str, now: str, refusal: Refusal | None
+) -> None:
+    world = World(Clock(at(now)))
+    ruling = world.policy(phase=phase).rule(caller, b"inv_1")
+    assert (ruling.phase, ruling.refusal, ruling.would_refuse) == (phase, refusal, False)
+
+
+@pytest.mark.parametrize(
+    ("phase", "caller", "now", "would"),
+    [
+        (Phase.OBSERVE, "newcomer", INSIDE, False),
+        (Phase.TRANSLATE, "newcomer", INSIDE, False),
+        (Phase.FREEZE, "newcomer", INSIDE, True),
+        (Phase.FREEZE, "old-hand", INSIDE, False),
+        (Phase.BROWNOUT, "old-hand", INSIDE, True),
+        (Phase.BROWNOUT, "old-hand", OUTSIDE, False),
+        (Phase.REJECT, "old-hand", OUTSIDE, True),
+    ],
+)
+def test_a_dry_run_serves_everyone_and_says_whom_it_would_refuse(
+    phase: Phase, caller: str, now: str, would: bool
+) -> None:
+    ruling = World(Clock(at(now))).policy(phase=phase, dry_run=True).rule(caller, b"inv_1")
+    assert (ruling.phase, ruling.refusal, ruling.would_refuse) == (phase, None, would)
+
+
+def rules(*tables: dict[str, Any]) -> tuple[CallerRule, ...]:
+    return parse_caller_rules(tables)
+
+
+@pytest.mark.parametrize(
+    ("entries", "caller", "phase"),
+    [
+        pytest.param([{"match": "ci-*", "phase": "reject"}], "ci-7", "reject", id="a glob"),
+        pytest.param([{"match": "ci-*", "phase": "reject"}], "my-ci-7", "translate", id="of all"),
+        pytest.param([{"match": "ci-*", "phase": "reject"}], "CI-7", "translate", id="case counts"),
+        pytest.param([{"match": "*", "phase": "reject"}], "a\nb/c d", "reject", id="any character"),
+        pytest.param([{"match": "ci-[0-9]", "phase": "reject"}], "ci-x", "translate", id="a class"),
+        pytest.param([{"match": "[", "phase": "reject"}], "[", "reject", id="no class"),
+        pytest.param(
+            [{"match": "ci-1", "phase": "observe"}, {"match": "ci-*", "phase": "reject"}],
+            "ci-1",
+            "observe",
+            id="the first that matches counts",
+        ),
+        pytest.param(
+            [{"match": "ci-1", "owner": "x"}, {"match": "ci-*", "phase": "reject"}],
+            "ci-1",
+            "translate",
+            id="also where it says nothing of a phase",
+        ),
+        pytest.param(
+            [
+                {"match": "ci-1", "phase": "observe", "until": date(2026, 11, 30)},
+                {"match": "ci-*", "phase": "reject"},
+            ],
+            "ci-1",
+            "reject",
+            id="one that has ended is as if it were not there",
+        ),
+    ],
+)
+def test_a_rule_wins_over_the_phase_of_all(
+    entries: list[dict[str, Any]], caller: str, phase: str
+) -> None:
+    assert World().policy(callers=rules(*entries)).rule(caller, b"inv_1").phase == phase
+
+
+@pytest.mark.parametrize(
+    ("now", "phase"),
+    [
+        ("2027-01-31T00:00:00Z", Phase.REJECT),
+        ("2027-01-31T23:59:59.999999Z", Phase.REJECT),
+        ("2027-02-01T00:00:00Z", Phase.TRANSLATE),
+        ("2027-02-01T00:59:59+01:00", Phase.REJECT),
+        ("2027-01-31T23:59:59-01:00", Phase.TRANSLATE),
+    ],
+)
+def test_until_holds_to_the_end_of_that_day_in_utc(now: str, phase: Phase) -> None:
+    entry = {"match": "*", "phase": "reject", "until": date(2027, 1, 31)}
+    assert World(Clock(at(now))).policy(callers=rules(entry)).rule("a", b"inv_1").phase is phase
+
+
+def test_a_callers_own_brownout_uses_the_windows_of_all() -> None:
+    world = World(Clock(at(INSIDE)))
+    policy = world.policy(callers=rules({"match": "ci-*", "phase": "brownout"}))
+    assert policy.rule("ci-1", b"inv_1").refusal == Refusal(retry_after=1200)
+    assert policy.rule("other", b"inv_1").refusal is None
+
+
+def test_a_freeze_serves_whom_the_file_names_or_the_ledger_comes_to_know() -> None:
+    world = World()
+    policy = world.policy(phase=Phase.FREEZE, freeze_known=("batch-*",))
+    assert policy.rule("batch-7", b"inv_1").refusal is None
+    assert policy.rule("newcomer", b"inv_1").refusal is not None
+    # From a shim on another node, through the fleet.
+    world.known.add("newcomer")
+    assert policy.rule("newcomer", b"inv_1").refusal is None
+
+
+def test_a_share_refuses_the_same_invocations_each_time() -> None:
+    world = World(Clock(at(INSIDE)))
+    policy = world.policy(phase=Phase.BROWNOUT, brownout_share=0.1)
+    ids = [b"inv_%d" % number for number in range(2000)]
+
+    def refused() -> list[bytes]:
+        return [one for one in ids if policy.rule("a", one).refusal is not None]
+
+    assert 140 < len(refused()) < 260
+    assert refused() == refused()
+
+
+def test_the_description_tells_a_caller_which_entry_counts_and_what_it_means() -> None:
+    world = World(Clock(at(INSIDE)))
+    entries = rules(
+        {"match": "x"},
+        {"match": "ci-*", "phase": "brownout", "until": date(2027, 1, 31), "owner": "platform"},
+    )
+    told = world.policy(phase=Phase.FREEZE, callers=entries).describe("ci-1")
+    window = {"start": "2026-12-01T10:00:00.000Z", "end": "2026-12-01T10:30:00.000Z"}
+    assert told == {
+        "phase": "freeze",
+        "dry_run": False,
+        "brownout": {"open": window, "next": [window], "share": 1.0},
+        "rules": 2,
+        "caller": {
+            "name": "ci-1",
+            "phase": "brownout",
+            "known": False,
+            "refused": True,
+            "would_be_refused": True,
+            "retry_after": 1200,
+            "rule": {
+                "entry": 2,
+                "match": "ci-*",
+                "phase": "brownout",
+                "until": "2027-01-31",
+                "owner": "platform",
+                "note": None,
+            },
+        },
+    }
+
+
+def test_the_description_without_a_caller_is_of_everyone() -> None:
+    told = World().policy(dry_run=True).describe()
+    assert "caller" not in told
+    assert told["brownout"]["open"] is None
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"phase": "reject"}, "match is missing"),
+        ({"match": ""}, "match: got ''"),
+        ({"match": "a", "phase": "loud"}, "phase: got 'loud', takes one of observe"),
+        # A list has no hash: looking it up in a set of phases raised TypeError.
+        ({"match": "a", "phase": ["reject"]}, "phase: got"),
+        ({"match": "a", "until": "2027-01-31"}, "until: got '2027-01-31', takes a date"),
+        ({"match": "a", "until": datetime(2027, 1, 31, tzinfo=UTC)}, "takes a date"),
+        ({"match": "a", "phse": "reject"}, "phse is no key of it"),
+    ],
+)
+def test_a_bad_entry_says_what_it_would_take(table: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=r"\[\[caller\]\] entry 2") as error:
+        parse_caller_rules([{"match": "fine"}, table])
+    assert says in str(error.value)
