@@ -115,7 +115,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings))
+            return runner.run(serve(settings, lambda: settings_from(args)))
     except CannotListenError as error:
         print(f"restate-shim: {error}", file=sys.stderr)
         return 1

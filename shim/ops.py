@@ -34,11 +34,14 @@ class Readiness:
     """Whether the shim should get traffic, and why not: each part has ``ok`` and a reason."""
 
     checks: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
+    notes: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)
+    """What is shown along with them, but keeps nobody from serving."""
 
     def look(self) -> tuple[bool, dict[str, Mapping[str, Any]]]:
         """Return whether all parts are well, and the parts."""
         parts = {name: check() for name, check in self.checks.items()}
-        return all(part["ok"] for part in parts.values()), parts
+        notes = {name: note() for name, note in self.notes.items()}
+        return all(part["ok"] for part in parts.values()), {**parts, **notes}
 
 
 class Usage:
@@ -117,7 +120,12 @@ class Usage:
 
 
 def make_app(
-    readiness: Readiness, registry: CollectorRegistry, usage: Usage, *, token: str | None
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    usage: Usage,
+    in_force: Callable[[str | None], Mapping[str, Any]],
+    *,
+    token: str | None,
 ) -> web.Application:
     """Return the application of the ops port; with ``token``, all but health asks for it."""
 
@@ -147,6 +155,9 @@ def make_app(
         is_ready, parts = readiness.look()
         return web.json_response({"ready": is_ready, **parts}, status=200 if is_ready else 503)
 
+    async def phase(request: web.Request) -> web.Response:
+        return web.json_response(in_force(request.query.get("caller")))
+
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
@@ -156,6 +167,7 @@ def make_app(
         [
             web.get("/live", live),
             web.get("/ready", ready),
+            web.get("/phase", phase),
             web.get("/metrics", metrics),
             web.get("/usage", usage.page),
             web.get("/usage.json", usage.json),

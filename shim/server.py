@@ -35,8 +35,10 @@ from shim.ops import Readiness, Usage, make_app
 from shim.policy import Policy
 from shim.proxy import Live, Proxy
 from shim.recorder import Recorder
+from shim.reload import Reload
 from shim.settings import Settings, server_context, upstream_context
 from shim.upstream import Pool
+from shim.usage import rfc3339
 
 _HEARTBEAT_SECONDS: Final = 60.0
 
@@ -134,8 +136,13 @@ async def running(
     *,
     clock: Callable[[], datetime] = utc_now,
     ids: Callable[[], str] = new_id,
+    reread: Callable[[], Settings] | None = None,
+    asked: asyncio.Event | None = None,
 ) -> AsyncIterator[Running]:
-    """Serve until the body of the ``async with`` ends, then drain."""
+    """Serve until the body of the ``async with`` ends, then drain.
+
+    ``reread`` loads the settings anew, when their file changes or when ``asked`` is set.
+    """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError("aiohttp's C parser is missing; the Python one is not fit for this port")
     loop = asyncio.get_running_loop()
@@ -166,11 +173,7 @@ async def running(
         ledger.start()
         stack.push_async_callback(ledger.close)
         ledger.phase_changed(settings.phase)
-
-        def live(settings: Settings) -> Live:
-            policy = Policy(settings, clock=clock, is_known=ledger.is_known)
-            return Live(policy, settings.replies, _deprecation(settings))
-
+        _say_phase(settings, metrics)
         recorder = Recorder(
             logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
         )
@@ -186,42 +189,33 @@ async def running(
         proxy = Proxy(
             gateway,
             recorder,
-            live(settings),
+            _live(settings, ledger, clock),
             caller_sources=settings.caller,
             trusted_proxies=settings.trusted_proxies,
             max_body=settings.max_body,
             loop=loop,
         )
 
-        def refused(refusal: Refusal, peer: str) -> None:
-            logger.warning(
-                "request_refused", status=refusal.status, error=refusal.message, client_address=peer
-            )
-
-        def crashed(error: BaseException) -> None:
-            logger.error("handler_failed", exc_info=error)
-
-        server = DownstreamServer(
-            proxy.handle,
-            stall_timeout=settings.client_timeout.total_seconds(),
-            on_refusal=refused,
-            on_crash=crashed,
-            keepalive_timeout=settings.keepalive_timeout.total_seconds(),
-            auto_decompress=False,
-            access_log=None,
-            lingering_time=0,
+        reload = Reload(
+            settings,
+            reread or (lambda: settings),
+            _applier(proxy, ledger, metrics, logger, clock),
+            logger,
+            asked,
         )
+        server = _make_server(proxy, settings, logger)
         readiness = Readiness(
             {
                 "upstream": health.state,
                 "ledger": lambda: _ledger_part(ledger.state()),
                 "draining": lambda: {"ok": not proxy.draining},
-            }
+            },
+            {"config": reload.as_dict},
         )
         usage = Usage(
             settings.fleet or ledger.source,
             ledger.state,
-            lambda: settings.callers,
+            lambda: reload.settings.callers,
             clock=clock,
             instance=settings.instance,
         )
@@ -229,7 +223,13 @@ async def running(
         stack.callback(pool.close)
         stack.callback(health.stop)
         runner = web.AppRunner(
-            make_app(readiness, registry, usage, token=settings.ops_token),
+            make_app(
+                readiness,
+                registry,
+                usage,
+                lambda caller: _in_force(proxy.live, reload, caller),
+                token=settings.ops_token,
+            ),
             access_log=None,
             shutdown_timeout=1.0,
         )
@@ -250,10 +250,12 @@ async def running(
             version=__version__,
         )
         heart = loop.create_task(_beat(logger, settings.instance))
+        watch = loop.create_task(reload.watch())
         try:
             yield where
         finally:
             heart.cancel()
+            watch.cancel()
             await _drain(listening, where, logger, settings.shutdown_grace.total_seconds())
             logger.info("stopped", instance=settings.instance)
 
@@ -285,6 +287,32 @@ async def _drain(listening: asyncio.Server, where: Running, logger: Logger, grac
     await server.shutdown(timeout=0.1)
 
 
+def _make_server(proxy: Proxy, settings: Settings, logger: Logger) -> DownstreamServer:
+    def refused(refusal: Refusal, peer: str) -> None:
+        logger.warning(
+            "request_refused", status=refusal.status, error=refusal.message, client_address=peer
+        )
+
+    def crashed(error: BaseException) -> None:
+        logger.error("handler_failed", exc_info=error)
+
+    return DownstreamServer(
+        proxy.handle,
+        stall_timeout=settings.client_timeout.total_seconds(),
+        on_refusal=refused,
+        on_crash=crashed,
+        keepalive_timeout=settings.keepalive_timeout.total_seconds(),
+        auto_decompress=False,
+        access_log=None,
+        lingering_time=0,
+    )
+
+
+def _live(settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> Live:
+    policy = Policy(settings, clock=clock, is_known=ledger.is_known)
+    return Live(policy, settings.replies, _deprecation(settings))
+
+
 def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
     if settings.no_headers:
         return lambda _: b""
@@ -294,6 +322,50 @@ def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
         docs_url=settings.docs_url,
         warning=settings.warning_header,
     )
+
+
+def _say_phase(settings: Settings, metrics: Metrics) -> None:
+    sunset = None if settings.sunset is None else settings.sunset.timestamp()
+    metrics.phase(settings.phase, settings.replies, sunset)
+
+
+def _applier(
+    proxy: Proxy,
+    ledger: Ledger,
+    metrics: Metrics,
+    logger: Logger,
+    clock: Callable[[], datetime],
+) -> Callable[[Settings, Settings], None]:
+    def apply(settings: Settings, before: Settings) -> None:
+        proxy.live = _live(settings, ledger, clock)
+        _say_phase(settings, metrics)
+        if settings.phase is not before.phase:
+            ledger.phase_changed(settings.phase)
+            logger.warning(
+                "phase_changed",
+                phase=settings.phase,
+                before=before.phase,
+                instance=settings.instance,
+            )
+
+    return apply
+
+
+def _in_force(live: Live, reload: Reload, caller: str | None) -> dict[str, Any]:
+    settings = reload.settings
+    facts = live.policy.describe(caller)
+    return {
+        "phase": facts.pop("phase"),
+        "replies": settings.replies,
+        "deprecated_since": rfc3339(settings.deprecated_since),
+        "sunset": None if settings.sunset is None else rfc3339(settings.sunset),
+        "headers": not settings.no_headers,
+        **facts,
+        "config": {
+            "file": None if settings.config is None else str(settings.config),
+            **reload.as_dict(),
+        },
+    }
 
 
 def _ledger_part(state: LedgerState) -> dict[str, Any]:
@@ -326,8 +398,11 @@ def _default_host(address: Address) -> bytes:
     return b"localhost" if address.path else str(address).encode()
 
 
-async def serve(settings: Settings, fd: int = 1) -> int:
-    """Run ``restate-shim serve`` until SIGTERM or SIGINT; return the exit code."""
+async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1) -> int:
+    """Run ``restate-shim serve`` until SIGTERM or SIGINT; return the exit code.
+
+    SIGHUP, or another content of the settings' file, makes it ``reread`` them.
+    """
     writer = LineWriter(fd)
     logger = make_logger(
         writer,
@@ -348,7 +423,9 @@ async def serve(settings: Settings, fd: int = 1) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with running(settings, logger):
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    async with running(settings, logger, reread=reread, asked=asked):
         gc.collect()
         gc.freeze()
         await stop.wait()
