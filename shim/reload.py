@@ -154,7 +154,7 @@ def line_of(error: str, text: str) -> int | None:
 
 def _line_with(key: str, lines: list[str], begin: int, end: int) -> int | None:
     """Return the line between those two that gives ``key`` a value."""
-    spelling = re.escape(key).replace(r"\-", "[-_]").replace("_", "[-_]")
+    spelling = "[-_]".join(map(re.escape, re.split("[-_]", key)))
     for number, line in enumerate(lines, 1):
         if begin < number < end and re.match(rf"\s*[\"']?{spelling}[\"']?\s*=", line):
             return number

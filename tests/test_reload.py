@@ -1,0 +1,164 @@
+"""Reading the settings again: what is applied, what waits for a restart, what a bad file says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shim.logs import LineWriter, make_logger
+from shim.policy import Phase
+from shim.reload import LIVE, Reload, line_of
+from shim.settings import Settings, load, settings_keys
+
+
+@dataclass
+class World:
+    """A settings' file, what came of reading it again, and what was logged."""
+
+    path: Path
+    read: int
+    write: int
+    applied: list[Settings] = field(default_factory=list)
+
+    def start(self, text: str, **flags: str) -> Reload:
+        self.path.write_text(text)
+        reread: Callable[[], Settings] = lambda: load(flags, {}, self.path)  # noqa: E731 -- twice
+        logger = make_logger(
+            LineWriter(self.write),
+            clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            log_format="json",
+            level="info",
+            colors=False,
+        )
+        return Reload(
+            reread(), reread, lambda new, _: self.applied.append(new), logger, poll_seconds=0.01
+        )
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in os.read(self.read, 1 << 16).splitlines()]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    read, write = os.pipe()
+    yield World(tmp_path / "shim.toml", read, write)
+    os.close(read)
+    os.close(write)
+
+
+def test_what_changes_without_a_restart_is_all_in_the_settings() -> None:
+    assert settings_keys() | {"callers"} >= LIVE
+
+
+async def test_a_file_that_is_the_same_is_not_read(world: World) -> None:
+    reload = world.start('phase = "freeze"\n')
+    world.path.write_text('phase = "freeze"\n')
+    await reload.look(asked=False)
+    assert world.applied == []
+    await reload.look(asked=True)
+    assert world.applied == []
+    assert [event["event"] for event in world.events()] == ["config_unchanged"]
+
+
+async def test_what_can_change_does_and_what_cannot_is_said(world: World) -> None:
+    reload = world.start('phase = "freeze"\n')
+    text = 'phase = "reject"\nlisten = "127.0.0.1:1"\n[[caller]]\nmatch = "a"\n'
+    world.path.write_text(text)
+    await reload.look(asked=False)
+    (applied,) = world.applied
+    assert (applied.phase, len(applied.callers)) == (Phase.REJECT, 1)
+    # In force is what the shim does, not what it would do after a restart.
+    assert applied.listen.port == 9170
+    assert reload.settings is applied
+    done, waits = world.events()
+    assert (done["event"], done["settings"]) == ("config_applied", ["phase", "[[caller]]"])
+    assert (waits["event"], waits["settings"]) == ("config_needs_restart", ["listen"])
+
+
+async def test_a_flag_still_wins_over_the_file(world: World) -> None:
+    reload = world.start('phase = "freeze"\n', phase="observe")
+    world.path.write_text('phase = "reject"\n')
+    await reload.look(asked=False)
+    assert world.applied == []
+    assert reload.settings.phase is Phase.OBSERVE
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        pytest.param('phase = "reject"\nreplies = \n', 2, "is not TOML", id="no TOML"),
+        pytest.param('\n\n"phase" = "loud"\n', 3, "takes one of observe", id="bad value"),
+        pytest.param("brownout_share = 10\n", 1, "10%", id="either spelling"),
+        pytest.param('brownout = ["x"]\n', 1, "START/DURATION", id="bad window"),
+        pytest.param('phase = "freeze"\nfase = "x"\n', 2, "fase is no setting", id="unknown"),
+        pytest.param(
+            '[[caller]]\nmatch = "a"\n[[caller]]\nmatch = "b"\nphase = "x"\n',
+            5,
+            "entry 2: phase: got 'x'",
+            id="bad rule",
+        ),
+        pytest.param(
+            '[[caller]]\n\n[[caller]]\nmatch = "a"\n', 1, "match is missing", id="no match"
+        ),
+        pytest.param('sunset = "2020-01-01"\n', None, "--sunset is before", id="two together"),
+    ],
+)
+async def test_a_bad_file_changes_nothing_and_tells_its_line(
+    text: str, line: int | None, says: str, world: World
+) -> None:
+    reload = world.start('phase = "freeze"\n')
+    before = reload.settings
+    world.path.write_text(text)
+    await reload.look(asked=False)
+    await reload.look(asked=False)
+    assert world.applied == []
+    assert reload.settings is before
+    assert (reload.state.ok, reload.state.line) == (False, line)
+    assert says in (reload.state.error or "")
+    (event,) = world.events()
+    assert (event["event"], event["level"], event["line"]) == ("config_rejected", "error", line)
+
+
+async def test_a_file_that_is_not_there_or_no_text_is_a_bad_one(world: World) -> None:
+    reload = world.start('phase = "freeze"\n')
+    world.path.unlink()
+    await reload.look(asked=False)
+    assert "cannot read" in (reload.state.error or "")
+    world.path.write_bytes(b"\xff\xfe")
+    await reload.look(asked=False)
+    assert "is not TOML" in (reload.state.error or "")
+    world.path.write_text('phase = "freeze"\n')
+    await reload.look(asked=False)
+    assert reload.state.ok
+    names = [event["event"] for event in world.events()]
+    assert names == ["config_rejected", "config_rejected", "config_unchanged"]
+
+
+async def test_watching_finds_what_changes_by_itself(world: World) -> None:
+    reload = world.start('phase = "freeze"\n')
+    watch = asyncio.create_task(reload.watch())
+    world.path.write_text("no toml")
+    async with asyncio.timeout(5):
+        while reload.state.ok:  # noqa: ASYNC110 -- nobody tells when the file was read
+            await asyncio.sleep(0.01)
+        world.path.write_text('phase = "reject"\n')
+        while not world.applied:  # noqa: ASYNC110 -- likewise
+            await asyncio.sleep(0.01)
+    watch.cancel()
+    assert reload.settings.phase is Phase.REJECT
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [("boom", None), ("[[caller]] entry 9: match is missing", None), ("SHIM_PHASE: got 'x'", None)],
+)
+def test_an_error_that_is_of_no_line_has_none(error: str, line: int | None) -> None:
+    assert line_of(error, '[[caller]]\nphase = "x"\n') is line
