@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from wire.client import ask, request
+from wire.origin import Origin
+from wire.running import Shim
 
 from shim.cli import main
 from shim.settings import SETTINGS, load
@@ -269,6 +272,20 @@ def test_the_callers_in_the_example_are_taken_once_they_are_uncommented(tmp_path
     config.write_text(re.sub(r"^# (?=\[\[|\w+ = )", "", text, flags=re.MULTILINE))
     (caller,) = load({}, {}, config).callers
     assert caller.match == "ci-*"
+
+
+def test_a_shim_takes_less_memory_than_is_set_aside_for_it(rendered: list[Resource]) -> None:
+    asked = _sidecar(rendered)["resources"]["requests"]["memory"]
+    origin = Origin()
+    shim = Shim(upstream=origin.url)
+    try:
+        for number in range(500):
+            ask(shim.proxy, request("DELETE", f"/invocations/inv_{number}"))
+        ask(shim.ops, request("GET", "/usage"))
+        assert shim.memory() < int(asked.removesuffix("Mi")) * 2**20
+    finally:
+        shim.stop()
+        origin.close()
 
 
 def test_the_verdict_reads_the_shims_ledger(rendered: list[Resource]) -> None:

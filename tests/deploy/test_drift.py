@@ -1,0 +1,130 @@
+"""Ports, variables and flags in ``deploy/`` and the README are those of the settings."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shim.settings import SETTINGS, load
+
+from .tools import DEPLOY, ROOT
+
+pytestmark = pytest.mark.deploy
+
+_FILES = sorted(
+    path
+    for path in (*DEPLOY.rglob("*"), ROOT / "README.md")
+    if path.is_file() and path.suffix != ".lock"
+)
+_IDS = [str(path.relative_to(ROOT)) for path in _FILES]
+_BY_FLAG = {f"--{setting.name}": setting for setting in SETTINGS}
+# Of docker, pip, kubectl, buildah, find and the like.
+_OTHERS = frozenset(
+    (
+        *(
+            "--allow-unsafe",
+            "--build",
+            "--build-arg",
+            "--concurrency",
+            "--extra",
+            "--extra-index-url",
+        ),
+        *(
+            "--filter",
+            "--follow",
+            "--force",
+            "--from",
+            "--from-file",
+            "--from-literal",
+            "--index-url",
+        ),
+        *("--generate-hashes", "--install", "--interval", "--keep-alive", "--name", "--network"),
+        *("--no-deps", "--no-index", "--now", "--only-binary", "--output-file", "--path-as-is"),
+        *("--publish", "--python", "--quiet", "--read-only", "--request", "--require-hashes"),
+        *("--retries", "--rm", "--secret", "--start-period", "--stop", "--strip-extras", "--tag"),
+        *("--timeout", "--user", "--version", "--volume", "--wait", "--without-pip", "--mount"),
+        *("--chown", "--data", "--header", "--include", "--silent", "--output", "--help"),
+    )
+)
+
+
+def _flags_of(command: str) -> set[str]:
+    said = subprocess.run(
+        [sys.executable, "-m", "shim", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said))
+
+
+@pytest.fixture(scope="module")
+def flags() -> dict[str, set[str]]:
+    return {command: _flags_of(command) for command in ("serve", "report", "check", "demo")}
+
+
+def _text(path: Path) -> str:
+    return path.read_text().replace("\\\n", " ")
+
+
+@pytest.mark.parametrize("path", _FILES, ids=_IDS)
+def test_every_variable_is_a_setting(path: Path) -> None:
+    known = {"SHIM_CONFIG", *(setting.variable for setting in SETTINGS)}
+    assert set(re.findall(r"\bSHIM_[A-Z_]+[A-Z]\b", path.read_text())) <= known
+
+
+@pytest.mark.parametrize("path", _FILES, ids=_IDS)
+def test_every_flag_is_there(path: Path, flags: dict[str, set[str]]) -> None:
+    known = _OTHERS.union(*flags.values())
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b", path.read_text())) <= known
+
+
+@pytest.mark.parametrize("path", _FILES, ids=_IDS)
+def test_every_command_takes_the_flags_it_is_given(path: Path, flags: dict[str, set[str]]) -> None:
+    pattern = r"restate-shim\S* (serve|report|check|demo)\b((?: +(?:--?)?[^\s|#`;&)]+)*)"
+    for command, arguments in re.findall(pattern, _text(path)):
+        given = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", arguments))
+        assert given <= flags[command], f"restate-shim {command}{arguments}"
+
+
+@pytest.mark.parametrize("path", _FILES, ids=_IDS)
+def test_every_port_is_a_default(path: Path) -> None:
+    settings = load({}, {})
+    ports = {str(settings.listen.port), str(settings.ops_listen.port)}
+    assert set(re.findall(r"(?<![\d.])917\d(?!\d)", path.read_text())) <= ports
+
+
+def test_the_ports_are_what_everything_here_says() -> None:
+    settings = load({}, {})
+    assert (settings.listen.port, settings.ops_listen.port) == (9170, 9171)
+    assert settings.upstream[0].port == 9070
+
+
+def test_the_readmes_table_gives_the_defaults_of_the_settings() -> None:
+    rows = re.findall(r"^\| `(--[a-z-]+)` \|(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    for flag, rest in rows:
+        if flag in _BY_FLAG:
+            default = _BY_FLAG[flag].default
+            assert default is None or _BY_FLAG[flag].switch or default in rest, f"{flag}: {rest}"
+
+
+@pytest.mark.parametrize("folder", sorted(one.name for one in DEPLOY.iterdir() if one.is_dir()))
+def test_the_readme_explains_every_folder(folder: str) -> None:
+    assert f"{folder}/" in (DEPLOY / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["kubernetes/example", "gateway", "systemd", "compose.yaml"])
+def test_three_values_are_marked_to_be_changed(name: str) -> None:
+    place = DEPLOY / name
+    files = [place] if place.is_file() else [one for one in place.iterdir() if one.is_file()]
+    if name == "gateway":
+        for file in files:
+            assert re.findall(r"(\d) of 3", file.read_text()) == ["1", "2", "3"], file.name
+        return
+    marks = "".join(file.read_text() for file in files)
+    assert sorted(re.findall(r"(\d) of 3", marks)) == ["1", "2", "3"]
