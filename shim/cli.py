@@ -69,6 +69,25 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--format", choices=("text", "json"), default="text", help="how to say it")
     check.add_argument("--ops", metavar="URL", help="only GET /live of the shim with this ops URL")
     check.set_defaults(run=_check)
+    brownouts = commands.add_parser(
+        "brownouts",
+        help="when the old route is refused next, and whom it would have hurt",
+        description="Tell the next brownout windows and, with --rehearse, from the ledger who "
+        "would have been refused had they applied before.",
+    )
+    add_settings(brownouts)
+    brownouts.add_argument(
+        "--next", type=int, default=5, metavar="N", help="how many windows to tell (default: 5)"
+    )
+    brownouts.add_argument(
+        "--rehearse",
+        metavar="DURATION",
+        help="tell who would have been refused in that time, e.g. 14d, had the windows applied",
+    )
+    brownouts.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to say it"
+    )
+    brownouts.set_defaults(run=_brownouts)
     demo = commands.add_parser(
         "demo",
         help="see it work before a real Restate server",
@@ -133,6 +152,12 @@ def _check(args: argparse.Namespace) -> int:
     if args.ops:
         return asyncio.run(check_alive(args.ops, sys.stderr))
     return asyncio.run(check(settings_from(args), args.format, sys.stdout))
+
+
+def _brownouts(args: argparse.Namespace) -> int:
+    from shim.brownouts import run
+
+    return run(args, settings_from(args), out=sys.stdout, now=datetime.now(UTC))
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -420,9 +420,9 @@ def _find(
 def _parse(setting: Setting, text: str | Sequence[str] | None, origin: str) -> Any:
     if text is None:
         return () if setting.repeatable else None
+    if not isinstance(text, str):
+        return tuple(_parse(setting, one.strip(), origin) for one in text)
     try:
-        if not isinstance(text, str):
-            return tuple(setting.parse(one.strip()) for one in text)
         return setting.parse(text)
     except ValueError as error:
         got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(text))

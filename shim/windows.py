@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import takewhile
@@ -158,21 +158,27 @@ class Schedule:
 
     def following(self, after: datetime) -> Iterator[Window]:
         """Yield, by time, the windows that end after ``after``; those that touch are one."""
-        current: Window | None = None
-        for window in heapq.merge(*(spec.starting(after) for spec in self._specs)):
-            if current is None:
-                current = window
-            elif window.start <= current.end < current.start + _MERGED_AT_MOST:
-                current = Window(current.start, max(current.end, window.end))
-            else:
-                yield current
-                current = window
-        if current is not None:
-            yield current
+        return _merged(heapq.merge(*(spec.starting(after) for spec in self._specs)))
 
     def rehearsed(self, start: datetime, end: datetime) -> list[Window]:
         """Return the windows as they would have been in the past ``[start, end)``, by time."""
-        return sorted(window for spec in self._specs for window in spec.rehearsed(start, end))
+        found = (window for spec in self._specs for window in spec.rehearsed(start, end))
+        return list(_merged(sorted(found)))
+
+
+def _merged(windows: Iterable[Window]) -> Iterator[Window]:
+    """Make one of those that overlap or touch; ``windows`` come by time and may never end."""
+    current: Window | None = None
+    for window in windows:
+        if current is None:
+            current = window
+        elif window.start <= current.end < current.start + _MERGED_AT_MOST:
+            current = Window(current.start, max(current.end, window.end))
+        else:
+            yield current
+            current = window
+    if current is not None:
+        yield current
 
 
 def _parse_cron(text: str, cron: str, duration: str, zone: str | None) -> Recurring:
