@@ -117,7 +117,7 @@ def _envoy(folder: Path, port: int, shim: str, restate: str) -> list[str]:
     return [envoy, "-c", str(config), "--base-id", str(port), "--concurrency", "1", "-l", "warning"]
 
 
-_GATEWAYS: dict[str, Callable[[Path, int, str, str], list[str]]] = {
+GATEWAYS: dict[str, Callable[[Path, int, str, str], list[str]]] = {
     "haproxy": _haproxy,
     "nginx": _nginx,
     "envoy": _envoy,
@@ -139,7 +139,7 @@ def shim(origin: Origin) -> Iterator[Shim]:
     shim.stop()
 
 
-@pytest.fixture(scope="module", params=_GATEWAYS)
+@pytest.fixture(scope="module", params=GATEWAYS)
 def gateway(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -149,7 +149,7 @@ def gateway(
     folder = tmp_path_factory.mktemp(request.param)
     port = free_port()
     behind = [url.removeprefix("http://") for url in (shim.proxy, origin.url)]
-    command = _GATEWAYS[request.param](folder, port, *behind)
+    command = GATEWAYS[request.param](folder, port, *behind)
     with started(command, folder / "log", port):
         yield Gateway(f"http://127.0.0.1:{port}", origin, shim)
 

@@ -261,10 +261,16 @@ def test_it_serves_with_a_read_only_root_and_writes_its_volume_only(
             _until_live(f"http://127.0.0.1:{ops}", process)
             answer = ask(f"http://127.0.0.1:{proxy}", request("DELETE", "/invocations/inv_1"))
             assert answer.status == 202
-            check = [*config["Healthcheck"]["Test"][1:-1], f"http://127.0.0.1:{ops}"]
-            environment = [one for one in config["Env"] if one.startswith("PATH=")]
-            health = ("chroot", "--userspec=65532:65532", str(root), "/bin/env", "-i")
-            run(*health, *environment, *check)
+            inside = [
+                *("nsenter", f"--target={process.pid}", "--mount", "--root"),
+                *("--setuid=65532", "--setgid=65532", "/bin/env", "-i", *config["Env"]),
+            ]
+            run(*inside, *config["Healthcheck"]["Test"][1:-1], f"http://127.0.0.1:{ops}")
+            report = [*inside, "restate-shim", "report", "--fail-if-used-within", "14d"]
+            verdict = subprocess.run(report, capture_output=True, timeout=30, check=False)
+            assert verdict.returncode == 3, verdict.stderr
+            written = subprocess.run([*inside, "touch", "/opt/restate-shim/x"], check=False)
+            assert written.returncode != 0
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
             assert process.stdout is not None

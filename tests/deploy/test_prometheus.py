@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,9 +164,11 @@ def _eventually(url: str, within: float = 20.0) -> list[dict[str, Any]]:
     """Return what a query finds, once it finds something."""
     until = time.monotonic() + within
     while True:
-        found: list[dict[str, Any]] = _get(url)["data"]["result"]
-        if found:
-            return found
+        # It listens before it is ready, and says 503 meanwhile.
+        with contextlib.suppress(urllib.error.HTTPError):
+            found: list[dict[str, Any]] = _get(url)["data"]["result"]
+            if found:
+                return found
         assert time.monotonic() < until, f"nothing at {url}"
         time.sleep(0.2)
 
