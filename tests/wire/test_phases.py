@@ -36,7 +36,8 @@ def window(begins: timedelta, lasts: timedelta) -> str:
     return f"{start.isoformat()}/PT{int(lasts.total_seconds())}S"
 
 
-OPEN = window(timedelta(minutes=-1), timedelta(minutes=10))
+def open_window() -> str:
+    return window(timedelta(minutes=-1), timedelta(minutes=10))
 
 
 def test_a_refusal_is_to_the_byte_what_was_promised(start: Start, own_origin: Origin) -> None:
@@ -63,7 +64,7 @@ def test_a_refusal_is_to_the_byte_what_was_promised(start: Start, own_origin: Or
 
 
 def test_a_brownout_says_when_to_come_back(start: Start, own_origin: Origin) -> None:
-    shim = start("--phase", "brownout", "--brownout", OPEN, upstream=own_origin.url)
+    shim = start("--phase", "brownout", "--brownout", open_window(), upstream=own_origin.url)
     got = ask(shim.proxy, delete())
     assert (got.status, got.values(b"allow")) == (405, [b""])
     (seconds,) = got.values(b"retry-after")
@@ -138,7 +139,9 @@ def test_an_unusable_mode_is_told_what_is_wrong_with_it_rather_than_refused(
 def test_a_dry_run_serves_and_logs_whom_it_would_have_refused(
     phase: str, start: Start, own_origin: Origin
 ) -> None:
-    shim = start("--phase", phase, "--dry-run", "--brownout", OPEN, upstream=own_origin.url)
+    shim = start(
+        "--phase", phase, "--dry-run", "--brownout", open_window(), upstream=own_origin.url
+    )
     assert ask(shim.proxy, delete()).status == 202
     assert len(own_origin.requests) == 1
     use = shim.use("inv_1")
