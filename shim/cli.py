@@ -105,9 +105,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", help="TOML file of settings [SHIM_CONFIG]"
     )
     for setting in SETTINGS:
-        text = f"{setting.help} [{setting.variable}]".replace("%", "%%")
+        text = f"{setting.help} [{setting.variable}]"
         if setting.default is not None and not setting.switch:
             text += f" (default: {setting.default})"
+        text = text.replace("%", "%%")
         if setting.switch:
             parser.add_argument(f"--{setting.name}", action="store_const", const="true", help=text)
         else:

@@ -13,7 +13,7 @@ import pytest
 
 from shim.brownouts import rehearse
 from shim.ledger import Ledger
-from shim.settings import load
+from shim.settings import SETTINGS, load
 from shim.usage import Decision, Use, rfc3339
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -181,3 +181,19 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(
     assert (ended.returncode, ended.stdout) == (2, "")
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# The default 100% was taken for a format by argparse: --help ended in a traceback.
+@pytest.mark.parametrize("command", ["serve", "brownouts", "check"])
+def test_help_tells_every_setting(command: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "shim", command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for setting in SETTINGS:
+        assert f"--{setting.name}" in ended.stdout
