@@ -35,8 +35,6 @@ _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _LONGEST: Final = timedelta(days=7)
 # Windows that follow each other without a gap are one; this is where that one is cut.
 _MERGED_AT_MOST: Final = timedelta(days=1)
-# No zone has moved its clocks by more.
-_CLOCK_CHANGE: Final = timedelta(hours=3)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -89,10 +87,9 @@ class Recurring:
 
     def starting(self, after: datetime) -> Iterator[Window]:
         """Yield, by time, the windows that end after ``after``."""
-        # CronSim reads the clock on the wall, which goes back once a year: begin early enough.
-        begin = (after - self.duration - _CLOCK_CHANGE).astimezone(self.zone)
-        for moment in CronSim(self.cron, begin):
+        for moment in CronSim(self.cron, (after - self.duration).astimezone(self.zone)):
             start = moment.astimezone(UTC)
+            # CronSim reads the clock on the wall: after that went back, it tells some of before.
             if start + self.duration > after:
                 yield Window(start, start + self.duration)
 

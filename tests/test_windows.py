@@ -130,13 +130,18 @@ def test_cron_follows_the_clock_on_the_wall(text: str, after: str, starts: list[
 
 
 # CronSim counts on the wall: begun at 02:20 after the clocks went back, it gave 02:30 of before.
-@pytest.mark.parametrize("minute", range(0, 180, 7))
-def test_the_next_window_does_not_depend_on_when_one_asks(minute: int) -> None:
-    spec = parse_window("30 2 * * */PT50M Europe/Berlin")
-    now = at("2026-10-25T00:00Z") + timedelta(minutes=minute)
-    window = Window(at("2026-10-25T00:30Z"), at("2026-10-25T01:20Z"))
-    tomorrow = Window(at("2026-10-26T01:30Z"), at("2026-10-26T02:20Z"))
-    assert next(Schedule((spec,)).following(now)) == (window if now < window.end else tomorrow)
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"], ids=["forward", "back"])
+@pytest.mark.parametrize("cron", ["30 2 * * *", "10,50 1-3 * * *", "*/25 2 * * *", "0 3 * * *"])
+@pytest.mark.parametrize("duration", ["PT5M", "PT15M", "PT50M", "PT3H"])
+def test_the_next_window_does_not_depend_on_when_one_asks(
+    day: str, cron: str, duration: str
+) -> None:
+    spec = parse_window(f"{cron}/{duration} Europe/Berlin")
+    days = list(islice(spec.starting(at(f"{day}T00:00Z") - timedelta(days=2)), 60))
+    for minute in range(300):
+        now = at(f"{day}T00:00Z") + timedelta(minutes=minute)
+        expected = next(window for window in days if window.end > now)
+        assert next(spec.starting(now)) == expected
 
 
 def test_a_window_lasts_as_long_as_it_says_though_the_clocks_change_in_it() -> None:
