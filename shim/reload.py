@@ -1,7 +1,9 @@
 """Reads the settings' file again while the shim runs: on SIGHUP, and when its content changes.
 
 The content is looked at rather than its time stamp or inode, so that it does not matter how the
-file is replaced: a mounted ConfigMap changes through a symlink of a directory above it.
+file is replaced: a mounted ConfigMap changes through a symlink of a directory above it.  Content
+that is found by looking counts once it has stayed the same for a moment: the first half of a file
+that is being written is often good TOML, and would take settings back to their defaults.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from shim.logs import Logger
 from shim.settings import SettingError, Settings
 
 _POLL_SECONDS: Final = 2.0
+_SETTLE_SECONDS: Final = 0.25
 LIVE: Final = frozenset(
     (
         "phase",
@@ -62,6 +65,7 @@ class Reload:
         asked: asyncio.Event | None = None,
         *,
         poll_seconds: float = _POLL_SECONDS,
+        settle_seconds: float = _SETTLE_SECONDS,
     ) -> None:
         self.settings = settings
         self.state = ConfigState(ok=True)
@@ -69,6 +73,7 @@ class Reload:
         self._apply = apply
         self._logger = logger
         self._poll_seconds = poll_seconds
+        self._settle_seconds = settle_seconds
         self._asked = asked or asyncio.Event()
         self._seen = None if settings.config is None else _digest(settings.config)
 
@@ -95,8 +100,12 @@ class Reload:
             self._logger.info("config_unchanged", reason="there is no --config to read again")
             return
         digest = await asyncio.to_thread(_digest, path)
-        if digest == self._seen and not asked:
-            return
+        if not asked:
+            if digest == self._seen:
+                return
+            digest = await self._settled(path, digest)
+            if digest == self._seen:
+                return
         self._seen = digest
         try:
             settings = await asyncio.to_thread(self._load)
@@ -108,6 +117,16 @@ class Reload:
             self._reject(path, f"{type(error).__name__}: {error}")
         else:
             self._accept(settings)
+
+    async def _settled(self, path: Path, digest: bytes | None) -> bytes | None:
+        """Return the content's hash once it stays what it is, or once somebody asks."""
+        while not self._asked.is_set():
+            await asyncio.sleep(self._settle_seconds)
+            now = await asyncio.to_thread(_digest, path)
+            if now == digest:
+                break
+            digest = now
+        return digest
 
     def _reject(self, path: Path, error: str) -> None:
         self.state = ConfigState(ok=False, error=error, line=line_of(error, _text(path)))

@@ -26,6 +26,7 @@ class World:
     path: Path
     read: int
     write: int
+    settle_seconds: float = 0.0
     applied: list[Settings] = field(default_factory=list)
 
     def start(self, text: str, **flags: str) -> Reload:
@@ -39,7 +40,12 @@ class World:
             colors=False,
         )
         return Reload(
-            reread(), reread, lambda new, _: self.applied.append(new), logger, poll_seconds=0.01
+            reread(),
+            reread,
+            lambda new, _: self.applied.append(new),
+            logger,
+            poll_seconds=0.01,
+            settle_seconds=self.settle_seconds,
         )
 
     def events(self) -> list[dict[str, Any]]:
@@ -153,6 +159,33 @@ async def test_watching_finds_what_changes_by_itself(world: World) -> None:
         while not world.applied:  # noqa: ASYNC110 -- likewise
             await asyncio.sleep(0.01)
     watch.cancel()
+    assert reload.settings.phase is Phase.REJECT
+
+
+# A look at the emptied file found it good, and everything went back to its default until the next.
+@pytest.mark.parametrize("half", ["", 'replies = "native"\n'], ids=["emptied", "one line of two"])
+async def test_a_file_that_is_still_being_written_is_not_applied(half: str, world: World) -> None:
+    world.settle_seconds = 0.2
+    whole = 'replies = "native"\nphase = "reject"\nbrownout-share = "5%"\n'
+    reload = world.start('phase = "reject"\n')
+    watch = asyncio.create_task(reload.watch())
+    await asyncio.sleep(0.02)
+    world.path.write_text(half)
+    await asyncio.sleep(0.1)
+    world.path.write_text(whole)
+    async with asyncio.timeout(5):
+        while not world.applied:  # noqa: ASYNC110 -- nobody tells when the file was read
+            await asyncio.sleep(0.01)
+    watch.cancel()
+    assert [(one.phase, one.brownout_share) for one in world.applied] == [(Phase.REJECT, 0.05)]
+
+
+async def test_who_asks_need_not_wait_for_a_file_to_settle(world: World) -> None:
+    world.settle_seconds = 3600
+    reload = world.start('phase = "freeze"\n')
+    world.path.write_text('phase = "reject"\n')
+    async with asyncio.timeout(5):
+        await reload.look(asked=True)
     assert reload.settings.phase is Phase.REJECT
 
 
