@@ -117,21 +117,25 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
     builder = Builder(folder / "store", program)
     base = folder / "base"
     base.mkdir()
-    make_root(base)
-    container = builder.run("from", "scratch")
-    builder.run("copy", "-q", container, str(base), "/")
-    path = "PATH=/usr/local/bin:/usr/bin:/bin"
-    builder.run("config", "--env", path, container)
-    builder.run("commit", "-q", container, "localhost/python-base")
-    # What pip needs to be told on this machine, and the image must not remember.
-    secret = folder / "pip.conf"
-    bundle = "/etc/ssl/certs/ca-certificates.crt"
-    index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
-    secret.write_text(f"[global]\ncert = {bundle}\nindex-url = {index}\n")
-    builder.build("localhost/restate-shim", secret)
-    yield builder
-    builder.run("rm", "--all")
-    shutil.rmtree(builder.store)
+    try:
+        make_root(base)
+        container = builder.run("from", "scratch")
+        builder.run("copy", "-q", container, str(base), "/")
+        builder.run("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", container)
+        builder.run("commit", "-q", container, "localhost/python-base")
+        # What pip needs to be told on this machine, and the image must not remember.
+        secret = folder / "pip.conf"
+        bundle = "/etc/ssl/certs/ca-certificates.crt"
+        index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
+        secret.write_text(f"[global]\ncert = {bundle}\nindex-url = {index}\n")
+        builder.build("localhost/restate-shim", secret)
+        yield builder
+    finally:
+        builder.run("umount", "--all")
+        builder.run("rm", "--all")
+        # Half a gigabyte that pytest would keep for three runs.
+        shutil.rmtree(builder.store)
+        shutil.rmtree(base)
 
 
 @pytest.fixture(scope="module")
