@@ -33,8 +33,8 @@ _DURATION: Final = re.compile(
 )
 _UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _LONGEST: Final = timedelta(days=7)
-# Windows that follow each other without a gap are one; this is where that one is cut.
-_MERGED_AT_MOST: Final = timedelta(days=1)
+# Windows that follow each other without a gap are one, of so many at most: they may never end.
+_MERGED_AT_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -166,14 +166,16 @@ class Schedule:
 def _merged(windows: Iterable[Window]) -> Iterator[Window]:
     """Make one of those that overlap or touch; ``windows`` come by time and may never end."""
     current: Window | None = None
+    parts = 1
     for window in windows:
         if current is None:
             current = window
-        elif window.start <= current.end < current.start + _MERGED_AT_MOST:
+        elif window.start <= current.end and parts < _MERGED_AT_MOST:
             current = Window(current.start, max(current.end, window.end))
+            parts += 1
         else:
             yield current
-            current = window
+            current, parts = window, 1
     if current is not None:
         yield current
 
