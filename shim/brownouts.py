@@ -83,7 +83,7 @@ def rehearse(
     settings: Settings, uses: Iterable[Mapping[str, Any]], since: datetime, now: datetime
 ) -> Rehearsal:
     """Play the windows against ``uses``, which are as ``Use.as_dict`` gives them and by time."""
-    windows = Schedule(settings.brownout).rehearsed(since, now)
+    windows = Schedule(settings.brownout, settings.brownout_jitter).rehearsed(since, now)
     starts = [window.start for window in windows]
     terms = replace(settings, phase=Phase.BROWNOUT, dry_run=False)
     policy = Policy(terms, clock=lambda: now, is_known=lambda _: True)
@@ -134,6 +134,7 @@ def _as_json(
     found: dict[str, Any] = {
         "windows": list(map(str, settings.brownout)),
         "share": settings.brownout_share,
+        "jitter_seconds": settings.brownout_jitter.total_seconds(),
         "next": [_pair(window) for window in windows],
     }
     if rehearsal is not None:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import translate
 from itertools import islice
@@ -21,6 +21,7 @@ from shim.windows import Schedule, Spec, Window, drawn
 
 _FROZEN: Final = "; only callers from before the freeze are served"
 _NEXT_WINDOWS: Final = 5
+_MOST_NEWCOMERS: Final = 10_000
 
 
 class Phase(StrEnum):
@@ -104,6 +105,10 @@ class Terms(Protocol):
         """When phase ``brownout`` refuses."""
 
     @property
+    def brownout_jitter(self) -> timedelta:
+        """How much later windows by cron may begin."""
+
+    @property
     def brownout_share(self) -> float:
         """Of how many invocations, above 0 and up to 1."""
 
@@ -131,13 +136,16 @@ class Policy:
             (number, rule, re.compile(translate(rule.match)).match)
             for number, rule in enumerate(terms.callers, 1)
         ]
-        self._schedule = Schedule(terms.brownout)
+        self._schedule = Schedule(terms.brownout, terms.brownout_jitter)
+        self._jitter = terms.brownout_jitter
         self._share = terms.brownout_share
         self._expected = [re.compile(translate(glob)).match for glob in terms.freeze_known]
         self._dry_run = terms.dry_run
         self._clock = clock
         self._is_known = is_known
         self._served = {phase: Ruling(phase) for phase in Phase}
+        # Whom a dry run of phase freeze has let through: the ledger knows them from then on.
+        self._newcomers: set[str] = set()
 
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
         """Return what applies to this call now."""
@@ -148,6 +156,8 @@ class Policy:
         if refusal is None:
             return self._served[phase]
         if self._dry_run:
+            if phase is Phase.FREEZE and len(self._newcomers) < _MOST_NEWCOMERS:
+                self._newcomers.add(caller)
             return Ruling(phase, would_refuse=True)
         return Ruling(phase, refusal)
 
@@ -162,6 +172,7 @@ class Policy:
                 "open": _as_json(window) if window else None,
                 "next": [_as_json(one) for one in self.windows(now, _NEXT_WINDOWS)],
                 "share": self._share,
+                "jitter_seconds": self._jitter.total_seconds(),
             },
             "rules": len(self._rules),
         }
@@ -181,7 +192,7 @@ class Policy:
         return {
             "name": caller,
             "phase": phase,
-            "known": self._is_known(caller),
+            "known": self._knows(caller),
             "refused": refusal is not None and not self._dry_run,
             "would_be_refused": refusal is not None,
             "retry_after": None if refusal is None else refusal.retry_after,
@@ -210,8 +221,7 @@ class Policy:
         if phase is Phase.REJECT:
             return Refusal()
         if phase is Phase.FREEZE:
-            known = self._is_known(caller) or any(matches(caller) for matches in self._expected)
-            return None if known else Refusal(_FROZEN)
+            return None if self._may_pass_freeze(caller) else Refusal(_FROZEN)
         if phase is Phase.BROWNOUT:
             window = self._schedule.at(now)
             if window is None:
@@ -220,6 +230,12 @@ class Policy:
                 return None
             return Refusal(retry_after=math.ceil((window.end - now).total_seconds()))
         return None
+
+    def _may_pass_freeze(self, caller: str) -> bool:
+        return self._knows(caller) or any(matches(caller) for matches in self._expected)
+
+    def _knows(self, caller: str) -> bool:
+        return self._is_known(caller) and caller not in self._newcomers
 
 
 def _as_json(window: Window) -> dict[str, str]:

@@ -27,6 +27,7 @@ LIVE: Final = frozenset(
         "replies",
         "callers",
         "brownout",
+        "brownout_jitter",
         "brownout_share",
         "freeze_known",
         "dry_run",

@@ -83,6 +83,7 @@ class Settings:
     no_headers: bool
     warning_header: bool
     brownout: tuple[Spec, ...]
+    brownout_jitter: timedelta
     brownout_share: float
     freeze_known: tuple[str, ...]
     dry_run: bool
@@ -190,6 +191,17 @@ def _positive(text: str) -> timedelta:
     duration = parse_duration(text)
     if not duration:
         raise ValueError("a duration above zero")
+    return duration
+
+
+def _jitter(text: str) -> timedelta:
+    takes = "a duration up to 1d, such as 15m"
+    try:
+        duration = parse_duration(text)
+    except (ValueError, OverflowError):
+        raise ValueError(takes) from None
+    if duration > timedelta(days=1):
+        raise ValueError(takes)
     return duration
 
 
@@ -322,6 +334,13 @@ SETTINGS: Final = (
         "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M or "
         "0 10 * * TUE/PT30M Europe/Berlin (repeatable)",
         repeatable=True,
+    ),
+    Setting(
+        "brownout-jitter",
+        _jitter,
+        "0s",
+        "DURATION",
+        "begin windows given by cron up to this much later, at the same moment on every shim",
     ),
     Setting(
         "brownout-share",

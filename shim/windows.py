@@ -7,6 +7,10 @@ A window is half open, ``[start, end)``.  It is written as
 
 Cron is Debian's: a start in the hour that daylight saving skips moves to that hour's end, one in
 the hour that comes twice happens once, the first time.  Durations are elapsed time.
+
+With jitter, windows by cron begin later by what is drawn for each, up to it: who calls at the same
+minute every day is met by some of them.  The draw is the same on every shim, so that none refuses
+what its neighbour serves, and all can be told in advance.  An interval stays as it is written.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import hashlib
 import heapq
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import takewhile
 from typing import Final
@@ -81,17 +85,33 @@ class Recurring:
     cron: str
     duration: timedelta
     zone: tzinfo
+    jitter: timedelta = timedelta()
 
     def __str__(self) -> str:
         return self.text
 
     def starting(self, after: datetime) -> Iterator[Window]:
         """Yield, by time, the windows that end after ``after``."""
-        for moment in CronSim(self.cron, (after - self.duration).astimezone(self.zone)):
-            start = moment.astimezone(UTC)
+        begin = (after - self.duration - self.jitter).astimezone(self.zone)
+        # Those that a delay has put behind the beginning of the next one.
+        waiting: list[Window] = []
+        for moment in CronSim(self.cron, begin):
+            on_time = moment.astimezone(UTC)
+            start = on_time + self._delay(on_time)
             # CronSim reads the clock on the wall: after that went back, it tells some of before.
             if start + self.duration > after:
-                yield Window(start, start + self.duration)
+                heapq.heappush(waiting, Window(start, start + self.duration))
+            while waiting and waiting[0].start <= on_time:
+                yield heapq.heappop(waiting)
+        while waiting:
+            yield heapq.heappop(waiting)
+
+    def _delay(self, on_time: datetime) -> timedelta:
+        """Draw how much later this window begins, in whole seconds up to the jitter."""
+        if not self.jitter:
+            return self.jitter
+        part = _draw(f"{self.text} {on_time.isoformat()}".encode())
+        return timedelta(seconds=int(part * (self.jitter.total_seconds() + 1)))
 
     def rehearsed(self, start: datetime, end: datetime) -> Iterator[Window]:
         """Yield the windows that overlap ``[start, end)``."""
@@ -132,15 +152,22 @@ def parse_share(text: str) -> float:
 
 def drawn(invocation_id: bytes, share: float) -> bool:
     """Tell whether this invocation is in the share: every time, on every shim, the same."""
-    digest = hashlib.blake2b(invocation_id, digest_size=6).digest()
-    return int.from_bytes(digest, "big") < share * (1 << 48)
+    return _draw(invocation_id) < share
+
+
+def _draw(key: bytes) -> float:
+    """Return a number from 0 up to 1 (outside), always the same for the same ``key``."""
+    digest = hashlib.blake2b(key, digest_size=6).digest()
+    return int.from_bytes(digest, "big") / (1 << 48)
 
 
 class Schedule:
     """All windows together; remembers the one that is open or comes next."""
 
-    def __init__(self, specs: tuple[Spec, ...]) -> None:
-        self._specs = specs
+    def __init__(self, specs: tuple[Spec, ...], jitter: timedelta = timedelta()) -> None:
+        self._specs = [
+            replace(spec, jitter=jitter) if isinstance(spec, Recurring) else spec for spec in specs
+        ]
         self._from = datetime.max.replace(tzinfo=UTC)
         self._next: Window | None = None
 

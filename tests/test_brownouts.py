@@ -114,6 +114,12 @@ def test_a_share_refuses_its_part() -> None:
     assert refused(uses, brownout_share="50%") == {"a": (5, 0, 12)}
 
 
+def test_jitter_of_the_past_is_played_too() -> None:
+    # 17 November's begins at 10:06:02.
+    uses = [use("on-time", tuesday("10:00:00")), use("late", tuesday("10:36:00"))]
+    assert refused(uses, brownout_jitter="45m") == {"late": (1, 0, 1)}
+
+
 def test_a_window_to_come_is_played_in_the_weeks_before() -> None:
     uses = [use("a", tuesday("10:00:00", week=-1)), use("a", tuesday("10:29:00"))]
     assert refused(uses, brownout=["2026-12-01T10:00Z/PT30M"]) == {"a": (2, 0, 2)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ class Terms:
     phase: Phase = Phase.TRANSLATE
     callers: tuple[CallerRule, ...] = ()
     brownout: tuple[Spec, ...] = (parse_window(WINDOW),)
+    brownout_jitter: timedelta = timedelta()
     brownout_share: float = 1.0
     freeze_known: tuple[str, ...] = ()
     dry_run: bool = False
@@ -97,6 +98,27 @@ def test_a_dry_run_serves_everyone_and_says_whom_it_would_refuse(
 ) -> None:
     ruling = World(Clock(at(now))).policy(phase=phase, dry_run=True).rule(caller, b"inv_1")
     assert (ruling.phase, ruling.refusal, ruling.would_refuse) == (phase, None, would)
+
+
+# The ledger knows whom a dry run has let through: from the second call on nothing was noted.
+def test_a_dry_run_of_a_freeze_goes_on_noting_whom_it_lets_through() -> None:
+    world = World()
+    policy = world.policy(phase=Phase.FREEZE, dry_run=True)
+    assert policy.rule("newcomer", b"inv_1").would_refuse
+    world.known.add("newcomer")
+    assert policy.rule("newcomer", b"inv_2").would_refuse
+    told = policy.describe("newcomer")["caller"]
+    assert (told["known"], told["refused"], told["would_be_refused"]) == (False, False, True)
+    assert not policy.rule("old-hand", b"inv_3").would_refuse
+
+
+def test_asking_about_a_caller_makes_no_newcomer_of_it() -> None:
+    world = World()
+    policy = world.policy(phase=Phase.FREEZE, dry_run=True)
+    assert policy.describe("elsewhere")["caller"]["would_be_refused"]
+    # Let through by a shim on another node before the freeze.
+    world.known.add("elsewhere")
+    assert not policy.rule("elsewhere", b"inv_1").would_refuse
 
 
 def rules(*tables: dict[str, Any]) -> tuple[CallerRule, ...]:
@@ -196,7 +218,7 @@ def test_the_description_tells_a_caller_which_entry_counts_and_what_it_means() -
     assert told == {
         "phase": "freeze",
         "dry_run": False,
-        "brownout": {"open": window, "next": [window], "share": 1.0},
+        "brownout": {"open": window, "next": [window], "share": 1.0, "jitter_seconds": 0.0},
         "rules": 2,
         "caller": {
             "name": "ci-1",

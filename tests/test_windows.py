@@ -266,6 +266,61 @@ def test_cron_is_rehearsed_by_its_windows_of_the_past() -> None:
     assert [window.start for window in found] == starts
 
 
+JITTER = timedelta(minutes=45)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 10 * * TUE/PT30M Europe/Berlin",
+        "*/20 1-3 * * */PT5M Europe/Berlin",
+        "* 3 * * */PT1M Europe/Berlin",
+    ],
+)
+def test_jitter_delays_windows_and_loses_none(text: str) -> None:
+    spec = parse_window(text)
+    # Hours after the last one, so that both tell of the same ones.
+    after = at("2026-10-24T12:00Z")
+    (late,) = Schedule((spec,), JITTER)._specs  # noqa: SLF001 -- windows before they are merged
+    on_time = list(islice(spec.starting(after), 180))
+    found = list(islice(late.starting(after), 180))
+    assert found == sorted(found)
+    assert {window.end - window.start for window in found} == {on_time[0].end - on_time[0].start}
+    # What holds for each holds for the first, the second… by time, too.
+    for planned, window in zip(on_time, found, strict=True):
+        assert planned.start <= window.start <= planned.start + JITTER
+    assert found != on_time
+
+
+def test_jitter_is_spread_over_all_of_its_length_and_drawn_alike_everywhere() -> None:
+    spec = parse_window("0 10 * * */PT30M")
+    after = at("2026-01-01T00:00Z")
+    minutes = [
+        (window.start.hour - 10) * 60 + window.start.minute
+        for window in islice(Schedule((spec,), JITTER).following(after), 300)
+    ]
+    assert min(minutes) < 3
+    assert max(minutes) > 42
+    assert 18 < sum(minutes) / len(minutes) < 27
+    # Written down: two shims, or two versions of one, must refuse at the same time.
+    (first_one,) = islice(Schedule((spec,), JITTER).following(after), 1)
+    assert first_one.start == at("2026-01-01T10:19:39Z")
+
+
+@pytest.mark.parametrize("minute", range(0, 200, 9))
+def test_the_next_jittered_window_does_not_depend_on_when_one_asks(minute: int) -> None:
+    now = at("2026-10-25T00:00Z") + timedelta(minutes=minute)
+    schedule = Schedule((parse_window("*/20 1-3 * * */PT10M Europe/Berlin"),), JITTER)
+    from_afar = schedule.following(at("2026-10-23T00:00Z"))
+    assert next(schedule.following(now)).end == next(w for w in from_afar if w.end > now).end
+
+
+def test_jitter_leaves_an_interval_where_it_was_written() -> None:
+    spec = parse_window("2026-12-01T10:00Z/PT30M")
+    (found,) = Schedule((spec,), JITTER).following(at("2026-01-01T00:00Z"))
+    assert found == Window(at("2026-12-01T10:00Z"), at("2026-12-01T10:30Z"))
+
+
 @pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("100 %", 1.0), ("0.5%", 0.005)])
 def test_a_share_is_a_percentage(text: str, share: float) -> None:
     assert parse_share(text) == pytest.approx(share)
