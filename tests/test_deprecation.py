@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import http_sf
 import pytest
+from httplint import HttpResponseLinter
+from httplint.note import levels
 from httptools import HttpResponseParser
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,64 @@ def test_no_id_breaks_a_field_or_gets_out_of_its_quotes(target: bytes) -> None:
     successor = links(found["link"])["successor-version"]
     assert urlsplit(successor).scheme == ""
     assert re.fullmatch(r"\d{3} - \"[^\"\\]*\"", found["warning"])
+
+
+def linted(lines: bytes) -> HttpResponseLinter:
+    """An answer with these field lines, as a linter that knows each field's syntax has read it."""
+    linter = HttpResponseLinter()
+    linter.process_response_topline(b"HTTP/1.1", b"202", b"Accepted")
+    pairs = [(b"content-length", b"0"), (b"date", b"Mon, 23 Nov 2026 15:00:00 GMT")]
+    for line in lines.removesuffix(b"\r\n").split(b"\r\n"):
+        name, _, value = line.partition(b": ")
+        pairs.append((name, value))
+    linter.process_headers(pairs)
+    linter.finish_content(complete=True)
+    return linter
+
+
+def complaints(linter: HttpResponseLinter) -> set[str]:
+    return {note.summary for note in linter.notes if note.level in (levels.WARN, levels.BAD)}
+
+
+@pytest.mark.parametrize(
+    ("target", "successor"),
+    [
+        (TARGET, "/v2/invocations/inv_1abc/kill"),
+        (
+            b'/invocations/a>b"c, <d;e\xc3\xa9%/purge',
+            "/invocations/a%3Eb%22c,%20%3Cd;e%C3%A9%25/purge",
+        ),
+    ],
+    ids=["plain", "hostile"],
+)
+def test_a_linter_reads_every_field_as_it_was_meant(target: bytes, successor: str) -> None:
+    make = deprecation_fields(since=SINCE, sunset=SUNSET, docs_url=DOCS, warning=True)
+    linter = linted(make(target))
+    parsed = linter.headers.parsed
+    assert parsed["deprecation"] == (SINCE, {})
+    assert parsed["sunset"] == SUNSET.timestamp()
+    assert parsed["link"] == [
+        (DOCS, {"rel": "deprecation", "type": "text/html"}),
+        (DOCS, {"rel": "sunset", "type": "text/html"}),
+        (successor, {"rel": "successor-version"}),
+    ]
+    # RFC 9111 section 5.5 made it so; it is off unless asked for.
+    assert complaints(linter) == {"The Warning header is deprecated."}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"deprecation: true",
+        b"deprecation: Mon, 23 Jun 2025 00:00:00 GMT",
+        b"sunset: 2027-01-31",
+        b"sunset: @1801353600",
+        b'link: <https://docs.example/a b>; rel="sunset"',
+        b'link: /x; rel="successor-version"',
+    ],
+)
+def test_the_linter_would_have_noticed_a_bad_field(line: bytes) -> None:
+    assert complaints(linted(line + b"\r\n"))
 
 
 @given(target=TARGETS)
