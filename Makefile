@@ -45,5 +45,9 @@ format: setup ## let ruff format
 bench: setup ## CPU per request, passed through and translated
 	$(BIN)/python -m tests.bench.proxy
 
+lock: setup ## write deploy/*.lock anew after a change of dependencies
+	$(BIN)/python -m pip install --quiet --group deploy
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/lock.sh
+
 clean: ## remove what the targets above have made
 	rm -rf $(VENV) .demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

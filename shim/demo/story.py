@@ -1,4 +1,4 @@
-"""The walk-through of ``restate-shim demo``: start everything, make old calls, show what came of it.
+"""The walk-through of ``restate-shim demo``: start everything, make old calls, show what comes.
 
 It checks itself: the exit code is 0 only if every old caller got what the old route answers.
 """
