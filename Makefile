@@ -43,7 +43,7 @@ format: setup ## let ruff format
 	$(BIN)/ruff check --fix .
 
 bench: setup ## CPU per request, passed through and translated
-	$(BIN)/python -m tests.bench.proxy
+	$(BIN)/python tests/bench/proxy.py
 
 lock: setup ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy

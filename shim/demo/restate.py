@@ -50,7 +50,7 @@ class Restate:
         ids = ",".join(f"'{one}'" for one in invocation_ids)
         rows = self.query(
             "select id, status, completion_result, completion_failure from sys_invocation "
-            f"where id in ({ids})"  # noqa: S608 - ids that the server has given us
+            f"where id in ({ids})"
         )
         return {row["id"]: _status(row) for row in rows}
 

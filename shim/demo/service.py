@@ -49,7 +49,7 @@ def main(port: int) -> None:
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.errorlog = None
-    asyncio.run(serve(restate.app([orders, cart]), config))  # type: ignore[arg-type]  # an ASGI app
+    asyncio.run(serve(restate.app([orders, cart]), config))
 
 
 if __name__ == "__main__":

@@ -48,14 +48,10 @@ class Shim:
 
     def use_of(self, invocation_id: str, user_agent: str) -> dict[str, Any] | None:
         """Return the latest use of one invocation by one caller."""
-        for event in reversed(self.events):
-            if (
-                event["event"] == USE_EVENT
-                and event["invocation_id"] == invocation_id
-                and event["user_agent"] == user_agent
-            ):
-                return event
-        return None
+        wanted = (USE_EVENT, invocation_id, user_agent)
+        names = ("event", "invocation_id", "user_agent")
+        uses = (e for e in reversed(self.events) if tuple(map(e.get, names)) == wanted)
+        return next(uses, None)
 
 
 @dataclass(frozen=True, slots=True)

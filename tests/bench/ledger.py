@@ -2,7 +2,6 @@
 
 ``python tests/bench/ledger.py [USES]`` (default 10 million); prints, judges nothing.
 """
-# ruff: noqa: T201 - a benchmark prints
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ def _flags_of(command: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
-    return {command: _flags_of(command) for command in ("serve", "report", "check", "brownouts", "demo")}
+    commands = ("serve", "report", "check", "brownouts", "demo")
+    return {command: _flags_of(command) for command in commands}
 
 
 def _text(path: Path) -> str:
