@@ -1,8 +1,8 @@
 """CPU time that the shim takes per request, passed through and translated.
 
 ``python tests/bench/proxy.py [SECONDS]`` starts an origin that answers at once, a shim before it,
-and ``wrk`` with 32 connections.  It prints and asserts nothing: machines differ, and so the figure to
-compare is the ratio between two runs on one machine.
+and ``wrk`` with 32 connections.  It prints and asserts nothing: machines differ, and so the figure
+to compare is the ratio between two runs on one machine.
 """
 
 from __future__ import annotations
