@@ -48,7 +48,7 @@ class Restate:
     def states(self, *invocation_ids: str) -> dict[str, str]:
         """Return the status of each invocation that there is, with how it failed if it did."""
         ids = ",".join(f"'{one}'" for one in invocation_ids)
-        rows = self.query(  # noqa: S608 - ids that the server has given us
+        rows = self.query(
             "select id, status, completion_result, completion_failure from sys_invocation "
             f"where id in ({ids})"
         )
