@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 USE_EVENT: Final = "deprecated_route_used"
@@ -114,7 +115,13 @@ class ReplacementCall:
     instance: str
 
 
+# Looked up once: this is done for every call.
+_NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (Use, NearMiss)}
+_VALUES: Final = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
+
+
 def _as_dict(record: Use | NearMiss) -> dict[str, Any]:
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    kind = type(record)
+    values = dict(zip(_NAMES[kind], _VALUES[kind](record), strict=True))
     values["timestamp"] = rfc3339(record.timestamp)
     return values
