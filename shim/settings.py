@@ -26,6 +26,7 @@ from shim.windows import Spec, parse_share, parse_window
 
 DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
 _USERINFO: Final = re.compile(r"//[^/@]*@")
+_LONGEST: Final = timedelta(days=36525)
 _E = TypeVar("_E", bound=Enum)
 
 
@@ -113,7 +114,10 @@ def parse_duration(text: str) -> timedelta:
     matches = list(re.finditer(r"(\d+(?:\.\d+)?)(ms|[wdhms])", body))
     if not matches or "".join(match[0] for match in matches) != body:
         raise ValueError("a duration such as 30s, 250ms, 1h30m, 14d or PT30M")
-    return timedelta(seconds=sum(float(match[1]) * units[match[2]] for match in matches))
+    seconds = sum(float(match[1]) * units[match[2]] for match in matches)
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError("a duration of at most 100 years")
+    return timedelta(seconds=seconds)
 
 
 def parse_moment(text: str) -> datetime:

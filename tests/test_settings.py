@@ -172,6 +172,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_duration_beyond_all_use_is_refused() -> None:
+    # timedelta raises OverflowError, which nobody expects of a bad setting.
+    with pytest.raises(ValueError, match="at most 100 years"):
+        parse_duration("99999999999999d")
+
+
 def test_a_date_is_midnight_utc() -> None:
     assert parse_moment("2027-01-31") == datetime(2027, 1, 31, tzinfo=UTC)
     assert parse_moment("2027-01-31T01:00+02:00") == datetime(2027, 1, 30, 23, tzinfo=UTC)
