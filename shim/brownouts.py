@@ -20,8 +20,9 @@ from typing import Any, Final, TextIO
 from shim.ledger import LedgerError, read_uses
 from shim.policy import Phase, Policy
 from shim.report.text import name_of
-from shim.settings import SettingError, Settings, parse_duration
+from shim.settings import SettingError, Settings
 from shim.usage import Decision, parse_rfc3339, rfc3339
+from shim.values import parse_duration
 from shim.windows import Schedule, Window, drawn
 
 _RETRY: Final = timedelta(minutes=10)

@@ -6,28 +6,44 @@ is text until its one parser has read it; a parser raises ``ValueError`` with wh
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import ssl
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime, time, timedelta
-from enum import Enum
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from shim.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.headers import Network
 from shim.policy import CallerRule, Phase, parse_caller_rules
 from shim.translation import Replies
+from shim.values import (
+    parse_choice,
+    parse_count,
+    parse_duration,
+    parse_file,
+    parse_fleet,
+    parse_glob,
+    parse_jitter,
+    parse_ledger,
+    parse_moment,
+    parse_name,
+    parse_networks,
+    parse_one_of,
+    parse_positive,
+    parse_size,
+    parse_sources,
+    parse_switch,
+    parse_token,
+    parse_url,
+)
 from shim.windows import Spec, parse_share, parse_window
 
 DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
 _USERINFO: Final = re.compile(r"//[^/@]*@")
-_LONGEST: Final = timedelta(days=36525)
-_E = TypeVar("_E", bound=Enum)
 
 
 class SettingError(Exception):
@@ -102,155 +118,6 @@ class Settings:
     config: Path | None = field(default=None)
 
 
-def parse_duration(text: str) -> timedelta:
-    """Parse ``30s``, ``250ms``, ``1h30m``, ``14d`` or ISO 8601 ``PT30M``, ``P1DT2H``."""
-    units = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-    stripped = text.strip().lower()
-    body = stripped
-    if body.startswith("p"):
-        days, _, clock = body[1:].partition("t")
-        # In ISO 8601 an M before the T is a month, whose length nobody knows.
-        body = "" if "m" in days else days + clock
-    matches = list(re.finditer(r"(\d+(?:\.\d+)?)(ms|[wdhms])", body))
-    if not matches or "".join(match[0] for match in matches) != body:
-        raise ValueError("a duration such as 30s, 250ms, 1h30m, 14d or PT30M")
-    seconds = sum(float(match[1]) * units[match[2]] for match in matches)
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError("a duration of at most 100 years")
-    return timedelta(seconds=seconds)
-
-
-def parse_moment(text: str) -> datetime:
-    """Parse a date (midnight UTC) or an RFC 3339 time."""
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment.astimezone(UTC)
-    except ValueError:
-        raise ValueError("a date such as 2027-01-31 or a time such as 2027-01-31T10:00Z") from None
-
-
-def parse_sources(text: str) -> tuple[str, ...]:
-    """Parse where a caller's name comes from, in order."""
-    sources = tuple(part.strip() for part in text.split(","))
-    for source in sources:
-        kind, _, name = source.partition(":")
-        named = kind in ("header", "jwt") and re.fullmatch(r"[!-9;-~]+", name)
-        if not named and source not in ("xfcc", "user-agent", "address"):
-            raise ValueError("of header:NAME, xfcc, jwt:CLAIM, user-agent, address, in order")
-    return sources
-
-
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Parse comma-separated CIDRs."""
-    try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"CIDRs such as 10.0.0.0/8,fd00::/8 ({error})") from None
-
-
-def parse_size(text: str) -> int:
-    """Parse a number of bytes such as ``512KiB`` or ``10MB``."""
-    match = re.fullmatch(r"(\d+)\s*([kmg]?)(i?)b?", text.strip().lower())
-    if match is None:
-        raise ValueError("a size such as 1048576, 512KiB or 10MiB")
-    base = 1024 if match[3] or not match[2] else 1000
-    return int(match[1]) * int(base ** " kmg".index(match[2] or " "))
-
-
-def _choice(enum: type[_E]) -> Callable[[str], _E]:
-    def parse(text: str) -> _E:
-        try:
-            return enum(text)
-        except ValueError:
-            raise ValueError("one of " + ", ".join(str(e.value) for e in enum)) from None
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError("one of " + ", ".join(choices))
-        return text
-
-    return parse
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file():
-        raise ValueError("a file that is there")
-    return path
-
-
-def _ledger(text: str) -> Path | None:
-    return None if text == "memory" else Path(text)
-
-
-def _positive(text: str) -> timedelta:
-    duration = parse_duration(text)
-    if not duration:
-        raise ValueError("a duration above zero")
-    return duration
-
-
-def _jitter(text: str) -> timedelta:
-    takes = "a duration up to 1d, such as 15m"
-    try:
-        duration = parse_duration(text)
-    except (ValueError, OverflowError):
-        raise ValueError(takes) from None
-    if duration > timedelta(days=1):
-        raise ValueError(takes)
-    return duration
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("a whole number, 0 or more")
-    return int(text)
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-        raise ValueError("true or false")
-    return text.lower() in ("true", "1", "yes")
-
-
-def _glob(text: str) -> str:
-    if not text:
-        raise ValueError("a glob over the caller's name, such as ci-*")
-    return text
-
-
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[!-;=?-~]+", text):
-        raise ValueError("an http or https URL")
-    return text
-
-
-def _fleet(text: str) -> str:
-    if not re.match(r"postgres(ql)?://", text):
-        raise ValueError("postgresql://USER@HOST/DATABASE")
-    return text
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[!-~]{1,100}", text):
-        raise ValueError("a name of printable ASCII without spaces")
-    return text
-
-
-def _token(text: str) -> str:
-    if not re.fullmatch(r"[!-~]{8,}", text):
-        raise ValueError("8 characters or more of printable ASCII without spaces")
-    return text
-
-
 SETTINGS: Final = (
     Setting(
         "upstream",
@@ -259,9 +126,11 @@ SETTINGS: Final = (
         "URL[,URL]",
         "Restate's admin API: http://, https:// or unix:/path/admin.sock",
     ),
-    Setting("upstream-ca", _file, None, "FILE", "CA certificates (PEM) that upstream is held to"),
-    Setting("upstream-cert", _file, None, "FILE", "client certificate (PEM) to show upstream"),
-    Setting("upstream-key", _file, None, "FILE", "the client certificate's key (PEM)"),
+    Setting(
+        "upstream-ca", parse_file, None, "FILE", "CA certificates (PEM) that upstream is held to"
+    ),
+    Setting("upstream-cert", parse_file, None, "FILE", "client certificate (PEM) to show upstream"),
+    Setting("upstream-key", parse_file, None, "FILE", "the client certificate's key (PEM)"),
     Setting(
         "listen",
         parse_listen,
@@ -269,8 +138,8 @@ SETTINGS: Final = (
         "ADDRESS",
         "where callers connect: HOST:PORT, [::1]:PORT or unix:/path",
     ),
-    Setting("tls-cert", _file, None, "FILE", "serve TLS with this certificate chain (PEM)"),
-    Setting("tls-key", _file, None, "FILE", "the certificate's key (PEM)"),
+    Setting("tls-cert", parse_file, None, "FILE", "serve TLS with this certificate chain (PEM)"),
+    Setting("tls-key", parse_file, None, "FILE", "the certificate's key (PEM)"),
     Setting(
         "ops-listen",
         parse_listen,
@@ -280,23 +149,25 @@ SETTINGS: Final = (
     ),
     Setting(
         "ops-token",
-        _token,
+        parse_token,
         None,
         "TOKEN",
         "ask for this bearer token on /usage, /metrics and /phase",
         secret=True,
     ),
-    Setting("phase", _choice(Phase), "translate", "PHASE", "how far the retirement is"),
+    Setting("phase", parse_choice(Phase), "translate", "PHASE", "how far the retirement is"),
     Setting(
         "replies",
-        _choice(Replies),
+        parse_choice(Replies),
         "legacy",
         "REPLIES",
         "what old callers get: legacy (always 202), documented (404, 409 too) or native",
     ),
-    Setting("ledger", _ledger, "./restate-shim.db", "FILE", "where uses are kept, or: memory"),
-    Setting("retain", _positive, "180d", "DURATION", "how long single uses are kept; sums stay"),
-    Setting("fleet", _fleet, None, "URL", "postgresql://… shared by many shims", secret=True),
+    Setting("ledger", parse_ledger, "./restate-shim.db", "FILE", "where uses are kept, or: memory"),
+    Setting(
+        "retain", parse_positive, "180d", "DURATION", "how long single uses are kept; sums stay"
+    ),
+    Setting("fleet", parse_fleet, None, "URL", "postgresql://… shared by many shims", secret=True),
     Setting(
         "caller",
         parse_sources,
@@ -313,10 +184,10 @@ SETTINGS: Final = (
     ),
     Setting("deprecated-since", parse_moment, "2025-06-23", "DATE", "for the Deprecation header"),
     Setting("sunset", parse_moment, None, "DATE", "when the old route goes; for the Sunset header"),
-    Setting("docs-url", _url, DOCS_URL, "URL", "for the Link header"),
+    Setting("docs-url", parse_url, DOCS_URL, "URL", "for the Link header"),
     Setting(
         "no-headers",
-        _switch,
+        parse_switch,
         "false",
         "",
         "send no Deprecation, Sunset and Link headers",
@@ -324,7 +195,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "warning-header",
-        _switch,
+        parse_switch,
         "false",
         "",
         "send Warning: 299 too, which old client libraries print",
@@ -341,7 +212,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "brownout-jitter",
-        _jitter,
+        parse_jitter,
         "0s",
         "DURATION",
         "begin windows given by cron up to this much later, at the same moment on every shim",
@@ -355,7 +226,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "freeze-known",
-        _glob,
+        parse_glob,
         None,
         "GLOB",
         "callers that phase freeze serves besides those in the ledger (repeatable)",
@@ -363,30 +234,34 @@ SETTINGS: Final = (
     ),
     Setting(
         "dry-run",
-        _switch,
+        parse_switch,
         "false",
         "",
         "refuse nothing, and log what would have been refused",
         switch=True,
     ),
-    Setting("connect-timeout", _positive, "5s", "DURATION", "to connect to upstream"),
-    Setting("upstream-timeout", _positive, "60s", "DURATION", "for upstream to begin its answer"),
+    Setting("connect-timeout", parse_positive, "5s", "DURATION", "to connect to upstream"),
     Setting(
-        "client-timeout", _positive, "60s", "DURATION", "for a caller that stalls in a message"
+        "upstream-timeout", parse_positive, "60s", "DURATION", "for upstream to begin its answer"
     ),
-    Setting("keepalive-timeout", _positive, "75s", "DURATION", "for an idle caller's connection"),
+    Setting(
+        "client-timeout", parse_positive, "60s", "DURATION", "for a caller that stalls in a message"
+    ),
+    Setting(
+        "keepalive-timeout", parse_positive, "75s", "DURATION", "for an idle caller's connection"
+    ),
     Setting(
         "shutdown-grace", parse_duration, "30s", "DURATION", "for requests in flight at the end"
     ),
     Setting("max-body", parse_size, None, "SIZE", "largest request body; without it any size"),
-    Setting("metrics-callers", _count, "0", "N", "name the N busiest callers in /metrics"),
+    Setting("metrics-callers", parse_count, "0", "N", "name the N busiest callers in /metrics"),
     Setting(
-        "instance", _name, None, "NAME", "this shim's name in the record (default: the host's)"
+        "instance", parse_name, None, "NAME", "this shim's name in the record (default: the host's)"
     ),
-    Setting("log-format", _one_of("json", "console"), "json", "FORMAT", "json, or console"),
+    Setting("log-format", parse_one_of("json", "console"), "json", "FORMAT", "json, or console"),
     Setting(
         "log-level",
-        _one_of("debug", "info", "warning", "error"),
+        parse_one_of("debug", "info", "warning", "error"),
         "info",
         "LEVEL",
         "debug, info, warning or error; uses are logged at info",

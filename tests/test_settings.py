@@ -9,15 +9,8 @@ import pytest
 
 from shim.addresses import Address, parse_listen, parse_upstreams
 from shim.policy import Phase
-from shim.settings import (
-    SETTINGS,
-    SettingError,
-    load,
-    parse_duration,
-    parse_moment,
-    parse_size,
-    settings_keys,
-)
+from shim.settings import SETTINGS, SettingError, load, settings_keys
+from shim.values import parse_duration, parse_moment, parse_size
 
 
 def config(tmp_path: Path, text: str) -> Path:

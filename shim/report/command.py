@@ -21,8 +21,9 @@ from shim.report.build import build_report, merge
 from shim.report.lines import Lines, Source
 from shim.report.model import Report
 from shim.report.text import plain
-from shim.settings import SettingError, Settings, load, parse_duration, parse_moment
+from shim.settings import SettingError, Settings, load
 from shim.usage import USE_EVENT
+from shim.values import parse_duration, parse_moment
 
 FORMATS: Final = ("table", "json", "csv", "markdown", "html")
 BAD_USAGE: Final = 2
