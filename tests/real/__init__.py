@@ -1,0 +1,1 @@
+"""The shim before real Restate servers."""

@@ -1,0 +1,106 @@
+"""Restate's own command line, pointed at the shim instead of the server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from shim.demo.node import CLI
+
+from .running import Real, installed, invocations
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+LOOKING: Final = {
+    "deployments list": ["deployments", "list"],
+    "services list": ["services", "list"],
+    "invocations list": ["invocations", "list", "--limit", "5"],
+    "invocations describe": ["invocations", "describe", "{id}"],
+    "sql": ["sql", "--json", "select id, target, status from sys_invocation where id = '{id}'"],
+    "bad sql": ["sql", "--json", "select nonsense"],
+}
+GONE: Final = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A command, the state it is good for, and what becomes of the invocation."""
+
+    words: str
+    state: str
+    effect: str
+
+
+DOING: Final = [
+    Doing("cancel", "running", "completed [409] cancelled"),
+    Doing("cancel", "scheduled", GONE),
+    Doing("cancel", "suspended", "completed [409] cancelled"),
+    Doing("cancel --kill", "running", "completed [409] killed"),
+    Doing("kill", "running", "completed [409] killed"),
+    Doing("purge", "completed", GONE),
+]
+
+
+@pytest.fixture(scope="session", params=["1.5.2", "1.6.2", "1.7.12"])
+def cli(request: pytest.FixtureRequest) -> Path:
+    return installed(CLI, request.param)
+
+
+def run(
+    cli: Path, base: str, words: list[str], home: Path
+) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home), "NO_COLOR": "1", "DO_NOT_TRACK": "1"}
+    return subprocess.run(
+        [str(cli), "-y", *words],
+        env={**environ, "RESTATE_ADMIN_URL": base},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("words", LOOKING.values(), ids=LOOKING.keys())
+def test_looking_through_the_shim_shows_the_same(
+    real: Real, cli: Path, tmp_path: Path, words: list[str]
+) -> None:
+    (invocation_id,) = invocations(real.restate, ["completed"])
+    words = [word.format(id=invocation_id) for word in words]
+    direct = run(cli, real.restate.admin, words, tmp_path)
+    shimmed = run(cli, real.shim.proxy, words, tmp_path)
+    assert shimmed.returncode == direct.returncode, shimmed.stderr
+    if "nonsense" not in words[-1]:
+        assert direct.returncode == 0, direct.stderr
+    if words[0] == "sql":
+        assert shimmed.stdout == direct.stdout
+    else:
+        # The rest tells ages, and lists what other tests leave behind.
+        assert len(shimmed.stdout) > 0
+
+
+@pytest.mark.parametrize("doing", DOING, ids=lambda one: f"{one.words} {one.state}")
+def test_doing_it_through_the_shim_does_the_same(
+    real: Real, cli: Path, tmp_path: Path, doing: Doing
+) -> None:
+    ids = invocations(real.restate, [doing.state] * 2)
+    codes = []
+    for base, invocation_id in zip((real.restate.admin, real.shim.proxy), ids, strict=True):
+        words = ["invocations", *doing.words.split(), invocation_id]
+        done = run(cli, base, words, tmp_path)
+        codes.append(done.returncode)
+        assert done.returncode == 0, f"{base}: {done.stdout}{done.stderr}"
+    until = time.monotonic() + 15
+    effects: list[str] = []
+    while effects != [doing.effect] * 2 and time.monotonic() < until:
+        states = real.restate.states(*ids)
+        effects = [states.get(one, GONE) for one in ids]
+        time.sleep(0.05)
+    assert effects == [doing.effect] * 2
+    assert codes == [0, 0]
