@@ -164,13 +164,19 @@ class Metrics(Collector):
 
     # What is told as it happens
 
-    def request(self, route: str, method: str, code: int, overhead: float, upstream: float) -> None:
-        """Count an answered request; ``upstream`` is 0 where upstream was not asked."""
+    def request(
+        self, route: str, method: str, code: int, overhead: float | None, upstream: float
+    ) -> None:
+        """Count an answered request; ``upstream`` is 0 where upstream was not asked.
+
+        ``overhead`` is ``None`` where the shim's own share of the time is not known.
+        """
         requests = self._requests.get((route, method, code))
         if requests is None:
             requests = self._series(route, method, code)
         requests.count += 1
-        requests.overhead.add(overhead)
+        if overhead is not None:
+            requests.overhead.add(overhead)
         if upstream:
             requests.upstream.add(upstream)
 

@@ -18,8 +18,10 @@ from prometheus_client.exposition import choose_encoder
 
 from shim import __version__
 from shim.ledger import LedgerError, LedgerState, read_evidence, read_recent
+from shim.logs import Logger
+from shim.metrics import Metrics
 from shim.policy import CallerRule
-from shim.report import Report, build_report
+from shim.report import Report, State, build_report
 from shim.report.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
 from shim.report.tabular import usage_csv
 
@@ -27,6 +29,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN: Final = ("/live", "/ready")
 _RECENT: Final = 200
 _FRESH_SECONDS: Final = 1.0
+_COUNT_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 5.0
 
 
 @dataclass
@@ -117,6 +121,29 @@ class Usage:
     async def csv(self, _: web.Request) -> web.Response:
         """``GET /usage.csv``."""
         return web.Response(text=usage_csv(await self.report()), content_type="text/csv")
+
+
+async def count_callers(usage: Usage, metrics: Metrics, logger: Logger, *, most: int) -> None:
+    """Tell the metrics who uses the old route by the record, at once and every minute.
+
+    ``most`` of the busiest callers are named; the counts since the start know of no use before it.
+    """
+    while True:
+        try:
+            report = await usage.report()
+        except Exception as error:  # noqa: BLE001 - a record that cannot be read now may be later
+            logger.debug("callers_not_counted", error=str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+            continue
+        users = [caller for caller in report.callers if caller.uses]
+        states = dict.fromkeys((state.value for state in State), 0)
+        for caller in users:
+            states[caller.state.value] += 1
+        busiest = sorted(users, key=lambda caller: -caller.uses)[:most]
+        metrics.callers(states, {caller.caller: caller.uses for caller in busiest} or None)
+        if report.verdict.last_use is not None:
+            metrics.last_used(report.verdict.last_use.timestamp())
+        await asyncio.sleep(_COUNT_SECONDS)
 
 
 def make_app(

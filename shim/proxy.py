@@ -78,28 +78,32 @@ class Proxy:
 
     async def handle(self, request: DownstreamRequest) -> web.StreamResponse:
         """Answer one request."""
-        if self.draining:
-            return error_answer(Refusal(503, "The shim is shutting down"), linger=True)
         head = request.head
-        if head.broken:
-            return error_answer(head.broken, linger=True)
-        if self._max_body is not None and (head.content_length or 0) > self._max_body:
-            return error_answer(Refusal(413, too_large(self._max_body)), linger=True)
+        refusal = head.broken
+        if self.draining:
+            refusal = Refusal(503, "The shim is shutting down")
+        elif self._max_body is not None and (head.content_length or 0) > self._max_body:
+            refusal = refusal or Refusal(413, too_large(self._max_body))
         started = time.perf_counter()
+        meaning = translation.interpret(head.method, head.target)
+        if refusal is not None:
+            self._count_refused(request, meaning, refusal)
+            return error_answer(refusal, linger=True)
         self.in_flight += 1
         try:
-            meaning = translation.interpret(head.method, head.target)
             if isinstance(meaning, OldCall):
                 return await self._old_call(request, meaning, started)
             return await self._pass_through(request, meaning, started)
         except BrokenBodyError as error:
             if request.connection.answer_begun:
                 raise DownstreamGoneError from error
+            self._count_refused(request, meaning, error.refusal)
             return error_answer(error.refusal, linger=True)
         except UpstreamError as error:
             self._failed(error)
             if request.connection.answer_begun:
                 raise DownstreamGoneError from error
+            self._recorder.unanswered(meaning, head.method, error.status)
             return self._error(request, Refusal(error.status, str(error)))
         finally:
             self.in_flight -= 1
@@ -301,6 +305,13 @@ class Proxy:
         unread = request.head.has_body and not request.content.at_eof()
         keep_alive = request.head.keep_alive and not unread and request.head.minor_version == 1
         return error_answer(refusal, linger=unread, keep_alive=keep_alive)
+
+    def _count_refused(
+        self, request: DownstreamRequest, meaning: translation.Meaning, refusal: Refusal
+    ) -> None:
+        # What the framer refuses is counted where it does, whether or not it had a head.
+        if refusal is not request.head.broken:
+            self._recorder.unanswered(meaning, request.head.method, refusal.status)
 
     def _failed(self, error: UpstreamError) -> None:
         self._gateway.failed(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ _ROUTES: Final = {
     NewCall: "replacement",
     OldCall: "deprecated",
 }
+_UNREADABLE: Final = "unreadable"
 
 
 class Store(Protocol):
@@ -72,6 +74,7 @@ class Recorder:
         self, identity: Identity, call: OldCall, target: bytes, outcome: Outcome, elapsed: float
     ) -> None:
         """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
+        began = time.perf_counter()
         use = Use(
             id=self._new_id(),
             timestamp=self._clock(),
@@ -104,17 +107,20 @@ class Recorder:
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )
+        await self._store.append(use)
+        if outcome.near_miss is not None:
+            await self.near_miss(identity, outcome.near_miss, b"DELETE", target, outcome.status)
         refused = outcome.decision is Decision.REFUSED
+        # A caller waits for its record too.  Waiting for what never came was not the shim's doing.
+        told = refused or outcome.upstream_status is not None
+        recording = time.perf_counter() - began
         self._metrics.request(
             "refused" if refused else "deprecated",
             "DELETE",
             outcome.status,
-            elapsed - outcome.upstream_seconds,
+            elapsed - outcome.upstream_seconds + recording if told else None,
             outcome.upstream_seconds,
         )
-        await self._store.append(use)
-        if outcome.near_miss is not None:
-            await self.near_miss(identity, outcome.near_miss, b"DELETE", target, outcome.status)
 
     async def near_miss(
         self,
@@ -173,6 +179,17 @@ class Recorder:
             elapsed - upstream_seconds,
             upstream_seconds,
         )
+
+    def unanswered(self, meaning: translation.Meaning, method: bytes, status: int) -> None:
+        """Count a request that the shim answered in upstream's place: it failed, or was not asked.
+
+        How much of the time the shim itself took is not known then.
+        """
+        self._metrics.request(_ROUTES[type(meaning)], method.decode("latin-1"), status, None, 0.0)
+
+    def unreadable(self, status: int) -> None:
+        """Count what was refused because its borders are not certain."""
+        self._metrics.request(_UNREADABLE, "other", status, None, 0.0)
 
     def upstream_failed(self, error: UpstreamError) -> None:
         """Count that an exchange with upstream failed, and say it where nobody else does."""

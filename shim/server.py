@@ -30,8 +30,8 @@ from shim.gateway import Gateway
 from shim.health import UpstreamHealth
 from shim.ledger import Ledger, LedgerState
 from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
-from shim.metrics import Metrics
-from shim.ops import Readiness, Usage, make_app
+from shim.metrics import Metrics, Sources
+from shim.ops import Readiness, Usage, count_callers, make_app
 from shim.policy import Policy
 from shim.proxy import Live, Proxy
 from shim.recorder import Recorder
@@ -138,10 +138,12 @@ async def running(
     ids: Callable[[], str] = new_id,
     reread: Callable[[], Settings] | None = None,
     asked: asyncio.Event | None = None,
+    lines_dropped: Callable[[], int] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve until the body of the ``async with`` ends, then drain.
 
-    ``reread`` loads the settings anew, when their file changes or when ``asked`` is set.
+    ``reread`` loads the settings anew, when their file changes or when ``asked`` is set;
+    ``lines_dropped`` tells how many lines of the log were lost.
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError("aiohttp's C parser is missing; the Python one is not fit for this port")
@@ -154,6 +156,7 @@ async def running(
         stack.callback(_remove_socket, settings.ops_listen)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
+        metrics.build(__version__)
         pool = Pool(
             settings.upstream,
             tls=upstream_context(settings),
@@ -166,7 +169,7 @@ async def running(
             settings.ledger,
             instance=settings.instance,
             clock=clock,
-            on_change=lambda state: _say_ledger(logger, state),
+            on_change=_ledger_watch(logger, metrics),
             retain=settings.retain,
             fleet_url=settings.fleet,
         )
@@ -195,7 +198,13 @@ async def running(
             max_body=settings.max_body,
             loop=loop,
         )
-
+        metrics.sources = Sources(
+            in_flight=lambda: proxy.in_flight,
+            draining=lambda: proxy.draining,
+            connections=pool.count,
+            ledger=ledger.state,
+            log_lines_dropped=lines_dropped,
+        )
         reload = Reload(
             settings,
             reread or (lambda: settings),
@@ -203,7 +212,7 @@ async def running(
             logger,
             asked,
         )
-        server = _make_server(proxy, settings, logger)
+        server = _make_server(proxy, settings, logger, recorder)
         readiness = Readiness(
             {
                 "upstream": health.state,
@@ -251,11 +260,15 @@ async def running(
         )
         heart = loop.create_task(_beat(logger, settings.instance))
         watch = loop.create_task(reload.watch())
+        count = loop.create_task(
+            count_callers(usage, metrics, logger, most=settings.metrics_callers)
+        )
         try:
             yield where
         finally:
             heart.cancel()
             watch.cancel()
+            count.cancel()
             await _drain(listening, where, logger, settings.shutdown_grace.total_seconds())
             logger.info("stopped", instance=settings.instance)
 
@@ -287,8 +300,11 @@ async def _drain(listening: asyncio.Server, where: Running, logger: Logger, grac
     await server.shutdown(timeout=0.1)
 
 
-def _make_server(proxy: Proxy, settings: Settings, logger: Logger) -> DownstreamServer:
+def _make_server(
+    proxy: Proxy, settings: Settings, logger: Logger, recorder: Recorder
+) -> DownstreamServer:
     def refused(refusal: Refusal, peer: str) -> None:
+        recorder.unreadable(refusal.status)
         logger.warning(
             "request_refused", status=refusal.status, error=refusal.message, client_address=peer
         )
@@ -373,6 +389,19 @@ def _ledger_part(state: LedgerState) -> dict[str, Any]:
     return part if state.error is None else {**part, "error": state.error}
 
 
+def _ledger_watch(logger: Logger, metrics: Metrics) -> Callable[[LedgerState], None]:
+    recording = True
+
+    def changed(state: LedgerState) -> None:
+        nonlocal recording
+        if recording and not state.ok:
+            metrics.ledger_error()
+        recording = state.ok
+        _say_ledger(logger, state)
+
+    return changed
+
+
 def _say_ledger(logger: Logger, state: LedgerState) -> None:
     fleet = {} if state.fleet_ok is None else {"fleet_ok": state.fleet_ok}
     if state.ok and state.fleet_ok is not False and not state.dropped:
@@ -411,6 +440,9 @@ async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1)
         level=settings.log_level,
         colors=os.isatty(fd),
     )
+    writer.on_recovered = lambda lines: logger.warning(
+        "log_lines_dropped", lines=lines, instance=settings.instance
+    )
     logging.basicConfig(level=logging.WARNING, handlers=[StdlibHandler(logger)], force=True)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -425,7 +457,9 @@ async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1)
         loop.add_signal_handler(number, on_signal)
     asked = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, asked.set)
-    async with running(settings, logger, reread=reread, asked=asked):
+    async with running(
+        settings, logger, reread=reread, asked=asked, lines_dropped=lambda: writer.dropped
+    ):
         gc.collect()
         gc.freeze()
         await stop.wait()

@@ -1,0 +1,124 @@
+"""What `/metrics` of a running shim says after some traffic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from shim import __version__
+
+from .client import ask, request
+from .origin import Origin, answer, hang, reply
+from .running import Shim
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(shim: Shim) -> Samples:
+    text = ask(shim.ops, request("GET", "/metrics")).body.decode()
+    return {
+        (sample.name.removeprefix("restate_shim_"), frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, frozenset(labels.items())))
+
+
+def wait_for(shim: Shim, name: str, **labels: str) -> Samples:
+    """The first scrape that has this sample: the record is counted beside the traffic."""
+    until = time.monotonic() + 5
+    while of(samples := scrape(shim), name, **labels) is None:
+        assert time.monotonic() < until, f"no {name} in {samples}"
+        time.sleep(0.05)
+    return samples
+
+
+def test_every_family_has_its_values(own_origin: Origin, start: Callable[..., Shim]) -> None:
+    """After one call of each kind, one that failed and one that could not be read."""
+    shim = start("--sunset", "2031-01-01", "--upstream-timeout", "300ms", upstream=own_origin.url)
+    ask(shim.proxy, request("DELETE", "/invocations/inv_1?mode=kill"))
+    ask(shim.proxy, request("PATCH", "/invocations/inv_1/kill"))
+    ask(shim.proxy, request("POST", "/invocations/inv_1/kill"))
+    ask(shim.proxy, request("GET", "/version"))
+    ask(shim.proxy, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    own_origin.script = hang
+    assert ask(shim.proxy, request("GET", "/slow")).status == 504
+    assert ask(shim.proxy, request("DELETE", "/invocations/inv_2")).status == 504
+    samples = wait_for(shim, "deprecated_callers", state="active")
+
+    def requests(route: str, method: str, code: int) -> float | None:
+        return of(samples, "requests_total", route=route, method=method, code=str(code))
+
+    assert requests("deprecated", "DELETE", 202) == 1
+    assert requests("deprecated", "DELETE", 504) == 1
+    assert requests("replacement", "PATCH", 200) == 1
+    assert requests("near_miss", "POST", 200) == 1
+    assert requests("pass_through", "GET", 200) == 1
+    assert requests("pass_through", "GET", 504) == 1
+    assert requests("unreadable", "other", 400) == 1
+    # What upstream did not answer says nothing about the shim's share of the time.
+    assert of(samples, "overhead_seconds_count", route="deprecated") == 1
+    assert of(samples, "overhead_seconds_count", route="pass_through") == 1
+    assert 0 < (of(samples, "overhead_seconds_sum", route="deprecated") or 0) < 0.3
+    assert (of(samples, "upstream_seconds_sum", route="pass_through") or 0) > 0
+    translated = {"mode": "kill", "decision": "translated", "upstream_status": "200"}
+    assert of(samples, "deprecated_requests_total", **translated) == 1
+    last = of(samples, "deprecated_last_used_timestamp_seconds")
+    assert last is not None
+    assert abs(time.time() - last) < 30
+    assert of(samples, "deprecated_callers", state="quiet") == 0
+    assert of(samples, "sunset_timestamp_seconds") == 1924992000
+    assert of(samples, "upstream_errors_total", kind="timeout") == 2
+    assert (of(samples, "upstream_connections_opened_total") or 0) > 0
+    assert of(samples, "upstream_connections", state="busy") == 0
+    assert of(samples, "upstream_connections", state="idle") is not None
+    assert of(samples, "in_flight_requests") == 0
+    assert of(samples, "ledger_recording") == 1
+    assert of(samples, "ledger_written_total") == 3
+    assert (of(samples, "ledger_commit_seconds") or 0) > 0
+    for none_yet in ("ledger_queue_records", "ledger_dropped_total", "ledger_errors_total"):
+        assert of(samples, none_yet) == 0, none_yet
+    assert of(samples, "log_lines_dropped_total") == 0
+    assert of(samples, "draining") == 0
+    assert of(samples, "phase_info", phase="translate", replies="legacy") == 1
+    assert of(samples, "build_info", version=__version__) == 1
+    assert not any(name == "deprecated_caller_uses" for name, _ in samples)
+    assert not any(name.startswith("fleet") for name, _ in samples)
+
+
+def test_the_last_use_and_the_callers_outlive_a_restart(
+    own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+) -> None:
+    """They are on record; the counters begin anew."""
+    own_origin.script = reply(answer(200))
+    flags = ("--ledger", str(tmp_path / "ledger.db"), "--metrics-callers", "1")
+    before = start(*flags, upstream=own_origin.url)
+    for caller in (b"ci", b"ci", b"laptop"):
+        ask(before.proxy, request("DELETE", "/invocations/inv_1", b"X-Client-Id: " + caller))
+    before.terminate()
+    assert before.wait(5) == 0
+    after = start(*flags, upstream=own_origin.url)
+    samples = wait_for(after, "deprecated_callers", state="active")
+    assert of(samples, "deprecated_callers", state="active") == 2
+    assert of(samples, "deprecated_caller_uses", caller="ci") == 2
+    assert of(samples, "deprecated_caller_uses", caller="laptop") is None
+    assert of(samples, "deprecated_last_used_timestamp_seconds") is not None
+
+
+def test_a_ledger_that_stops_recording_is_counted_once(
+    own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+) -> None:
+    """However long it does not."""
+    shim = start("--ledger", str(tmp_path / "none" / "none" / "x.db"), upstream=own_origin.url)
+    for _ in range(3):
+        ask(shim.proxy, request("DELETE", "/invocations/inv_1"))
+    samples = scrape(shim)
+    assert of(samples, "ledger_errors_total") == 1
+    assert of(samples, "ledger_recording") == 0
+    assert of(samples, "ledger_queue_records") == 3
