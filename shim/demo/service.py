@@ -25,9 +25,9 @@ async def quick(_: restate.Context, order: str) -> str:
 
 @orders.handler()
 async def work(ctx: restate.Context, order: str) -> str:
-    """Run until somebody confirms, which nobody does."""
-    _, confirmed = ctx.awakeable(type_hint=str)
-    return f"{order}: {await confirmed}"
+    """Run for an hour."""
+    await ctx.sleep(timedelta(hours=1))
+    return f"{order}: done"
 
 
 @orders.handler(inactivity_timeout=timedelta(milliseconds=200))

@@ -24,6 +24,7 @@ from shim.usage import NEAR_MISS_EVENT, USE_EVENT
 ROOT: Final = Path(__file__).parents[2]
 UNKNOWN: Final = "inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
 MALFORMED: Final = "not-an-id"
+GONE: Final = "gone"
 _SECONDS: Final = 20.0
 
 
@@ -127,6 +128,16 @@ _SENDS: Final = {
     "pending": ("Cart/held/hold", None),
     "suspended": ("Orders/nap", None),
 }
+
+
+def states_of(restate: Restate, ids: list[str]) -> list[str]:
+    """Return the state of each invocation, ``gone`` for those that there are not (any more)."""
+    # The server refuses a question for a malformed id.
+    asked = sorted({one for one in ids if one.startswith("inv_")})
+    found: dict[str, str] = {}
+    for start in range(0, len(asked), 100):
+        found |= restate.states(*asked[start : start + 100])
+    return [found.get(one, GONE) for one in ids]
 
 
 def invocations(restate: Restate, states: list[str]) -> list[str]:

@@ -13,19 +13,20 @@ import pytest
 
 from shim.demo.node import CLI
 
-from .running import Real, installed, invocations
+from .running import GONE, Real, installed, invocations, states_of
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
+SQL: Final = "select id, target, status from sys_invocation where id = '{id}'"
+# Commands and what of their output is the same each time; the rest are ages, and what other tests
+# leave behind.
 LOOKING: Final = {
-    "deployments list": ["deployments", "list"],
-    "services list": ["services", "list"],
-    "invocations list": ["invocations", "list", "--limit", "5"],
-    "invocations describe": ["invocations", "describe", "{id}"],
-    "sql": ["sql", "--json", "select id, target, status from sys_invocation where id = '{id}'"],
-    "bad sql": ["sql", "--json", "select nonsense"],
+    "deployments list": (["deployments", "list"], "http://1"),
+    "services list": (["services", "list"], "Orders"),
+    "invocations list": (["invocations", "list", "--all", "--limit", "10000"], "{id}"),
+    "invocations describe": (["invocations", "describe", "{id}"], "Orders"),
+    "sql": (["sql", "--json", SQL], "{id}"),
 }
-GONE: Final = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,7 @@ def cli(request: pytest.FixtureRequest) -> Path:
     return installed(CLI, request.param)
 
 
-def run(
-    cli: Path, base: str, words: list[str], home: Path
-) -> subprocess.CompletedProcess[str]:
+def run(cli: Path, base: str, words: list[str], home: Path) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": os.environ["PATH"], "HOME": str(home), "NO_COLOR": "1", "DO_NOT_TRACK": "1"}
     return subprocess.run(
         [str(cli), "-y", *words],
@@ -67,22 +66,31 @@ def run(
     )
 
 
-@pytest.mark.parametrize("words", LOOKING.values(), ids=LOOKING.keys())
+@pytest.mark.parametrize("looking", LOOKING)
 def test_looking_through_the_shim_shows_the_same(
-    real: Real, cli: Path, tmp_path: Path, words: list[str]
+    real: Real, cli: Path, tmp_path: Path, looking: str
 ) -> None:
     (invocation_id,) = invocations(real.restate, ["completed"])
-    words = [word.format(id=invocation_id) for word in words]
+    template, shown = LOOKING[looking]
+    words = [word.format(id=invocation_id) for word in template]
     direct = run(cli, real.restate.admin, words, tmp_path)
     shimmed = run(cli, real.shim.proxy, words, tmp_path)
-    assert shimmed.returncode == direct.returncode, shimmed.stderr
-    if "nonsense" not in words[-1]:
-        assert direct.returncode == 0, direct.stderr
-    if words[0] == "sql":
-        assert shimmed.stdout == direct.stdout
-    else:
-        # The rest tells ages, and lists what other tests leave behind.
-        assert len(shimmed.stdout) > 0
+    assert (direct.returncode, shimmed.returncode) == (0, 0), shimmed.stderr
+    for output in (direct.stdout, shimmed.stdout):
+        assert shown.format(id=invocation_id) in output
+
+
+def test_what_the_server_refuses_the_command_line_tells_alike(
+    real: Real, cli: Path, tmp_path: Path
+) -> None:
+    words = ["sql", "--json", "select nonsense"]
+    direct, shimmed = (
+        run(cli, base, words, tmp_path) for base in (real.restate.admin, real.shim.proxy)
+    )
+    assert direct.returncode != 0
+    assert shimmed.returncode == direct.returncode
+    assert "nonsense" in direct.stdout + direct.stderr
+    assert "nonsense" in shimmed.stdout + shimmed.stderr
 
 
 @pytest.mark.parametrize("doing", DOING, ids=lambda one: f"{one.words} {one.state}")
@@ -99,8 +107,7 @@ def test_doing_it_through_the_shim_does_the_same(
     until = time.monotonic() + 15
     effects: list[str] = []
     while effects != [doing.effect] * 2 and time.monotonic() < until:
-        states = real.restate.states(*ids)
-        effects = [states.get(one, GONE) for one in ids]
+        effects = states_of(real.restate, ids)
         time.sleep(0.05)
     assert effects == [doing.effect] * 2
     assert codes == [0, 0]

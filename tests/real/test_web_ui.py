@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 
 def test_the_web_ui_lists_an_invocation_through_the_shim(real: Real, browser: Browser) -> None:
-    (invocation_id,) = invocations(real.restate, ["suspended"])
+    (invocation_id,) = invocations(real.restate, ["running"])
     wrong: list[str] = []
     seen: list[str] = []
     page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -52,7 +52,7 @@ def test_the_web_ui_lists_an_invocation_through_the_shim(real: Real, browser: Br
     page.goto(f"{real.shim.proxy}/ui/", wait_until="domcontentloaded")
     # Following the link keeps what the UI was opened with.
     page.goto(f"{real.shim.proxy}/ui/invocations", wait_until="domcontentloaded")
-    page.get_by_text("nap").first.wait_for(timeout=30_000)
+    page.get_by_text("work", exact=True).first.wait_for(timeout=30_000)
     assert wrong == []
     assert any("/query" in url for url in seen), seen
     page.goto(f"{real.shim.proxy}/ui/invocations/{invocation_id}", wait_until="domcontentloaded")
