@@ -58,11 +58,16 @@ class CallerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One instance was up and recording from ``start`` to ``end``."""
+    """One instance was up and recording from ``start`` to ``end``.
+
+    ``stopped`` tells that it was stopped in order then: nobody expects it any more, and its silence
+    is no gap by itself.  One that was not and that ended long ago is a shim that went dark.
+    """
 
     instance: str
     start: datetime
     end: datetime
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

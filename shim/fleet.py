@@ -64,7 +64,7 @@ class Shipper(threading.Thread):
         self._fresh = False
         self._identity = ""
         self._marks: dict[str, int] = {}
-        self._spans: dict[tuple[str, int], int] = {}
+        self._spans: dict[tuple[str, int], tuple[int, bool]] = {}
         self._phases: set[tuple[str, int]] = set()
 
     def stop(self) -> None:
@@ -189,12 +189,15 @@ class Shipper(threading.Thread):
             self.unsent = max(0, self.unsent - len(rows))
 
     def _send_spans(self, ledger: Connection, fleet: Connection) -> None:
-        spans = {(row.instance, row.start): row.end for row in ledger.execute(select(schema.spans))}
+        spans = {
+            (row.instance, row.start): (row.end, row.stopped)
+            for row in ledger.execute(select(schema.spans))
+        }
         phases = {
             (row.instance, row.moment): row.phase for row in ledger.execute(select(schema.phases))
         }
         ledger.rollback()
-        fresh = [(*key, end) for key, end in spans.items() if self._spans.get(key) != end]
+        fresh = [(*key, *end) for key, end in spans.items() if self._spans.get(key) != end]
         new = [(*key, phase) for key, phase in phases.items() if key not in self._phases]
         with fleet.begin():
             writing.write_spans(fleet, fresh)

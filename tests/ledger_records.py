@@ -81,8 +81,8 @@ def a_call(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> Repl
 class Clock:
     """Shows the moment it was set to."""
 
-    def __init__(self) -> None:
-        self.moment = NOON
+    def __init__(self, moment: datetime = NOON) -> None:
+        self.moment = moment
 
     def __call__(self) -> datetime:
         return self.moment

@@ -107,6 +107,8 @@ async def test_shims_of_one_fleet_add_up_and_know_each_others_callers(
         assert not one.is_known("refused")
         evidence = read_evidence(url)
     assert {span.instance for span in evidence.spans} == {"node-1", "node-2"}
+    assert not any(span.stopped for span in evidence.spans)
+    assert all(span.stopped for span in read_evidence(url).spans)
     assert {s.caller: s.count for s in evidence.sums}["c0"] == 10 + 8
     assert len({use["id"] for use in read_uses(url)}) == 61
 
@@ -144,6 +146,8 @@ async def test_a_restart_of_the_fleet_between_two_rounds_is_no_failure(
     async with running(source, fleet_url=url, ship_seconds=60, on_change=changes) as ledger:
         await until(lambda: total(url) == 1)
         await until(lambda: ledger.state().fleet_unsent == 0)
+        # The round goes on for a moment after the last record has arrived.
+        await asyncio.sleep(0.5)
         await asyncio.to_thread(postgres.stop)
         await asyncio.to_thread(postgres.start)
         await ledger.append(a_use())

@@ -268,11 +268,13 @@ def beats(*moments: float) -> list[datetime]:
     ("moments", "spans"),
     [
         pytest.param((0, 10, 20), [(0, 20)], id="steady"),
-        pytest.param((0, 29, 58), [(0, 58)], id="slow, within three intervals"),
+        pytest.param((0, 29, 58), [(0, 58)], id="slow, within half a minute"),
         pytest.param((0, 10, 41, 50), [(0, 10), (41, 50)], id="a gap"),
         pytest.param((0, 20, 18, 25), [(0, 25)], id="a small step back"),
         pytest.param((0, 20, -100, -90), [(-100, -90), (0, 0)], id="back before it began"),
-        pytest.param((0, 20, 3600, 3610, 30), [(0, 30), (3600, 3600)], id="ahead, then back"),
+        pytest.param(
+            (0, 20, 3600, 3610, 30), [(0, 20), (30, 30), (3600, 3600)], id="ahead, then back"
+        ),
     ],
 )
 async def test_a_span_says_no_more_than_what_was_seen(
@@ -280,16 +282,31 @@ async def test_a_span_says_no_more_than_what_was_seen(
 ) -> None:
     source = tmp_path / "ledger.db"
     clock = Clock()
-    for number, moment in enumerate(beats(*moments)):
-        clock.moment = moment
-        # Every other beat comes from a process of its own.
-        async with running(source, clock=clock) as ledger:
+    async with running(source, clock=clock, heartbeat=timedelta(hours=1)) as ledger:
+        for number, moment in enumerate(beats(*moments)):
+            clock.moment = moment
             await ledger.append(a_use(str(number), moment))
     found = read_evidence(source).spans
     seconds = [
         ((span.start - NOON).total_seconds(), (span.end - NOON).total_seconds()) for span in found
     ]
     assert seconds == spans
+
+
+async def test_each_process_has_a_span_of_its_own_and_tells_that_it_was_stopped(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "ledger.db"
+    for start, end in ((0, 5), (6, 9)):
+        clock = Clock(NOON + timedelta(seconds=start))
+        async with running(source, clock=clock) as ledger:
+            await ledger.append(a_use())
+            assert not read_evidence(source).spans[-1].stopped
+            clock.moment = NOON + timedelta(seconds=end)
+    assert [(span.start, span.end, span.stopped) for span in read_evidence(source).spans] == [
+        (NOON, NOON + timedelta(seconds=5), True),
+        (NOON + timedelta(seconds=6), NOON + timedelta(seconds=9), True),
+    ]
 
 
 async def test_the_span_grows_without_any_use(tmp_path: Path) -> None:
@@ -313,7 +330,7 @@ async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_p
     )
     connection.commit()
     connection.close()
-    with pytest.raises(LedgerError, match=r"schema 0, older than 1: start restate-shim serve"):
+    with pytest.raises(LedgerError, match=r"schema 0, older than 2: start restate-shim serve"):
         read_evidence(source)
     async with running(source) as ledger:
         assert ledger.state().ok, ledger.state().error
@@ -321,7 +338,19 @@ async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_p
         assert ledger.known_callers() == {"c0", "c1", "c2"}
     assert sum(one.count for one in read_evidence(source).sums) == 31
     assert {use["id"] for use in read_uses(source)} > {use.id for use in uses}
-    assert at(source, "SELECT version FROM schema_version") == [(1,)]
+    assert at(source, "SELECT version FROM schema_version") == [(2,)]
+
+
+async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    async with running(source, clock=Clock()) as ledger:
+        await ledger.append(a_use())
+    at(source, "ALTER TABLE spans DROP COLUMN stopped")
+    at(source, "UPDATE schema_version SET version = 1")
+    async with running(source, clock=Clock(NOON + timedelta(hours=1))) as ledger:
+        assert ledger.state().ok, ledger.state().error
+    assert [span.stopped for span in read_evidence(source).spans] == [False, True]
+    assert at(source, "SELECT version FROM schema_version") == [(2,)]
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -335,7 +364,7 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         state = ledger.state()
     assert not state.ok
     assert state.error is not None
-    assert "schema 7, written by a newer restate-shim; this one knows 1" in state.error
+    assert "schema 7, written by a newer restate-shim; this one knows 2" in state.error
     assert [change.ok for change in changes] == [False]
     assert at(source, "SELECT count(*) FROM uses") == [(1,)]
     with pytest.raises(LedgerError, match="schema 7"):

@@ -48,7 +48,8 @@ def test_what_was_acknowledged_survives_sigkill_at_any_moment_and_is_there_once(
         assert sum(day.count for day in read_evidence(path).days) == len(kept)
     assert len(acknowledged) > 10 * KILLS
     spans = read_evidence(path).spans
-    assert 1 <= len(spans) <= KILLS
+    assert len(spans) == KILLS
+    assert not any(span.stopped for span in spans)
     assert all(span.start <= span.end for span in spans)
 
 

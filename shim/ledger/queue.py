@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from shim.fleet import Shipper
-from shim.ledger.writer import Heartbeat, Inbox, Writer
+from shim.ledger.heartbeat import Heartbeat
+from shim.ledger.inbox import Inbox
+from shim.ledger.writer import Writer
 from shim.tables.opening import is_memory, memory_source
 from shim.tables.schema import to_ms
 from shim.usage import Decision, NearMiss, ReplacementCall, Use
@@ -62,7 +64,7 @@ class Ledger:
         wait_seconds: float = 0.25,
         queue_limit: int = 50_000,
         caller_cap: int = 1000,
-        heartbeat: timedelta = timedelta(seconds=10),
+        heartbeat: timedelta = timedelta(seconds=1),
         ship_seconds: float = 2.0,
     ) -> None:
         self.source: Final = memory_source() if path is None else path

@@ -67,7 +67,12 @@ def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence
                 if row.caller in names
             },
             spans=[
-                Span(instance=row.instance, start=from_ms(row.start), end=from_ms(row.end))
+                Span(
+                    instance=row.instance,
+                    start=from_ms(row.start),
+                    end=from_ms(row.end),
+                    stopped=row.stopped,
+                )
                 for row in connection.execute(
                     select(schema.spans)
                     .where(spans.end >= (start or 0))

@@ -7,21 +7,20 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from shim.evidence import Kind
+from shim.ledger.heartbeat import Heartbeat
+from shim.ledger.inbox import COUNT_KEYS, Inbox
 from shim.tables import schema, writing
-from shim.tables.opening import LedgerError, is_memory, open_ledger, say
-from shim.tables.schema import HOUR, OTHER, Row, near_miss_row, to_ms, use_row
-from shim.tables.writing import Batch, Names, SumKey, Tally
-from shim.usage import NearMiss, ReplacementCall, Use
+from shim.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
+from shim.tables.schema import OTHER, Row, near_miss_row, to_ms, use_row
+from shim.tables.writing import Batch, Names
+from shim.usage import Use
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,8 +32,9 @@ _GROUP: Final = 1000
 # Seconds between the beginnings of two groups under load.  At 5,000 uses a second a group is 25
 # uses then and a use costs 40 µs of CPU; without it groups are of one or two, at 130 µs.
 _PACE: Final = 0.005
-_IDLE: Final = 1.0
-_COUNT_KEYS: Final = 10_000
+# Seconds after which a heartbeat alone is brought to the disk itself.  One that is only handed to
+# the system survives the end of the process, which is what it tells of, and wears no disk.
+_SYNC_EVERY: Final = 10.0
 _FIRST_DELAY: Final = 0.1
 _LAST_DELAY: Final = 5.0
 _PRUNE_EVERY: Final = 60.0
@@ -50,79 +50,6 @@ _UNFIT: Final = (
     TypeError,
     ValueError,
 )
-
-
-@dataclass(slots=True)
-class Inbox:
-    """What requests hand to the writer; ``waiting`` futures are resolved in the event loop."""
-
-    records: deque[tuple[Use | NearMiss, asyncio.Future[bool]]] = field(default_factory=deque)
-    phases: deque[tuple[int, str]] = field(default_factory=deque)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    wake: threading.Event = field(default_factory=threading.Event)
-    lost: int = 0
-    _counts: dict[SumKey, Tally] = field(default_factory=dict)
-
-    def count(self, call: ReplacementCall) -> None:
-        """Add one call to a new endpoint."""
-        moment = to_ms(call.timestamp)
-        key: SumKey = (
-            *(moment // HOUR, call.caller, Kind.REPLACEMENT_CALL.value, call.instance),
-            *(call.caller_source, call.mode, "", call.status, False),
-        )
-        with self.lock:
-            if len(self._counts) >= _COUNT_KEYS and key not in self._counts:
-                key = (key[0], OTHER, *key[2:])
-            writing.add(self._counts, key, (1, moment, moment))
-
-    def take_counts(self) -> dict[SumKey, Tally]:
-        """Return what was counted since the last time."""
-        with self.lock:
-            counts, self._counts = self._counts, {}
-        return counts
-
-
-class Heartbeat:
-    """The span in which this instance is up and recording."""
-
-    def __init__(self, instance: str, interval: timedelta) -> None:
-        self.instance = instance
-        self.interval = interval // timedelta(milliseconds=1)
-        self._start: int | None = None
-        self._seen: int | None = None
-
-    def load(self, connection: Connection, now: int) -> None:
-        """Continue the last span where it is recent enough."""
-        if self._start is not None:
-            return
-        writing.cut_spans(connection, self.instance, now)
-        spans = schema.spans.c
-        mine = select(spans.start, spans.end).where(
-            spans.instance == self.instance, spans.start <= now
-        )
-        last = connection.execute(mine.order_by(spans.end.desc()).limit(1)).first()
-        if last is not None:
-            self._start, self._seen = last
-
-    def alive(self, now: int) -> None:
-        """Note that nothing was lost up to now, though nothing could be written either."""
-        if self._seen is not None and self._seen <= now <= self._seen + 3 * self.interval:
-            self._seen = now
-
-    def broken(self) -> None:
-        """Note that records were lost: the next span begins when they are kept again."""
-        self._seen = None
-
-    def beat(self, connection: Connection, now: int) -> None:
-        """Extend the span to ``now``, or begin a new one after three intervals without a beat."""
-        start, seen = self._start, self._seen
-        if seen is not None and now < seen:
-            writing.cut_spans(connection, self.instance, now)
-            seen = now
-        if start is None or seen is None or now < start or now > seen + 3 * self.interval:
-            start = now
-        writing.write_spans(connection, [(self.instance, start, now)])
-        self._start, self._seen = start, now
 
 
 class Writer(threading.Thread):
@@ -168,7 +95,8 @@ class Writer(threading.Thread):
         self._phases: list[tuple[int, str]] = []
         self._phase: str | None = None
         self._lost = 0
-        self._committed_at = -math.inf
+        self._committed_at = self._synced_at = -math.inf
+        self._syncs = True
         self._works = False
         self._delay = _FIRST_DELAY
         self._prune_at = 0.0
@@ -229,7 +157,8 @@ class Writer(threading.Thread):
             raise
         self._connection = connection
         # The first thing is a heartbeat: only a commit shows that the disk takes one.
-        self._committed_at = -math.inf
+        self._committed_at = self._synced_at = -math.inf
+        self._syncs = True
         self._file = _identity(self._source)
         self._opened(known)
 
@@ -250,15 +179,17 @@ class Writer(threading.Thread):
             stopping = self._stop_by is not None
             self._take()
             started = time.monotonic()
-            beat_due = started - self._committed_at >= self._heartbeat.interval / 1000
-            if self._batch != _NOTHING or self._phases or beat_due or stopping:
-                self._commit(started)
-            if stopping and not inbox.records:
+            last = stopping and not inbox.records
+            due = self._committed_at + self._heartbeat.interval - started
+            if self._batch != _NOTHING or self._phases or due <= 0 or stopping:
+                self._commit(started, last=last)
+                due = self._heartbeat.interval
+            if last:
                 return True
             if self._prune(started) or inbox.records:
                 # A group that is begun a little later is a larger group.
                 time.sleep(max(0.0, started + _PACE - time.monotonic()))
-            elif inbox.wake.wait(min(_IDLE, self._heartbeat.interval / 1000)):
+            elif inbox.wake.wait(due):
                 time.sleep(max(0.0, self._committed_at + _PACE - time.monotonic()))
 
     def _take(self) -> None:
@@ -272,30 +203,34 @@ class Writer(threading.Thread):
                 batch.near_misses.append(near_miss_row(record))
         self.holding = len(futures)
         for key, tally in self._inbox.take_counts().items():
-            full = len(batch.counts) >= _COUNT_KEYS and key not in batch.counts
+            full = len(batch.counts) >= COUNT_KEYS and key not in batch.counts
             writing.add(batch.counts, (key[0], OTHER, *key[2:]) if full else key, tally)
         while self._inbox.phases:
             self._phases.append(self._inbox.phases.popleft())
 
-    def _commit(self, started: float) -> None:
+    def _commit(self, started: float, *, last: bool) -> None:
         assert self._connection is not None
         self._note_lost()
+        told = last or self._batch != _NOTHING or bool(self._phases)
+        self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
         now = to_ms(self._clock())
         instance = self._heartbeat.instance
-        last, changes = self._phase, []
+        current, changes = self._phase, []
         for moment, phase in self._phases:
-            if phase != last:
+            if phase != current:
                 changes.append((instance, moment, phase))
-            last = phase
+            current = phase
 
         def also(connection: Connection) -> None:
             writing.write_phases(connection, changes)
-            self._heartbeat.beat(connection, now)
+            self._heartbeat.beat(connection, now, stopped=last)
 
         new = writing.write(
             self._connection, self._batch, self._names, also=also, outbox=self.outbox
         )
         self._committed_at = time.monotonic()
+        if self._syncs:
+            self._synced_at = self._committed_at
         if self._file != _identity(self._source):
             self._heartbeat.broken()
             raise LedgerError(f"the ledger {self._source} was removed or replaced while in use")
@@ -303,7 +238,7 @@ class Writer(threading.Thread):
         self.written += new
         futures, self._futures = self._futures, []
         self._batch = Batch()
-        self._phase = last
+        self._phase = current
         self._phases.clear()
         self.holding = 0
         self._delay = _FIRST_DELAY
@@ -312,6 +247,13 @@ class Writer(threading.Thread):
             self._failed(None)
         if futures:
             self._settled(futures)
+
+    def _sync(self, *, wanted: bool) -> None:
+        """Let commits wait for the disk, or not."""
+        if wanted is not self._syncs:
+            assert self._connection is not None
+            set_sync(self._connection, full=wanted)
+            self._syncs = wanted
 
     def _prune(self, now: float) -> bool:
         """Take one small step of retention when it is time; return true when there is more."""

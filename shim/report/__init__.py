@@ -13,7 +13,6 @@ from shim.report.model import (
     Report,
     State,
     Status,
-    StoppedSpan,
     Totals,
     Verdict,
 )
@@ -24,7 +23,6 @@ __all__ = [
     "Report",
     "State",
     "Status",
-    "StoppedSpan",
     "Totals",
     "Verdict",
     "build_report",

@@ -16,9 +16,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from shim.evidence import Span
-from shim.report.model import DayCoverage, Gap, StoppedSpan
+from shim.report.model import DayCoverage, Gap
 
 HEARTBEAT_SLACK: Final = timedelta(minutes=2)
+# The ledger takes a heartbeat every second.
+_LEAST_SLACK: Final = timedelta(seconds=1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def observe(spans: Iterable[Span], start: datetime, end: datetime) -> Coverage:
     For windows shorter than four minutes the slack is half the window, so that a shim that was
     just killed does not pass for one that is up.
     """
-    slack = min(HEARTBEAT_SLACK, (end - start) / 2)
+    slack = min(HEARTBEAT_SLACK, max(_LEAST_SLACK, (end - start) / 2))
     up: list[tuple[datetime, datetime]] = []
     dark: list[tuple[datetime, datetime, str]] = []
     for instance, own in sorted(_by_instance(spans, start, end).items()):
@@ -94,7 +96,7 @@ def _by_instance(
         begun, ended = max(span.start, start), min(span.end, end)
         if ended < begun:
             continue
-        stopped = isinstance(span, StoppedSpan) and span.end <= end
+        stopped = span.stopped and span.end <= end
         own = found[span.instance]
         if own and begun <= own[-1][1]:
             before = own[-1]

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, Final
 from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
 from shim.report.coverage import HEARTBEAT_SLACK
 from shim.report.framed import BrokenLineError, Unframer, raw_lines
-from shim.report.model import StoppedSpan
 from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Use, parse_rfc3339
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
@@ -201,7 +200,7 @@ def _spans(instance: str, marks: Iterable[tuple[datetime, int]]) -> Iterator[Spa
         start = start or moment
         last = moment
         if what == _LIFE[_STOPPED]:
-            yield StoppedSpan(instance=instance, start=start, end=last)
+            yield Span(instance=instance, start=start, end=last, stopped=True)
             start = None
     if start is not None:
         yield Span(instance=instance, start=start, end=last)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from shim.evidence import PhaseChange, Span
+from shim.evidence import PhaseChange
 from shim.usage import rfc3339
 
 
@@ -49,15 +49,6 @@ class CallerNote(Protocol):
     @property
     def acknowledged_until(self) -> date | None:
         """The day (UTC) on which the caller begins to block the verdict."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoppedSpan(Span):
-    """A span that ended because the shim was stopped in order.
-
-    From then on nobody expects the instance, so that its silence is no gap by itself.  A plain
-    :class:`Span` that ends long ago is a shim that went dark.
-    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, inspect
 
 from shim.tables import schema
 from shim.tables.writing import Batch, Names, apply, write_fact
@@ -33,4 +33,19 @@ def _row(old: Any) -> schema.Row:
     return (old.id, moment, *old[2:])
 
 
-MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {0: _sum_what_was_single}
+def _tell_stops(connection: Connection) -> None:
+    """From 1, which did not tell a shim that was stopped from one that went dark, to 2."""
+    namespace = None if connection.dialect.name == "sqlite" else schema.FLEET_SCHEMA
+    table = schema.spans.name if namespace is None else f"{namespace}.{schema.spans.name}"
+    columns = inspect(connection).get_columns(schema.spans.name, namespace)
+    # The step before makes the tables as they are today.
+    if all(column["name"] != "stopped" for column in columns):
+        connection.exec_driver_sql(
+            f"ALTER TABLE {table} ADD COLUMN stopped BOOLEAN DEFAULT FALSE NOT NULL"
+        )
+
+
+MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {
+    0: _sum_what_was_single,
+    1: _tell_stops,
+}

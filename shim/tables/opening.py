@@ -13,12 +13,12 @@ from sqlalchemy.pool import NullPool
 
 from shim.tables import schema
 from shim.tables.migrations import MIGRATIONS
+from shim.tables.schema import FLEET_SCHEMA
 from shim.tables.writing import write_fact
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-FLEET_SCHEMA: Final = "restate_shim"
 _MEMORY: Final = "file:restate-shim-"
 
 
@@ -68,6 +68,12 @@ def open_ledger(source: Path | str, *, busy_seconds: float = 1.0) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def set_sync(connection: Connection, *, full: bool) -> None:
+    """Let the commits of a ledger wait for the disk (``full``), or only for the system."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
 
 
 def open_fleet(url: str) -> Connection:

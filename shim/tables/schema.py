@@ -20,6 +20,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    false,
 )
 
 from shim.usage import Decision, rfc3339
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from shim.usage import NearMiss, Use
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+FLEET_SCHEMA: Final = "restate_shim"
 OTHER: Final = "(other)"
 """The name under which callers past the cap are summed."""
 
@@ -170,6 +172,8 @@ spans: Final = Table(
     Column("instance", Text, primary_key=True),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("end", BigInteger, nullable=False),
+    # Whether the instance was stopped in order at the end.
+    Column("stopped", Boolean, nullable=False, server_default=false()),
     sqlite_with_rowid=False,
 )
 

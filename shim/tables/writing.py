@@ -131,7 +131,10 @@ _CALLERS: Final = _Statement(
 )
 _OUTBOX: Final = _Statement(schema.outbox, ("hour", *SUM_KEY, *_TAIL), ("seq",))
 _SPANS: Final = _Statement(
-    schema.spans, ("instance", "start", "end"), ("instance", "start"), lambda new: {"end": new.end}
+    schema.spans,
+    ("instance", "start", "end", "stopped"),
+    ("instance", "start"),
+    lambda new: {"end": new.end, "stopped": new.stopped},
 )
 _PHASES: Final = _Statement(
     schema.phases,
@@ -345,7 +348,7 @@ def _write_sums(connection: Connection, sums: dict[SumKey, Tally]) -> None:
 
 
 def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
-    """Write spans ``(instance, start, end)``, in place of those with the same start."""
+    """Write spans ``(instance, start, end, stopped)``, in place of those with the same start."""
     if rows:
         _SPANS.run(connection, rows)
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.evidence import Evidence, Kind
-from shim.report import Status, StoppedSpan, build_report
+from shim.report import Status, build_report
 from shim.report.lines import Lines, Source
 from shim.usage import NEAR_MISS_EVENT, Use
 
@@ -191,9 +191,9 @@ def test_heartbeats_prove_that_a_shim_was_up_and_a_stop_that_it_was_meant() -> N
     values = [*beats(begun, ended), life_line("stopped", ended), *beats(NOW - 2 * HOUR, NOW)]
     evidence, _ = read(as_lines(values))
     first, second = sorted(evidence.spans, key=lambda span: span.start)
-    assert (first.start, first.end, type(first)) == (begun, ended, StoppedSpan)
+    assert (first.start, first.end, first.stopped) == (begun, ended, True)
     assert (second.start, second.end) == (NOW - 2 * HOUR, NOW)
-    assert not isinstance(second, StoppedSpan)
+    assert not second.stopped
     assert [change.phase for change in evidence.phase_changes] == ["translate", "translate"]
 
 

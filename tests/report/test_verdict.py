@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from shim.evidence import CallerFacts, Evidence, Kind, Span
 from shim.policy import CallerRule
-from shim.report import State, Status, StoppedSpan, build_report, merge
+from shim.report import State, Status, build_report, merge
 from shim.report.coverage import observe
 
 from .samples import DAY, HOUR, NOW, days_of, up, use_sum
@@ -19,8 +19,8 @@ WINDOW = 14 * DAY
 LONG_AGO = NOW - 60 * DAY
 
 
-def stopped(start: object, end: object, instance: str = "shim-a") -> Span:
-    return StoppedSpan(instance=instance, start=start, end=end)  # type: ignore[arg-type]  # both are times
+def stopped(start: datetime, end: datetime, instance: str = "shim-a") -> Span:
+    return Span(instance=instance, start=start, end=end, stopped=True)
 
 
 @pytest.mark.parametrize(

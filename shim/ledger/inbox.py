@@ -1,0 +1,51 @@
+"""What requests have told the ledger and its thread has yet to write."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shim.evidence import Kind
+from shim.tables import writing
+from shim.tables.schema import HOUR, OTHER, to_ms
+from shim.tables.writing import SumKey, Tally
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from shim.usage import NearMiss, ReplacementCall, Use
+
+COUNT_KEYS: Final = 10_000
+"""How many sums of calls to the new endpoints may wait; what comes on top is of ``(other)``."""
+
+
+@dataclass(slots=True)
+class Inbox:
+    """What requests hand to the writer; ``waiting`` futures are resolved in the event loop."""
+
+    records: deque[tuple[Use | NearMiss, asyncio.Future[bool]]] = field(default_factory=deque)
+    phases: deque[tuple[int, str]] = field(default_factory=deque)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    wake: threading.Event = field(default_factory=threading.Event)
+    lost: int = 0
+    _counts: dict[SumKey, Tally] = field(default_factory=dict)
+
+    def count(self, call: ReplacementCall) -> None:
+        """Add one call to a new endpoint."""
+        moment = to_ms(call.timestamp)
+        key: SumKey = (
+            *(moment // HOUR, call.caller, Kind.REPLACEMENT_CALL.value, call.instance),
+            *(call.caller_source, call.mode, "", call.status, False),
+        )
+        with self.lock:
+            if len(self._counts) >= COUNT_KEYS and key not in self._counts:
+                key = (key[0], OTHER, *key[2:])
+            writing.add(self._counts, key, (1, moment, moment))
+
+    def take_counts(self) -> dict[SumKey, Tally]:
+        """Return what was counted since the last time."""
+        with self.lock:
+            counts, self._counts = self._counts, {}
+        return counts
