@@ -131,7 +131,8 @@ def _serve(args: argparse.Namespace) -> int:
     # Only here: every other command starts faster without them.
     import uvloop
 
-    from shim.server import CannotListenError, serve
+    from shim.listening import CannotListenError
+    from shim.server import serve
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,16 @@ from shim.logs import Logger
 from shim.metrics import Metrics
 from shim.policy import Ruling
 from shim.translation import Mode, NewCall, OldCall
-from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Decision, NearMiss, ReplacementCall, Use
+from shim.usage import (
+    NEAR_MISS_EVENT,
+    OTHER,
+    REPLACEMENT_EVENT,
+    USE_EVENT,
+    Decision,
+    NearMiss,
+    ReplacementCall,
+    Use,
+)
 
 _ROUTES: Final = {
     type(None): "pass_through",
@@ -24,6 +34,8 @@ _ROUTES: Final = {
     OldCall: "deprecated",
 }
 _UNREADABLE: Final = "unreadable"
+# Callers with calls of one kind that are summed by themselves until the next lines.
+_MOST_SUMS: Final = 1000
 
 
 class Store(Protocol):
@@ -69,6 +81,7 @@ class Recorder:
         self._clock = clock
         self._new_id = new_id
         self._instance = instance
+        self._replacement_calls: Counter[tuple[str, str, Mode, int]] = Counter()
 
     async def use(
         self, identity: Identity, call: OldCall, target: bytes, outcome: Outcome, elapsed: float
@@ -152,7 +165,10 @@ class Recorder:
         await self._store.append(record)
 
     def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
-        """Count a call that somebody made to a new endpoint."""
+        """Count a call that somebody made to a new endpoint.
+
+        These are as many as callers like; the log gets their sums, with :meth:`tell_sums`.
+        """
         call = ReplacementCall(
             timestamp=self._clock(),
             caller=identity.caller,
@@ -162,6 +178,26 @@ class Recorder:
             instance=self._instance,
         )
         self._store.count(call)
+        key = (identity.caller, identity.caller_source, mode, status)
+        if len(self._replacement_calls) >= _MOST_SUMS and key not in self._replacement_calls:
+            key = (OTHER, "", mode, status)
+        self._replacement_calls[key] += 1
+
+    def tell_sums(self) -> None:
+        """Log how many calls to the new endpoints there were since the last time."""
+        sums, self._replacement_calls = self._replacement_calls, Counter()
+        for (caller, caller_source, mode, status), count in sums.items():
+            self._logger.info(
+                REPLACEMENT_EVENT,
+                id=self._new_id(),
+                caller=caller,
+                caller_source=caller_source,
+                mode=mode,
+                status=status,
+                count=count,
+                instance=self._instance,
+                version=__version__,
+            )
 
     def request(
         self,

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import uuid_utils
@@ -29,6 +25,7 @@ from shim.framing import Refusal
 from shim.gateway import Gateway
 from shim.health import UpstreamHealth
 from shim.ledger import Ledger, LedgerState
+from shim.listening import listen, open_socket, remove_socket, url_of
 from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
 from shim.metrics import Metrics, Sources
 from shim.ops import Readiness, Usage, count_callers, make_app
@@ -41,10 +38,6 @@ from shim.upstream import Pool
 from shim.usage import rfc3339
 
 _HEARTBEAT_SECONDS: Final = 60.0
-
-
-class CannotListenError(Exception):
-    """A listener's address cannot be had; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -65,68 +58,6 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """Return an id: UUIDv7, which sort by time (RFC 9562 section 5.7)."""
     return str(uuid_utils.uuid7())
-
-
-def open_socket(address: Address, flag: str) -> socket.socket:
-    """Bind and listen, or raise :class:`CannotListenError`."""
-    try:
-        if address.path is not None:
-            return _open_unix_socket(address.path)
-        assert address.host is not None
-        infos = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, where = infos[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        why = error.strerror or str(error)
-        if error.errno == errno.EADDRINUSE:
-            why = "the address is in use; stop who listens there, or choose another"
-        raise CannotListenError(f"{flag}: cannot listen on {address}: {why}") from None
-    listener.listen(1024)
-    return listener
-
-
-def _open_unix_socket(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if Path(path).is_socket():
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(path) == 0:
-                    raise OSError(errno.EADDRINUSE, "in use")
-            # Left behind by a process that has ended.
-            Path(path).unlink()
-        # The admin API asks nobody who they are: the socket's mode is its protection.
-        before = os.umask(0o117)
-        try:
-            listener.bind(path)
-        finally:
-            os.umask(before)
-    except BaseException:
-        listener.close()
-        raise
-    listener.listen(1024)
-    return listener
-
-
-def _remove_socket(address: Address) -> None:
-    if address.path is not None:
-        with contextlib.suppress(OSError):
-            Path(address.path).unlink()
-
-
-def _url(listener: socket.socket, scheme: str) -> str:
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{listener.getsockname()}"
-    host, port = listener.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 @contextlib.asynccontextmanager
@@ -151,9 +82,9 @@ async def running(
     scheme = "https" if settings.tls_cert else "http"
     async with contextlib.AsyncExitStack() as stack:
         proxy_socket = stack.enter_context(open_socket(settings.listen, "--listen"))
-        stack.callback(_remove_socket, settings.listen)
+        stack.callback(remove_socket, settings.listen)
         ops_socket = stack.enter_context(open_socket(settings.ops_listen, "--ops-listen"))
-        stack.callback(_remove_socket, settings.ops_listen)
+        stack.callback(remove_socket, settings.ops_listen)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         metrics.build(__version__)
@@ -245,8 +176,8 @@ async def running(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, ops_socket).start()
-        listening = await _listen(loop, server, proxy_socket, server_context(settings))
-        where = Running(_url(proxy_socket, scheme), _url(ops_socket, "http"), proxy, server)
+        listening = await listen(loop, server, proxy_socket, server_context(settings))
+        where = Running(url_of(proxy_socket, scheme), url_of(ops_socket, "http"), proxy, server)
         logger.info(
             "listening",
             proxy=where.proxy_url,
@@ -258,31 +189,22 @@ async def running(
             instance=settings.instance,
             version=__version__,
         )
-        heart = loop.create_task(_beat(logger, settings.instance))
-        watch = loop.create_task(reload.watch())
-        count = loop.create_task(
-            count_callers(usage, metrics, logger, most=settings.metrics_callers)
-        )
+        tasks = [
+            loop.create_task(always)
+            for always in (
+                _beat(recorder, logger, settings.instance),
+                reload.watch(),
+                count_callers(usage, metrics, logger, most=settings.metrics_callers),
+            )
+        ]
         try:
             yield where
         finally:
-            heart.cancel()
-            watch.cancel()
-            count.cancel()
+            for task in tasks:
+                task.cancel()
             await _drain(listening, where, logger, settings.shutdown_grace.total_seconds())
+            recorder.tell_sums()
             logger.info("stopped", instance=settings.instance)
-
-
-async def _listen(
-    loop: asyncio.AbstractEventLoop,
-    server: DownstreamServer,
-    listener: socket.socket,
-    tls: ssl.SSLContext | None,
-) -> asyncio.Server:
-    options: dict[str, Any] = {"ssl": tls} if tls else {}
-    if listener.family == socket.AF_UNIX:
-        return await loop.create_unix_server(server, sock=listener, **options)
-    return await loop.create_server(server, sock=listener, backlog=1024, **options)
 
 
 async def _drain(listening: asyncio.Server, where: Running, logger: Logger, grace: float) -> None:
@@ -416,10 +338,11 @@ def _say_ledger(logger: Logger, state: LedgerState) -> None:
         )
 
 
-async def _beat(logger: Logger, instance: str) -> None:
+async def _beat(recorder: Recorder, logger: Logger, instance: str) -> None:
     """Say regularly that the shim is up: silence in the log is then evidence."""
     while True:
         await asyncio.sleep(_HEARTBEAT_SECONDS)
+        recorder.tell_sums()
         logger.info("heartbeat", instance=instance)
 
 

@@ -14,6 +14,10 @@ from typing import Any, Final
 
 USE_EVENT: Final = "deprecated_route_used"
 NEAR_MISS_EVENT: Final = "migration_near_miss"
+REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
+
+OTHER: Final = "(other)"
+"""The name under which callers past a cap are summed."""
 
 
 class Decision(StrEnum):

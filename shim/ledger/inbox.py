@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from shim.evidence import Kind
 from shim.tables import writing
-from shim.tables.schema import HOUR, OTHER, to_ms
+from shim.tables.schema import HOUR, to_ms
 from shim.tables.writing import SumKey, Tally
+from shim.usage import OTHER
 
 if TYPE_CHECKING:
     import asyncio

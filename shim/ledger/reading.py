@@ -30,13 +30,13 @@ from shim.tables.schema import (
     DAY,
     HOUR,
     NEAR_MISS_FIELDS,
-    OTHER,
     USE_FIELDS,
     from_ms,
     to_day,
     to_ms,
 )
 from shim.tables.writing import Tally
+from shim.usage import OTHER
 
 _AT_ONCE: Final = 1000
 # SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.

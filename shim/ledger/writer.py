@@ -18,9 +18,9 @@ from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import COUNT_KEYS, Inbox
 from shim.tables import schema, writing
 from shim.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
-from shim.tables.schema import OTHER, Row, near_miss_row, to_ms, use_row
+from shim.tables.schema import Row, near_miss_row, to_ms, use_row
 from shim.tables.writing import Batch, Names
-from shim.usage import Use
+from shim.usage import OTHER, Use
 
 if TYPE_CHECKING:
     import asyncio

@@ -16,12 +16,20 @@ from typing import Any, BinaryIO, Final
 from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
 from shim.report.coverage import HEARTBEAT_SLACK
 from shim.report.framed import BrokenLineError, Unframer, raw_lines
-from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Use, parse_rfc3339
+from shim.usage import NEAR_MISS_EVENT, REPLACEMENT_EVENT, USE_EVENT, Use, parse_rfc3339
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
 _LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
 _DROPPED: Final = "log_lines_dropped"
+_PHASE: Final = "phase_changed"
+_KINDS: Final = {
+    USE_EVENT: Kind.USE,
+    NEAR_MISS_EVENT: Kind.NEAR_MISS,
+    REPLACEMENT_EVENT: Kind.REPLACEMENT_CALL,
+}
+# What must be text in each kind of record, besides the caller.
+_TEXTS: Final = {Kind.USE: "decision", Kind.NEAR_MISS: "kind", Kind.REPLACEMENT_CALL: "mode"}
 _USE_FIELDS: Final = tuple(field.name for field in fields(Use))
 _MOST_PROBLEMS: Final = 20
 
@@ -103,7 +111,7 @@ class Lines:
                     yield {name: record.get(name) for name in _USE_FIELDS}
 
     def _records(self, source: Source) -> Iterator[dict[str, Any]]:
-        """Yield the uses and near misses that are new, and note the shims' signs of life."""
+        """Yield the records that are new, and note the shims' signs of life."""
         unframer = Unframer()
         number = 0
         try:
@@ -130,23 +138,30 @@ class Lines:
 
     def _sort(self, value: dict[str, Any]) -> dict[str, Any] | None:
         event = value.get("event")
-        if event in (USE_EVENT, NEAR_MISS_EVENT):
-            return self._record(value, is_use=event == USE_EVENT)
+        if event in _KINDS:
+            return self._record(value, _KINDS[event])
         if event == _DROPPED and self._is_wanted(_moment(value)):
             self.lost += value["lines"] if isinstance(value.get("lines"), int) else 1
         elif event in _LIFE and isinstance(instance := value.get("instance"), str):
             moment = _moment(value)
             self._life[instance].add((moment, _LIFE[event]))
-            if event == _LISTENING and isinstance(phase := value.get("phase"), str):
-                self._phases.add((moment, instance, phase))
+        if event in (_LISTENING, _PHASE):
+            self._note_phase(value)
         return None
 
-    def _record(self, value: dict[str, Any], *, is_use: bool) -> dict[str, Any] | None:
+    def _note_phase(self, value: dict[str, Any]) -> None:
+        instance, phase = value.get("instance"), value.get("phase")
+        if isinstance(instance, str) and isinstance(phase, str):
+            self._phases.add((_moment(value), instance, phase))
+
+    def _record(self, value: dict[str, Any], kind: Kind) -> dict[str, Any] | None:
         key = _id(value)
         moment = _moment(value)
-        for name in ("caller", "caller_source", "decision" if is_use else "kind"):
+        for name in ("caller", "caller_source", _TEXTS[kind]):
             _text(value, name)
-        if is_use:
+        if kind is Kind.REPLACEMENT_CALL:
+            _number(value, "count")
+        if kind is Kind.USE:
             _optional(value, "mode", str)
             _optional(value, "user_agent", str)
             _optional(value, "replacement", str)
@@ -159,20 +174,21 @@ class Lines:
     def _count(self, record: dict[str, Any]) -> None:
         moment = _moment(record)
         caller: str = record["caller"]
-        is_use = record["event"] == USE_EVENT
-        kind = Kind.USE if is_use else Kind.NEAR_MISS
+        kind = _KINDS[record["event"]]
+        is_use = kind is Kind.USE
+        number = record["count"] if kind is Kind.REPLACEMENT_CALL else 1
         key = (
             caller,
             record["caller_source"],
             kind,
-            record.get("mode") if is_use else record["kind"],
+            record["kind"] if kind is Kind.NEAR_MISS else record.get("mode"),
             record["decision"] if is_use else None,
             record.get("upstream_status") if is_use else None,
             is_use and record.get("masked") is True,
         )
         count, first, last = self._sums.get(key, (0, moment, moment))
-        self._sums[key] = count + 1, min(first, moment), max(last, moment)
-        self._days[moment.date(), caller, kind] += 1
+        self._sums[key] = count + number, min(first, moment), max(last, moment)
+        self._days[moment.date(), caller, kind] += number
         known = self._facts.get(caller)
         if is_use and (known is None or known[:2] < (moment, record["id"])):
             facts = CallerFacts(
@@ -229,6 +245,13 @@ def _text(value: dict[str, Any], name: str) -> str:
     if not isinstance(text, str):
         raise BrokenLineError(f"{name} is {'missing' if text is None else 'not a string'}")
     return text
+
+
+def _number(value: dict[str, Any], name: str) -> int:
+    number = value.get(name)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise BrokenLineError(f"{name} is not a number of calls")
+    return number
 
 
 def _optional(value: dict[str, Any], name: str, kind: type) -> None:

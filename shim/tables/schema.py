@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 2
 FLEET_SCHEMA: Final = "restate_shim"
-OTHER: Final = "(other)"
-"""The name under which callers past the cap are summed."""
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR

@@ -23,8 +23,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shim.evidence import Kind
 from shim.tables import schema
-from shim.tables.schema import HOUR, NEAR_MISS_FIELDS, OTHER, SUM_KEY, USE_FIELDS, Row
-from shim.usage import Decision
+from shim.tables.schema import HOUR, NEAR_MISS_FIELDS, SUM_KEY, USE_FIELDS, Row
+from shim.usage import OTHER, Decision
 
 SumKey = tuple[int, str, str, str, str, str, str, int, bool]
 """Hour, then the fields of :data:`SUM_KEY`."""

@@ -6,18 +6,19 @@ import gzip
 import io
 import json
 import random
+import uuid
 from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shim.evidence import Evidence, Kind
-from shim.report import Status, build_report
+from shim.report import State, Status, build_report
 from shim.report.lines import Lines, Source
-from shim.usage import NEAR_MISS_EVENT, Use
+from shim.usage import NEAR_MISS_EVENT, REPLACEMENT_EVENT, Use
 
 from .samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
 
@@ -87,6 +88,8 @@ def test_order_repeats_and_replicas_change_no_sum(
 
 @given(st.binary(max_size=300), st.integers(0, 5))
 def test_no_bytes_break_the_reading(junk: bytes, at: int) -> None:
+    # What begins so is a gzip file, with whatever is in it.
+    assume(at > 0 or not junk.startswith(b"\x1f\x8b"))
     good = as_lines([use_line(NOW, n) for n in range(5)]).splitlines(keepends=True)
     evidence, _ = read(b"".join([*good[:at], junk + b"\n", *good[at:]]))
     assert sum(sum_.count for sum_ in evidence.sums) == 5
@@ -225,6 +228,42 @@ def test_near_misses_count_apart_and_facts_are_those_of_the_latest_use() -> None
     assert evidence.callers["ci-7"].user_agent == "new"
     (caller,) = build_report(evidence, now=NOW).callers
     assert caller.near_miss_kinds == {"wrong_method": 1}
+
+
+def test_calls_to_the_new_endpoints_count_by_their_sums_and_each_line_once() -> None:
+    lines = [
+        life_line(
+            *(REPLACEMENT_EVENT, NOW - n * DAY),
+            id=str(uuid.UUID(int=n)),
+            caller="ci-7",
+            caller_source="user-agent",
+            mode="kill",
+            status=200,
+            count=5 + n,
+        )
+        for n in range(3)
+    ]
+    evidence, _ = read(as_lines([use_line(NOW - 20 * DAY), *lines]), as_lines(lines))
+    report = build_report(evidence, now=NOW)
+    assert report.totals.replacement_calls == 5 + 6 + 7
+    (caller,) = report.callers
+    assert (caller.replacement_calls, caller.state) == (18, State.MIGRATED)
+
+
+@pytest.mark.parametrize("count", [None, 0, -1, "3", True, 1.5])
+def test_a_sum_without_a_number_is_broken(count: object) -> None:
+    line = life_line(
+        *(REPLACEMENT_EVENT, NOW), id="a", caller="b", caller_source="c", mode="kill", count=count
+    )
+    evidence, lines = read(as_lines([line]))
+    assert (evidence.sums, lines.broken, lines.lost) == ([], 1, 0)
+    assert "count is not a number of calls" in lines.problems[0]
+
+
+def test_a_change_of_the_phase_is_read_too() -> None:
+    changed = life_line("phase_changed", NOW - HOUR, phase="reject", before="translate")
+    evidence, _ = read(as_lines([*beats(NOW - 2 * HOUR, NOW), changed]))
+    assert [change.phase for change in evidence.phase_changes] == ["translate", "reject"]
 
 
 def test_uses_come_back_once_each_with_the_fields_of_the_specification() -> None:

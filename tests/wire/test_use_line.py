@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -209,3 +210,22 @@ def test_odd_values_make_one_line_of_json(
     assert len(json.dumps(use)) < 20000
     for line in shim.lines:
         assert isinstance(json.loads(line), dict)
+
+
+def test_calls_to_the_new_endpoints_are_told_in_sums_and_no_later_than_the_end(
+    origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start(upstream=origin.url)
+    for caller, times in ((b"ci-7", 3), (b"ops", 1)):
+        for _ in range(times):
+            call = request("PATCH", "/invocations/inv_1/kill", b"X-Client-Id: %s" % caller)
+            assert ask(shim.proxy, call).status == 200
+    shim.process.terminate()
+    shim.event("stopped")
+    told = [event for event in shim.events if event["event"] == "replacement_endpoint_used"]
+    assert {(one["caller"], one["mode"], one["status"], one["count"]) for one in told} == {
+        ("ci-7", "kill", 200, 3),
+        ("ops", "kill", 200, 1),
+    }
+    assert len({one["id"] for one in told}) == 2
+    assert all(one["caller_source"] == "header:x-client-id" for one in told)
