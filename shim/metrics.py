@@ -8,10 +8,9 @@ except the names of the busiest callers, which are there only where they were as
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
@@ -22,6 +21,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from shim.numbers import Sources
 from shim.translation import Mode
 
 METHODS: Final = frozenset(
@@ -48,65 +48,6 @@ _EXPECTED_USES: Final = (
     *((mode, decision, None) for mode in Mode for decision in ("refused", "failed")),
     *((mode, "invalid", 400) for mode in (*Mode, "invalid")),
 )
-
-
-class LedgerNumbers(Protocol):
-    """What is read from :class:`shim.ledger.LedgerState`."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether records reach the disk."""
-
-    @property
-    def queued(self) -> int:
-        """Records that wait for the disk."""
-
-    @property
-    def dropped(self) -> int:
-        """Records that were lost."""
-
-    @property
-    def written(self) -> int:
-        """Records on the disk."""
-
-    @property
-    def last_commit_seconds(self) -> float | None:
-        """How long the last commit took."""
-
-    @property
-    def fleet_ok(self) -> bool | None:
-        """Whether the fleet takes records; ``None`` without one."""
-
-    @property
-    def fleet_unsent(self) -> int | None:
-        """Records that the fleet has yet to get."""
-
-
-class ConnectionNumbers(Protocol):
-    """What is read from :class:`shim.upstream.PoolStats`."""
-
-    @property
-    def opened(self) -> int:
-        """Connections opened since the start."""
-
-    @property
-    def idle(self) -> int:
-        """Connections that wait for a request."""
-
-    @property
-    def busy(self) -> int:
-        """Connections in an exchange."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """Numbers that others keep, asked for when scraped."""
-
-    in_flight: Callable[[], int] | None = None
-    draining: Callable[[], bool] | None = None
-    connections: Callable[[], ConnectionNumbers] | None = None
-    ledger: Callable[[], LedgerNumbers] | None = None
-    log_lines_dropped: Callable[[], int] | None = None
 
 
 class _Times:
@@ -152,6 +93,9 @@ class Metrics(Collector):
         self._upstream: dict[str, _Times] = {}
         self._uses: dict[tuple[str, str, int | None], int] = dict.fromkeys(_EXPECTED_USES, 0)
         self._last_used: float | None = None
+        self._announced = 0
+        self._would_refuse = 0
+        self._phase_changes = 0
         self._errors = dict.fromkeys(_ERROR_KINDS, 0)
         self._ledger_errors = 0
         self._callers: Mapping[str, int] | None = None
@@ -185,6 +129,18 @@ class Metrics(Collector):
         key = (mode, decision, upstream_status)
         self._uses[key] = self._uses.get(key, 0) + 1
         self.last_used(at)
+
+    def announced(self) -> None:
+        """Count an answer that told its caller, in header fields, that the route goes."""
+        self._announced += 1
+
+    def would_refuse(self) -> None:
+        """Count a call that was served in a dry run and would have been refused."""
+        self._would_refuse += 1
+
+    def phase_changed(self) -> None:
+        """Count that another phase came into force, for all callers or for some."""
+        self._phase_changes += 1
 
     def last_used(self, at: float) -> None:
         """Note a use without counting it: the ledger knows of those before the start."""
@@ -273,6 +229,21 @@ class Metrics(Collector):
         for (mode, decision, status), count in self._uses.items():
             uses.add_metric((mode, decision, "none" if status is None else str(status)), count)
         yield uses
+        yield CounterMetricFamily(
+            "restate_shim_deprecation_headers",
+            "Answers that carried Deprecation, Sunset and Link.",
+            self._announced,
+        )
+        yield CounterMetricFamily(
+            "restate_shim_dry_run_refusals",
+            "Calls that were served and would have been refused without --dry-run.",
+            self._would_refuse,
+        )
+        yield CounterMetricFamily(
+            "restate_shim_phase_changes",
+            "Times that another phase came into force, for all callers or for some.",
+            self._phase_changes,
+        )
         if self._last_used is not None:
             yield GaugeMetricFamily(
                 "restate_shim_deprecated_last_used_timestamp_seconds",
@@ -373,6 +344,12 @@ class Metrics(Collector):
         if (draining := self.sources.draining) is not None:
             yield GaugeMetricFamily(
                 "restate_shim_draining", "1 from SIGTERM on, else 0.", int(draining())
+            )
+        if (config_ok := self.sources.config_ok) is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_config_loaded",
+                "1 while the settings' file, as it is now, is in force, else 0.",
+                int(config_ok()),
             )
         if self._phase is not None:
             yield _info("restate_shim_phase_info", "What is in force.", self._phase)

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from shim import __version__
+from shim.evidence import Evidence
 from shim.ledger import LedgerError, LedgerState, read_evidence, read_recent
 from shim.logs import Logger
 from shim.metrics import Metrics
@@ -56,6 +57,7 @@ class Usage:
         source: Path | str,
         state: Callable[[], LedgerState],
         rules: Callable[[], Sequence[CallerRule]],
+        rejected: Callable[[], str],
         *,
         clock: Callable[[], datetime],
         instance: str,
@@ -63,6 +65,7 @@ class Usage:
         self._source = source
         self._state = state
         self._rules = rules
+        self._rejected = rejected
         self._clock = clock
         self._instance = instance
         self._lock = asyncio.Lock()
@@ -86,22 +89,21 @@ class Usage:
         """``GET /usage``."""
         filters = Filters.from_query(request.query)
         state = self._state()
-        report = await self.report()
+        recording = Recording(ok=state.ok, detail=state.error or "")
+        try:
+            report = await self.report()
+        except LedgerError as error:
+            # Whoever watches the page must see that there is nothing to see.
+            recording = Recording(ok=False, detail=state.error or str(error))
+            report = build_report(Evidence(), now=self._clock(), lost=state.dropped)
 
         def render() -> str:
-            recent = read_recent(
-                self._source,
-                _RECENT,
-                since=filters.begin(report.generated_at),
-                caller=filters.caller or None,
-                mode=filters.mode or None,
-                decision=filters.decision or None,
-            )
             return render_page(
                 report,
-                recent=recent,
+                recent=self._recent(filters, report.generated_at),
                 filters=filters,
-                recording=Recording(ok=state.ok, detail=state.error or ""),
+                recording=recording,
+                rejected=self._rejected(),
                 instance=self._instance,
                 version=__version__,
             )
@@ -113,6 +115,19 @@ class Usage:
             "X-Content-Type-Options": "nosniff",
         }
         return web.Response(text=text, content_type="text/html", headers=headers)
+
+    def _recent(self, filters: Filters, now: datetime) -> list[dict[str, Any]]:
+        try:
+            return read_recent(
+                self._source,
+                _RECENT,
+                since=filters.begin(now),
+                caller=filters.caller or None,
+                mode=filters.mode or None,
+                decision=filters.decision or None,
+            )
+        except LedgerError:
+            return []
 
     async def json(self, _: web.Request) -> web.Response:
         """``GET /usage.json``."""

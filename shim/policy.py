@@ -121,6 +121,12 @@ class Terms(Protocol):
         """Whether everything is served, and only noted what would have been refused."""
 
 
+def in_force(terms: Terms) -> str:
+    """Return the phases in a few words: of everyone, and of the callers with one of their own."""
+    rules = (f"{rule.match}: {rule.phase}" for rule in terms.callers if rule.phase is not None)
+    return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *rules))
+
+
 class Policy:
     """The phases in force.  The clock and what the ledger knows are injected."""
 

@@ -182,7 +182,7 @@ class Proxy:
         extra = live.deprecation_fields(call.new_target)
         if ruling.refusal is not None:
             outcome.decision = Decision.REFUSED
-            outcome.status = 405
+            outcome.status, outcome.announced = 405, bool(extra)
             return self._refused(request, call, ruling, extra)
         return await self._translate(request, call, live.replies, extra, outcome)
 
@@ -209,6 +209,7 @@ class Proxy:
         outcome.decision = Decision.TRANSLATED
         reply = translation.map_reply(replies, answer.status)
         outcome.status, outcome.masked = reply.status, reply.masked
+        outcome.announced = bool(extra)
         lines = end_to_end(answer.headers, _ABOUT_THE_BODY if not reply.with_body else _LENGTHS)
         if reply.status != answer.status:
             lines.append(b"X-Restate-Shim-Upstream-Status: %d\r\n" % answer.status)

@@ -59,6 +59,7 @@ class Outcome:
     upstream_status: int | None = None
     upstream_seconds: float = 0.0
     masked: bool = False
+    announced: bool = False
     error: str | None = None
 
 
@@ -112,14 +113,16 @@ class Recorder:
             error=outcome.error,
             instance=self._instance,
             version=__version__,
+            would_refuse=outcome.ruling.would_refuse,
         )
-        line = use.as_dict()
-        if outcome.ruling.would_refuse:
-            line["would_refuse"] = True
-        self._logger.info(USE_EVENT, **line)
+        self._logger.info(USE_EVENT, **use.as_dict())
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )
+        if outcome.announced:
+            self._metrics.announced()
+        if use.would_refuse:
+            self._metrics.would_refuse()
         await self._store.append(use)
         if outcome.near_miss is not None:
             await self.near_miss(identity, outcome.near_miss, b"DELETE", target, outcome.status)

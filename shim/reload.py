@@ -82,6 +82,12 @@ class Reload:
         """Return, JSON-ready, whether the file as it is now is in force."""
         return {"ok": self.state.ok, "error": self.state.error, "line": self.state.line}
 
+    def why_rejected(self) -> str:
+        """Return why the file, as it is now, is not in force; empty where it is."""
+        state = self.state
+        where = "" if state.line is None else f"line {state.line}: "
+        return "" if state.error is None else where + state.error
+
     async def watch(self) -> None:
         """Look at the file until cancelled."""
         while True:

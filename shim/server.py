@@ -27,9 +27,10 @@ from shim.health import UpstreamHealth
 from shim.ledger import Ledger, LedgerState
 from shim.listening import listen, open_socket, remove_socket, url_of
 from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
-from shim.metrics import Metrics, Sources
+from shim.metrics import Metrics
+from shim.numbers import Sources
 from shim.ops import Readiness, Usage, count_callers, make_app
-from shim.policy import Policy
+from shim.policy import Policy, in_force
 from shim.proxy import Live, Proxy
 from shim.recorder import Recorder
 from shim.reload import Reload
@@ -106,7 +107,7 @@ async def running(
         )
         ledger.start()
         stack.push_async_callback(ledger.close)
-        ledger.phase_changed(settings.phase)
+        ledger.phase_changed(in_force(settings))
         _say_phase(settings, metrics)
         recorder = Recorder(
             logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
@@ -129,19 +130,20 @@ async def running(
             max_body=settings.max_body,
             loop=loop,
         )
-        metrics.sources = Sources(
-            in_flight=lambda: proxy.in_flight,
-            draining=lambda: proxy.draining,
-            connections=pool.count,
-            ledger=ledger.state,
-            log_lines_dropped=lines_dropped,
-        )
         reload = Reload(
             settings,
             reread or (lambda: settings),
             _applier(proxy, ledger, metrics, logger, clock),
             logger,
             asked,
+        )
+        metrics.sources = Sources(
+            in_flight=lambda: proxy.in_flight,
+            draining=lambda: proxy.draining,
+            connections=pool.count,
+            ledger=ledger.state,
+            log_lines_dropped=lines_dropped,
+            config_ok=lambda: reload.state.ok,
         )
         server = _make_server(proxy, settings, logger, recorder)
         readiness = Readiness(
@@ -156,6 +158,7 @@ async def running(
             settings.fleet or ledger.source,
             ledger.state,
             lambda: reload.settings.callers,
+            reload.why_rejected,
             clock=clock,
             instance=settings.instance,
         )
@@ -167,7 +170,7 @@ async def running(
                 readiness,
                 registry,
                 usage,
-                lambda caller: _in_force(proxy.live, reload, caller),
+                lambda caller: _describe(proxy.live, reload, caller),
                 token=settings.ops_token,
             ),
             access_log=None,
@@ -184,7 +187,9 @@ async def running(
             ops=where.ops_url,
             upstream=",".join(address.url for address in settings.upstream),
             phase=settings.phase,
+            phases=in_force(settings),
             replies=settings.replies,
+            **_headers(settings),
             ledger=str(settings.ledger or "memory"),
             instance=settings.instance,
             version=__version__,
@@ -262,6 +267,18 @@ def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
     )
 
 
+def _headers(settings: Settings) -> dict[str, Any]:
+    """Return, JSON-ready, what the answers to the old call say in header fields."""
+    sunset = None if settings.sunset is None else rfc3339(settings.sunset)
+    return {
+        "headers": not settings.no_headers,
+        "deprecated_since": rfc3339(settings.deprecated_since),
+        "sunset": sunset,
+        "docs_url": settings.docs_url,
+        "warning_header": settings.warning_header,
+    }
+
+
 def _say_phase(settings: Settings, metrics: Metrics) -> None:
     sunset = None if settings.sunset is None else settings.sunset.timestamp()
     metrics.phase(settings.phase, settings.replies, sunset)
@@ -277,27 +294,31 @@ def _applier(
     def apply(settings: Settings, before: Settings) -> None:
         proxy.live = _live(settings, ledger, clock)
         _say_phase(settings, metrics)
-        if settings.phase is not before.phase:
-            ledger.phase_changed(settings.phase)
+        phases = in_force(settings)
+        if phases != in_force(before):
+            ledger.phase_changed(phases)
+            metrics.phase_changed()
             logger.warning(
                 "phase_changed",
                 phase=settings.phase,
                 before=before.phase,
+                phases=phases,
                 instance=settings.instance,
             )
+        headers = _headers(settings)
+        if headers != _headers(before):
+            logger.warning("headers_changed", **headers, instance=settings.instance)
 
     return apply
 
 
-def _in_force(live: Live, reload: Reload, caller: str | None) -> dict[str, Any]:
+def _describe(live: Live, reload: Reload, caller: str | None) -> dict[str, Any]:
     settings = reload.settings
     facts = live.policy.describe(caller)
     return {
         "phase": facts.pop("phase"),
         "replies": settings.replies,
-        "deprecated_since": rfc3339(settings.deprecated_since),
-        "sunset": None if settings.sunset is None else rfc3339(settings.sunset),
-        "headers": not settings.no_headers,
+        **_headers(settings),
         **facts,
         "config": {
             "file": None if settings.config is None else str(settings.config),

@@ -50,7 +50,8 @@ class Use:
 
     ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
     it was not asked or did not answer).  ``masked`` is true where the caller was told 202 and the
-    new endpoint says 404 or 409.  ``target`` carries no value of any query parameter but ``mode``.
+    new endpoint says 404 or 409, ``would_refuse`` where it was served only because of a dry run.
+    ``target`` carries no value of any query parameter but ``mode``.
     """
 
     id: str
@@ -76,10 +77,11 @@ class Use:
     error: str | None
     instance: str
     version: str
+    would_refuse: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready fields in the order of the specification."""
-        return _as_dict(self)
+        return without_default(_as_dict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,13 @@ class ReplacementCall:
     mode: str
     status: int
     instance: str
+
+
+def without_default(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave ``would_refuse``, which only a dry run sets, out where it is not true."""
+    if not values["would_refuse"]:
+        del values["would_refuse"]
+    return values
 
 
 # Looked up once: this is done for every call.

@@ -321,10 +321,11 @@ async def test_the_span_grows_without_any_use(tmp_path: Path) -> None:
 async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_path: Path) -> None:
     source = tmp_path / "ledger.db"
     uses = [a_use(f"c{n % 2}", NOON + timedelta(hours=n)) for n in range(30)]
-    columns = ", ".join(f'"{field}"' for field in schema.USE_FIELDS)
+    fields = [field for field in schema.USE_FIELDS if field != "would_refuse"]
+    columns = ", ".join(f'"{field}"' for field in fields)
     connection = sqlite3.connect(source)
     connection.execute(f"CREATE TABLE uses ({columns}, PRIMARY KEY (id))")
-    marks = ", ".join("?" * len(schema.USE_FIELDS))
+    marks = ", ".join("?" * len(fields))
     connection.executemany(
         f"INSERT INTO uses VALUES ({marks})", [tuple(use.as_dict().values()) for use in uses]
     )
@@ -346,6 +347,7 @@ async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path)
     async with running(source, clock=Clock()) as ledger:
         await ledger.append(a_use())
     at(source, "ALTER TABLE spans DROP COLUMN stopped")
+    at(source, "ALTER TABLE uses DROP COLUMN would_refuse")
     at(source, "UPDATE schema_version SET version = 1")
     async with running(source, clock=Clock(NOON + timedelta(hours=1))) as ledger:
         assert ledger.state().ok, ledger.state().error

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shim.metrics import Metrics, Sources
+from shim.metrics import Metrics
+from shim.numbers import Sources
 
 _ROUTES = ("pass_through", "deprecated", "near_miss", "replacement", "refused")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shim.policy import CallerRule, Phase, Policy, Refusal, parse_caller_rules
+from shim.policy import CallerRule, Phase, Policy, Refusal, in_force, parse_caller_rules
 from shim.windows import Spec, parse_window
 
 FROZEN = "; only callers from before the freeze are served"
@@ -176,6 +176,15 @@ def test_a_rule_wins_over_the_phase_of_all(
 def test_until_holds_to_the_end_of_that_day_in_utc(now: str, phase: Phase) -> None:
     entry = {"match": "*", "phase": "reject", "until": date(2027, 1, 31)}
     assert World(Clock(at(now))).policy(callers=rules(entry)).rule("a", b"inv_1").phase is phase
+
+
+def test_what_is_in_force_is_told_in_a_few_words() -> None:
+    entries = rules(
+        {"match": "ci-*", "phase": "reject"}, {"match": "x", "owner": "team"}, {"match": "y"}
+    )
+    assert in_force(Terms()) == "translate"
+    assert in_force(Terms(Phase.REJECT, dry_run=True)) == "reject (dry run)"
+    assert in_force(Terms(callers=entries)) == "translate, ci-*: reject"
 
 
 def test_a_callers_own_brownout_uses_the_windows_of_all() -> None:

@@ -79,6 +79,8 @@ def _row(record: Mapping[str, Any], table: Table) -> Row | None:
         if column.name == "seq":
             continue
         value = record.get(column.name)
+        if column.server_default is not None and value is None:
+            value = False
         if column.name == "timestamp":
             try:
                 value = to_ms(parse_rfc3339(str(value)))

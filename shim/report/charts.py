@@ -42,10 +42,11 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A phase change: a line from top to bottom and its label."""
+    """A phase change: a line from top to bottom, its label, and all of it where that is cut."""
 
     x: float
     label: Label
+    title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +195,21 @@ def _marks(report: Report, days: Sequence[date], step: float, width: int) -> lis
         if day < days[0] or day > days[-1]:
             continue
         x = _LEFT + (day - days[0]).days * step
-        text, room = plain(phase, 20), 7.0 * len(phase)
+        text = plain(phase, 28)
+        room = 7.0 * len(text)
         anchor = "end" if x + room > width else "start"
         left = x - room if anchor == "end" else x
         # A label with no room is left out; its line stays.
         fits = left >= free
         free = left + room + 8 if fits else free
         at = x - 4 if anchor == "end" else x + 4
-        marks.append(Mark(_r(x), Label(_r(at), 12, text if fits else "", anchor)))
+        marks.append(
+            Mark(
+                _r(x),
+                Label(_r(at), 12, text if fits else "", anchor),
+                f"{day}: {plain(phase, 500)}",
+            )
+        )
     return marks
 
 

@@ -16,7 +16,14 @@ from typing import Any, BinaryIO, Final
 from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
 from shim.report.coverage import HEARTBEAT_SLACK
 from shim.report.framed import BrokenLineError, Unframer, raw_lines
-from shim.usage import NEAR_MISS_EVENT, REPLACEMENT_EVENT, USE_EVENT, Use, parse_rfc3339
+from shim.usage import (
+    NEAR_MISS_EVENT,
+    REPLACEMENT_EVENT,
+    USE_EVENT,
+    Use,
+    parse_rfc3339,
+    without_default,
+)
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
@@ -108,7 +115,8 @@ class Lines:
         for source in sources:
             for record in self._records(source):
                 if record["event"] == USE_EVENT:
-                    yield {name: record.get(name) for name in _USE_FIELDS}
+                    values = {name: record.get(name) for name in _USE_FIELDS}
+                    yield without_default(values)
 
     def _records(self, source: Source) -> Iterator[dict[str, Any]]:
         """Yield the records that are new, and note the shims' signs of life."""
@@ -150,7 +158,7 @@ class Lines:
         return None
 
     def _note_phase(self, value: dict[str, Any]) -> None:
-        instance, phase = value.get("instance"), value.get("phase")
+        instance, phase = value.get("instance"), value.get("phases") or value.get("phase")
         if isinstance(instance, str) and isinstance(phase, str):
             self._phases.add((_moment(value), instance, phase))
 

@@ -109,12 +109,14 @@ def render_page(
     recent: Iterable[Mapping[str, Any]] = (),
     filters: Filters | None = None,
     recording: Recording | None = None,
+    rejected: str = "",
     refresh_seconds: int = 30,
     instance: str = "",
     version: str = "",
 ) -> str:
     """Return ``/usage``.  ``recent`` are uses as ``Use.as_dict`` gives them, latest first.
 
+    ``rejected`` says why the settings' file, as it is now, is not in force.
     Send it with :data:`CONTENT_SECURITY_POLICY`, ``Cache-Control: no-store`` and
     ``Referrer-Policy: no-referrer``.
     """
@@ -126,6 +128,7 @@ def render_page(
         recent=[use for _, use in zip(range(MOST_RECENT), shown, strict=False)],
         filters=chosen,
         recording=recording or Recording(),
+        rejected=rejected,
         refresh_seconds=refresh_seconds,
         instance=instance,
         version=version,
@@ -140,6 +143,7 @@ def render_document(report: Report) -> str:
         recent=[],
         filters=Filters(),
         recording=Recording(),
+        rejected="",
         refresh_seconds=0,
         instance="",
         version="",

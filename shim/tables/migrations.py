@@ -21,7 +21,7 @@ def _sum_what_was_single(connection: Connection) -> None:
     write_fact(connection, "ledger", uuid.uuid4().hex)
     names = Names(cap=1000)
     names.load(connection)
-    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS)
+    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS if field != "would_refuse")
     old = connection.exec_driver_sql(f"SELECT {fields} FROM uses_0 ORDER BY timestamp")  # noqa: S608 - names of ours
     for some in old.partitions(1000):
         apply(connection, Batch(uses=[_row(row) for row in some]), names)
@@ -30,22 +30,23 @@ def _sum_what_was_single(connection: Connection) -> None:
 
 def _row(old: Any) -> schema.Row:
     moment = schema.to_ms(parse_rfc3339(old.timestamp))
-    return (old.id, moment, *old[2:])
+    return (old.id, moment, *old[2:], False)
 
 
-def _tell_stops(connection: Connection) -> None:
-    """From 1, which did not tell a shim that was stopped from one that went dark, to 2."""
+def _tell_stops_and_dry_runs(connection: Connection) -> None:
+    """From 1, which told neither a shim that was stopped from one that went dark, nor dry runs."""
     namespace = None if connection.dialect.name == "sqlite" else schema.FLEET_SCHEMA
-    table = schema.spans.name if namespace is None else f"{namespace}.{schema.spans.name}"
-    columns = inspect(connection).get_columns(schema.spans.name, namespace)
-    # The step before makes the tables as they are today.
-    if all(column["name"] != "stopped" for column in columns):
-        connection.exec_driver_sql(
-            f"ALTER TABLE {table} ADD COLUMN stopped BOOLEAN DEFAULT FALSE NOT NULL"
-        )
+    for table, name in ((schema.spans, "stopped"), (schema.uses, "would_refuse")):
+        columns = inspect(connection).get_columns(table.name, namespace)
+        # The step before makes the tables as they are today.
+        if all(column["name"] != name for column in columns):
+            where = table.name if namespace is None else f"{namespace}.{table.name}"
+            connection.exec_driver_sql(
+                f"ALTER TABLE {where} ADD COLUMN {name} BOOLEAN DEFAULT FALSE NOT NULL"
+            )
 
 
 MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {
     0: _sum_what_was_single,
-    1: _tell_stops,
+    1: _tell_stops_and_dry_runs,
 }

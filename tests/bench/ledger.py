@@ -121,8 +121,9 @@ def scale(folder: Path, count: int) -> None:
     start = schema.to_ms(datetime.now(UTC)) - DAYS * schema.DAY
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("PRAGMA synchronous=OFF; PRAGMA cache_size=-400000; BEGIN")
-    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS)
-    marks = ", ".join("?" * len(schema.USE_FIELDS))
+    names = [field for field in schema.USE_FIELDS if field != "would_refuse"]
+    fields = ", ".join(f'"{field}"' for field in names)
+    marks = ", ".join("?" * len(names))
     connection.executemany(f"INSERT INTO uses ({fields}) VALUES ({marks})", rows(count, start))
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

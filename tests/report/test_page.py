@@ -128,6 +128,19 @@ def test_a_ledger_that_does_not_record_is_never_safe() -> None:
     assert "Safe to remove" not in broken
 
 
+def test_a_file_of_settings_that_is_not_in_force_shows() -> None:
+    rejected = "line 2: phase in shim.toml: got '<b>', takes one of observe"
+    said = page_of(Evidence(), rejected=rejected).said()
+    assert f"The settings’ file as it is now is not in force: {rejected}." in said
+    assert "not in force" not in page_of(Evidence()).said()
+
+
+def test_a_use_that_a_dry_run_served_is_marked() -> None:
+    evidence = Evidence(sums=[use_sum("ci-7", NOW)])
+    uses = [use_line(NOW, 1), use_line(NOW, 2, would_refuse=True)]
+    assert page_of(evidence, recent=uses).said().count("dry run: refused") == 1
+
+
 def test_the_callers_are_shown_with_what_they_must_change() -> None:
     said = page_of(samples.lively_evidence(), recent=[use_line(NOW, masked=True)]).said()
     for text in ("billing-reaper", "migrated", "came back", "requests.patch", "34 % moved"):

@@ -87,6 +87,10 @@ def test_every_family_has_its_values(own_origin: Origin, start: Callable[..., Sh
     assert of(samples, "log_lines_dropped_total") == 0
     assert of(samples, "draining") == 0
     assert of(samples, "phase_info", phase="translate", replies="legacy") == 1
+    assert of(samples, "config_loaded") == 1
+    assert of(samples, "deprecation_headers_total") == 1
+    assert of(samples, "dry_run_refusals_total") == 0
+    assert of(samples, "phase_changes_total") == 0
     assert of(samples, "build_info", version=__version__) == 1
     assert not any(name == "deprecated_caller_uses" for name, _ in samples)
     assert not any(name.startswith("fleet") for name, _ in samples)

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from shim.ledger import read_uses
+
 from .client import Client, ask, request
 from .origin import Origin, answer, reply
 from .running import Shim
@@ -147,6 +149,26 @@ def test_a_dry_run_serves_and_logs_whom_it_would_have_refused(
     use = shim.use("inv_1")
     assert (use["decision"], use["phase"], use["status"]) == ("translated", phase, 202)
     assert use["would_refuse"] is True
+    metrics = ask(shim.ops, request("GET", "/metrics")).body
+    assert b"restate_shim_dry_run_refusals_total 1.0" in metrics
+    assert b'restate_shim_phase_info{phase="%s"' % phase.encode() in metrics
+    # A page is at most a second old.
+    time.sleep(1.1)
+    assert b"dry run: refused" in ask(shim.ops, request("GET", "/usage")).body
+
+
+def test_the_ledger_keeps_what_a_dry_run_would_have_refused(
+    start: Start, own_origin: Origin, tmp_path: Path
+) -> None:
+    # Only the log told it: a report of the ledger's uses did not.
+    ledger = tmp_path / "ledger.db"
+    shim = start(
+        *("--phase", "reject", "--dry-run", "--ledger", str(ledger)), upstream=own_origin.url
+    )
+    assert ask(shim.proxy, delete()).status == 202
+    (use,) = read_uses(ledger)
+    assert use["would_refuse"] is True
+    assert use == {name: shim.use("inv_1")[name] for name in use}
 
 
 def test_answers_to_the_old_call_say_that_it_is_deprecated(
@@ -228,6 +250,11 @@ class TestReload:
         shim.event("config_applied")
         assert ask(shim.proxy, delete(2)).status == 405
         assert ask(shim.proxy, delete(3, b"other")).status == 202
+        changed = shim.event("phase_changed")
+        assert changed["phases"] == "translate, ci-*: reject"
+        metrics = ask(shim.ops, request("GET", "/metrics")).body
+        assert b"restate_shim_phase_changes_total 1.0" in metrics
+        assert b"restate_shim_deprecation_headers_total 3.0" in metrics
         told = get(f"{shim.ops}/phase?caller=ci-1")
         assert told["caller"]["rule"]["match"] == "ci-*"
         assert told["config"] == {"file": str(config), "ok": True, "error": None, "line": None}
@@ -246,12 +273,27 @@ class TestReload:
         assert ready["ready"] is True
         assert (ready["config"]["ok"], ready["config"]["line"]) == (False, 2)
         assert get(f"{shim.ops}/phase")["replies"] == "legacy"
+        assert b"restate_shim_config_loaded 0.0" in ask(shim.ops, request("GET", "/metrics")).body
+        page = ask(shim.ops, request("GET", "/usage")).body.decode()
+        assert "as it is now is not in force: line 2: " in page
         assert ask(shim.proxy, delete()).status == 405
         config.write_text('phase = "translate"\n')
         shim.event("config_applied", within=6)
         assert get(f"{shim.ops}/ready")["config"]["ok"]
         # Once per content of the file, though it is looked at every two seconds.
         assert len([event for event in shim.events if event["event"] == "config_rejected"]) == 1
+
+    def test_what_the_headers_say_is_told_when_it_changes(
+        self, start: Start, own_origin: Origin, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "shim.toml"
+        config.write_text('sunset = "2027-01-31"\n')
+        shim = start("--config", str(config), upstream=own_origin.url)
+        assert shim.event("listening")["sunset"] == "2027-01-31T00:00:00.000Z"
+        config.write_text("no-headers = true\n")
+        shim.process.send_signal(signal.SIGHUP)
+        changed = shim.event("headers_changed")
+        assert (changed["headers"], changed["sunset"]) == (False, None)
 
     def test_a_config_map_is_swapped_by_a_link_above_the_file(
         self, start: Start, own_origin: Origin, tmp_path: Path
