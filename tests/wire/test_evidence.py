@@ -74,3 +74,18 @@ def test_one_that_was_stopped_in_order_is_not_missed_while_another_records(
     old.process.wait()
     time.sleep(WINDOW - 1)
     assert verdict(ledger)[0] == expected
+
+
+def test_a_ledger_that_cannot_be_read_is_an_alarm_on_the_page(
+    ledger: Path, origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # The page was an error in JSON, which whoever watches it takes for a broken shim.
+    ledger.write_bytes(b"no database at all" * 1000)
+    shim = start("--ledger", str(ledger), upstream=origin.url)
+    assert ask(shim.proxy, USE).status == 202
+    page = ask(shim.ops, request("GET", "/usage"))
+    assert page.status == 200
+    assert b"The ledger is not recording: the ledger " in page.body
+    assert b"Not proven" in page.body
+    assert ask(shim.ops, request("GET", "/usage.json")).status == 503
+    assert ask(shim.ops, request("GET", "/ready")).status == 503
