@@ -1,4 +1,4 @@
-"""The command line: ``restate-shim serve | report | check | brownouts | demo``."""
+"""The command line: ``restate-shim serve | report | check | brownouts | import | demo``."""
 
 from __future__ import annotations
 
@@ -88,6 +88,19 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("text", "json"), default="text", help="how to say it"
     )
     brownouts.set_defaults(run=_brownouts)
+    importing = commands.add_parser(
+        "import",
+        help="add what the shims' JSON lines tell to a ledger",
+        description="Add the uses and near misses of JSON lines to a ledger, or to the fleet, "
+        "each once. For a ledger that was lost, or could not be written for too long.",
+    )
+    importing.add_argument(
+        "lines", nargs="+", metavar="FILE", help="JSON lines (gzip too), or - for lines on stdin"
+    )
+    importing.add_argument("--ledger", metavar="PATH", help="the ledger to add to")
+    importing.add_argument("--fleet", metavar="URL", help="the fleet to add to: postgresql://…")
+    importing.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
+    importing.set_defaults(run=_import)
     demo = commands.add_parser(
         "demo",
         help="see it work before a real Restate server",
@@ -160,6 +173,13 @@ def _brownouts(args: argparse.Namespace) -> int:
     from shim.brownouts import run
 
     return run(args, settings_from(args), out=sys.stdout, now=datetime.now(UTC))
+
+
+def _import(args: argparse.Namespace) -> int:
+    from shim.importing import run
+
+    settings = load({"ledger": args.ledger, "fleet": args.fleet}, os.environ, args.config)
+    return run(args, settings, out=sys.stdout, err=sys.stderr)
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -236,14 +236,11 @@ def _record(
     sources: list[Source] = []
     known: set[Path] = set()
     for name in args.record:
-        if name == "-":
-            sources.append(Source("-", sys.stdin.buffer))
-            continue
         path = Path(name)
         if path.resolve() in known:
             continue
         known.add(path.resolve())
-        stream = _open(path, stack)
+        stream = open_record(name, stack)
         if _is_ledger(stream):
             ledgers.append(path)
         else:
@@ -268,15 +265,18 @@ def _configured(args: argparse.Namespace, settings: Settings) -> str | Path:
     return settings.ledger
 
 
-def _open(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
+def open_record(name: str, stack: contextlib.ExitStack) -> BinaryIO:
+    """Open a file, or stdin for ``-``; raise :class:`UsageError` where it cannot be read."""
+    if name == "-":
+        return sys.stdin.buffer
     try:
-        return stack.enter_context(path.open("rb"))
+        return stack.enter_context(Path(name).open("rb"))
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {name}: {error.strerror}") from None
 
 
 def _is_ledger(stream: BinaryIO) -> bool:
-    if not stream.seekable():
+    if stream is sys.stdin.buffer or not stream.seekable():
         return False
     start = stream.read(len(_SQLITE))
     stream.seek(0)

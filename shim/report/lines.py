@@ -112,11 +112,17 @@ class Lines:
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
+        for record in self.records(sources):
+            if record["event"] == USE_EVENT:
+                values = {name: record.get(name) for name in _USE_FIELDS}
+                yield without_default(values)
+
+    def records(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
+        """Yield each use and each near miss once, as it was logged."""
         for source in sources:
             for record in self._records(source):
-                if record["event"] == USE_EVENT:
-                    values = {name: record.get(name) for name in _USE_FIELDS}
-                    yield without_default(values)
+                if record["event"] != REPLACEMENT_EVENT:
+                    yield record
 
     def _records(self, source: Source) -> Iterator[dict[str, Any]]:
         """Yield the records that are new, and note the shims' signs of life."""

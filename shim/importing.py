@@ -1,0 +1,50 @@
+"""``restate-shim import``: bring what JSON lines tell back into a ledger, or into the fleet.
+
+For when a ledger was lost, or the disk was full for too long: the same records are in the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import TextIO
+
+from shim.ledger import LedgerError, import_records
+from shim.report.command import UsageError, open_record
+from shim.report.lines import Lines, Source
+from shim.report.text import plain, plural
+from shim.settings import Settings
+
+
+def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextIO) -> int:
+    """Run the command; return 0, or 2 where there is nothing to add to or a file is unreadable.
+
+    A record that is there already changes nothing, so that a file may be given twice.  Heartbeats
+    and sums of calls to the new endpoints are not added: a report of the lines counts them.
+    """
+    try:
+        target = _target(args, settings)
+        with contextlib.ExitStack() as stack:
+            lines = Lines()
+            sources = [Source(name, open_record(name, stack)) for name in args.lines]
+            done = import_records(target, lines.records(sources))
+    except (UsageError, LedgerError) as error:
+        err.write(f"restate-shim import: {plain(str(error), None)}\n")
+        return 2
+    err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)
+    out.write(
+        f"{plural(done.new, 'record')} added, {done.known} already there, "
+        f"{done.too_old} older than what is kept, {lines.broken + done.unreadable} unreadable\n"
+    )
+    return 0
+
+
+def _target(args: argparse.Namespace, settings: Settings) -> str | Path:
+    if args.ledger and args.fleet:
+        raise UsageError("takes --ledger or --fleet, not both")
+    if settings.fleet and not args.ledger:
+        return settings.fleet
+    if settings.ledger is None:
+        raise UsageError("a ledger in memory cannot be added to: name a file with --ledger")
+    return settings.ledger

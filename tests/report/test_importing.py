@@ -1,0 +1,93 @@
+"""`restate-shim import`: what the log tells, brought back into a ledger."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from shim.cli import main
+from shim.ledger import read_near_misses, read_uses
+from shim.usage import NEAR_MISS_EVENT
+
+from .samples import HOUR, NOW, as_lines, beats, life_line, use_line
+
+USES = [use_line(NOW - n * HOUR, n) for n in range(20)]
+MISS = use_line(NOW, 99, event=NEAR_MISS_EVENT, kind="wrong_method", method="POST", hint="PATCH it")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "shim.log"
+    values = [*beats(NOW - 2 * HOUR, NOW), *USES[:15], MISS, life_line("stopped", NOW)]
+    path.write_bytes(as_lines(values) + b"no record\n")
+    return path
+
+
+def test_every_record_is_added_once_however_often_it_is_given(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "ledger.db"
+    again = tmp_path / "other.log.gz"
+    again.write_bytes(gzip.compress(as_lines(USES[10:])))
+    assert main(["import", str(log), "--ledger", str(ledger)]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("16 records added, 0 already there, ")
+    assert said.out.endswith(" 1 unreadable\n")
+    assert "shim.log:" in said.err
+    assert main(["import", str(again), str(log), "--ledger", str(ledger)]) == 0
+    assert capsys.readouterr().out.startswith("5 records added, 16 already there")
+    assert {use["id"] for use in read_uses(ledger)} == {use["id"] for use in USES}
+    (miss,) = read_near_misses(ledger)
+    assert miss["hint"] == "PATCH it"
+
+
+def test_a_report_of_the_ledger_then_tells_what_one_of_the_lines_does(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "ledger.db"
+    main(["import", str(log), "--ledger", str(ledger)])
+    capsys.readouterr()
+    reports = []
+    for record in (log, ledger):
+        main(["report", str(record), "--format", "json"])
+        reports.append(json.loads(capsys.readouterr().out))
+    assert reports[0]["totals"] == reports[1]["totals"]
+    assert reports[0]["callers"] == reports[1]["callers"]
+
+
+def test_lines_come_from_stdin_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(as_lines(USES)))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["import", "-", "--ledger", str(tmp_path / "ledger.db")]) == 0
+    assert capsys.readouterr().out.startswith("20 records added")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["missing.log"], "cannot read missing.log: No such file or directory"),
+        (["log", "--ledger", "memory"], "a ledger in memory cannot be added to: name a file"),
+        (["log", "--ledger", "a/b/c.db"], "folder a/b is missing"),
+        (["log", "--ledger", "a.db", "--fleet", "postgresql://h/d"], "takes --ledger or --fleet"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log").write_bytes(as_lines(USES))
+    assert main(["import", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert says in said.err
