@@ -10,7 +10,8 @@ from typing import Any, Final, TextIO
 import aiohttp
 
 from shim.addresses import Address
-from shim.settings import Settings, upstream_context
+from shim.settings import Settings
+from shim.tls import upstream_context
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _OLD_PATH: Final = "/invocations/{invocation_id}"

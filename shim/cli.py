@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shim import __version__
+from shim.loading import load
 from shim.report.command import add_arguments as add_report_arguments
-from shim.settings import SETTINGS, SettingError, Settings, load
+from shim.settings import SETTINGS, SettingError, Settings
 
 EXIT_USAGE = 2
 
@@ -178,7 +179,8 @@ def _brownouts(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     from shim.importing import run
 
-    settings = load({"ledger": args.ledger, "fleet": args.fleet}, os.environ, args.config)
+    flags = {"ledger": args.ledger, "fleet": args.fleet}
+    settings = load(flags, os.environ, args.config, needed=flags)
     return run(args, settings, out=sys.stdout, err=sys.stderr)
 
 

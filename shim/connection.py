@@ -11,59 +11,22 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import httptools
 
-from shim.headers import HOP_BY_HOP
+from shim.answer import (
+    Answer,
+    ClosedBeforeAnswerError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    relayable,
+)
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 MAX_ANSWER_HEAD: Final = 256 * 1024
 _HIGH_WATER: Final = 256 * 1024
 _LOW_WATER: Final = 64 * 1024
-
-
-# These kinds of failure say something of upstream as a whole; others concern one exchange.
-OUTAGES: Final = frozenset(("connect", "connect_timeout", "tls", "timeout"))
-
-
-class UpstreamError(Exception):
-    """The exchange failed: ``status`` is what to tell downstream, ``kind`` what to count."""
-
-    status = 502
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-class UpstreamTimeoutError(UpstreamError):
-    """Upstream did not begin its answer in time."""
-
-    status = 504
-
-
-class ClosedBeforeAnswerError(UpstreamError):
-    """The connection closed before a byte of the answer came: nobody knows whether it was read."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """The head of an upstream answer, with its body where that came along.
-
-    ``raw`` holds the answer's bytes if they can be relayed as they are.  ``body`` is the whole
-    body if ``complete``; otherwise it is read from the connection.
-    """
-
-    status: int
-    reason: bytes
-    headers: list[tuple[bytes, bytes]]
-    content_length: bool
-    chunked: bool
-    complete: bool = False
-    body: bytes = b""
-    raw: bytes | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -288,7 +251,7 @@ class Connection(asyncio.Protocol):
         if self._message_complete:
             answer.complete = True
             answer.body = b"".join(self._pieces)
-            if self._reads == 1 and not self._stray and _relayable(answer, data):
+            if self._reads == 1 and not self._stray and relayable(answer, data):
                 answer.raw = data
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
@@ -399,12 +362,3 @@ class Connection(asyncio.Protocol):
         waiter, self._write_waiter = self._write_waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-def _relayable(answer: Answer, data: bytes) -> bool:
-    """Whether ``data`` is one whole answer that means the same on the next hop."""
-    if answer.chunked or not data.startswith(b"HTTP/1.1 "):
-        return False
-    if not answer.content_length and answer.status not in (204, 304):
-        return False
-    return all(name.lower() not in HOP_BY_HOP for name, _ in answer.headers)

@@ -10,13 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
-from shim.connection import (
-    Answer,
-    ClosedBeforeAnswerError,
-    Connection,
-    UpstreamError,
-    UpstreamTimeoutError,
-)
+from shim.answer import Answer, ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
+from shim.connection import Connection
 from shim.downstream import BrokenBodyError, DownstreamGoneError, DownstreamRequest, Ready
 from shim.framing import Refusal
 from shim.headers import Network, end_to_end, find, forwarded_request, is_trusted

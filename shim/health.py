@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shim.connection import OUTAGES, Connection, UpstreamError
+from shim.answer import OUTAGES, UpstreamError
+from shim.connection import Connection
 from shim.logs import Logger
 from shim.upstream import Pool
 

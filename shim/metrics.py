@@ -7,21 +7,19 @@ except the names of the busiest callers, which are there only where they were as
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
 from shim.numbers import Sources
+from shim.times import Requests, Times, histogram
 from shim.translation import Mode
 
 METHODS: Final = frozenset(
@@ -50,36 +48,6 @@ _EXPECTED_USES: Final = (
 )
 
 
-class _Times:
-    """A histogram: how many values fell under each bound, and their sum."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        names = (*(str(bound) for bound in self.bounds), "+Inf")
-        return list(zip(names, accumulate(self.counts), strict=True))
-
-
-class _Requests:
-    """The count of one route, method and code, and the times of its route."""
-
-    __slots__ = ("count", "overhead", "upstream")
-
-    def __init__(self, overhead: _Times, upstream: _Times) -> None:
-        self.count = 0
-        self.overhead = overhead
-        self.upstream = upstream
-
-
 class Metrics(Collector):
     """Everything the shim counts, registered with ``registry``.
 
@@ -88,9 +56,9 @@ class Metrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.sources = Sources()
-        self._requests: dict[tuple[str, str, int], _Requests] = {}
-        self._overhead: dict[str, _Times] = {}
-        self._upstream: dict[str, _Times] = {}
+        self._requests: dict[tuple[str, str, int], Requests] = {}
+        self._overhead: dict[str, Times] = {}
+        self._upstream: dict[str, Times] = {}
         self._uses: dict[tuple[str, str, int | None], int] = dict.fromkeys(_EXPECTED_USES, 0)
         self._last_used: float | None = None
         self._announced = 0
@@ -185,15 +153,15 @@ class Metrics(Collector):
         yield from self._of_the_ledger()
         yield from self._of_the_process()
 
-    def _series(self, route: str, method: str, code: int) -> _Requests:
+    def _series(self, route: str, method: str, code: int) -> Requests:
         # A method that nobody knows is looked up here each time: remembering it would let
         # callers fill the memory.
         key = (route, method if method in METHODS else "other", code)
         requests = self._requests.get(key)
         if requests is None:
-            overhead = self._overhead.setdefault(route, _Times(OVERHEAD_BOUNDS))
-            upstream = self._upstream.setdefault(route, _Times(UPSTREAM_BOUNDS))
-            requests = self._requests[key] = _Requests(overhead, upstream)
+            overhead = self._overhead.setdefault(route, Times(OVERHEAD_BOUNDS))
+            upstream = self._upstream.setdefault(route, Times(UPSTREAM_BOUNDS))
+            requests = self._requests[key] = Requests(overhead, upstream)
         return requests
 
     def _of_requests(self) -> Iterable[Metric]:
@@ -205,12 +173,12 @@ class Metrics(Collector):
         for (route, method, code), series in self._requests.items():
             requests.add_metric((route, method, str(code)), series.count)
         yield requests
-        yield _histogram(
+        yield histogram(
             "restate_shim_overhead_seconds",
             "Time that the shim added before the answer began, without upstream's.",
             self._overhead,
         )
-        yield _histogram(
+        yield histogram(
             "restate_shim_upstream_seconds",
             "Time until upstream's answer began.",
             self._upstream,
@@ -355,13 +323,6 @@ class Metrics(Collector):
             yield _info("restate_shim_phase_info", "What is in force.", self._phase)
         if self._build is not None:
             yield _info("restate_shim_build_info", "What runs.", {"version": self._build})
-
-
-def _histogram(name: str, text: str, routes: Mapping[str, _Times]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(name, text, labels=("route",))
-    for route, times in routes.items():
-        family.add_metric((route,), times.buckets(), times.sum)
-    return family
 
 
 def _info(name: str, text: str, labels: Mapping[str, str]) -> GaugeMetricFamily:

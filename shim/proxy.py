@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from shim import translation
-from shim.connection import Answer, UpstreamError
+from shim.answer import Answer, UpstreamError
 from shim.downstream import (
     BrokenBodyError,
     DownstreamGoneError,

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from shim import __version__, translation
-from shim.connection import OUTAGES, UpstreamError
+from shim.answer import OUTAGES, UpstreamError
 from shim.headers import Identity
 from shim.logs import Logger
 from shim.metrics import Metrics
@@ -90,14 +90,7 @@ class Recorder:
         """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
         began = time.perf_counter()
         use = Use(
-            id=self._new_id(),
-            timestamp=self._clock(),
-            caller=identity.caller,
-            caller_source=identity.caller_source,
-            user_agent=identity.user_agent,
-            client_address=identity.client_address,
-            request_id=identity.request_id,
-            trace_id=identity.trace_id,
+            **self._about(identity),
             target=translation.redact_target(target),
             api_version=call.api_version,
             invocation_id=translation.printable(call.invocation_id),
@@ -148,14 +141,7 @@ class Recorder:
     ) -> None:
         """Record a call that missed both routes, whose caller got ``status``."""
         record = NearMiss(
-            id=self._new_id(),
-            timestamp=self._clock(),
-            caller=identity.caller,
-            caller_source=identity.caller_source,
-            user_agent=identity.user_agent,
-            client_address=identity.client_address,
-            request_id=identity.request_id,
-            trace_id=identity.trace_id,
+            **self._about(identity),
             method=translation.printable(method),
             target=translation.redact_target(target),
             kind=near_miss.kind,
@@ -166,6 +152,19 @@ class Recorder:
         )
         self._logger.info(NEAR_MISS_EVENT, **record.as_dict())
         await self._store.append(record)
+
+    def _about(self, identity: Identity) -> dict[str, Any]:
+        """Return what every record has."""
+        return {
+            "id": self._new_id(),
+            "timestamp": self._clock(),
+            "caller": identity.caller,
+            "caller_source": identity.caller_source,
+            "user_agent": identity.user_agent,
+            "client_address": identity.client_address,
+            "request_id": identity.request_id,
+            "trace_id": identity.trace_id,
+        }
 
     def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
         """Count a call that somebody made to a new endpoint.

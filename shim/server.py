@@ -11,7 +11,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
 
 import uuid_utils
 from aiohttp import http_parser, web
@@ -19,12 +18,13 @@ from prometheus_client import CollectorRegistry
 
 from shim import __version__
 from shim.addresses import Address
+from shim.announcing import beat, describe, headers_of, ledger_part, ledger_watch, say_phase
 from shim.deprecation import deprecation_fields
 from shim.downstream import DownstreamServer
 from shim.framing import Refusal
 from shim.gateway import Gateway
 from shim.health import UpstreamHealth
-from shim.ledger import Ledger, LedgerState
+from shim.ledger import Ledger
 from shim.listening import listen, open_socket, remove_socket, url_of
 from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
 from shim.metrics import Metrics
@@ -34,11 +34,9 @@ from shim.policy import Policy, in_force
 from shim.proxy import Live, Proxy
 from shim.recorder import Recorder
 from shim.reload import Reload
-from shim.settings import Settings, server_context, upstream_context
+from shim.settings import Settings
+from shim.tls import server_context, upstream_context
 from shim.upstream import Pool
-from shim.usage import rfc3339
-
-_HEARTBEAT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -101,14 +99,14 @@ async def running(
             settings.ledger,
             instance=settings.instance,
             clock=clock,
-            on_change=_ledger_watch(logger, metrics),
+            on_change=ledger_watch(logger, metrics),
             retain=settings.retain,
             fleet_url=settings.fleet,
         )
         ledger.start()
         stack.push_async_callback(ledger.close)
         ledger.phase_changed(in_force(settings))
-        _say_phase(settings, metrics)
+        say_phase(settings, metrics)
         recorder = Recorder(
             logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
         )
@@ -149,7 +147,7 @@ async def running(
         readiness = Readiness(
             {
                 "upstream": health.state,
-                "ledger": lambda: _ledger_part(ledger.state()),
+                "ledger": lambda: ledger_part(ledger.state()),
                 "draining": lambda: {"ok": not proxy.draining},
             },
             {"config": reload.as_dict},
@@ -170,7 +168,7 @@ async def running(
                 readiness,
                 registry,
                 usage,
-                lambda caller: _describe(proxy.live, reload, caller),
+                lambda caller: describe(proxy.live, reload, caller),
                 token=settings.ops_token,
             ),
             access_log=None,
@@ -189,7 +187,7 @@ async def running(
             phase=settings.phase,
             phases=in_force(settings),
             replies=settings.replies,
-            **_headers(settings),
+            **headers_of(settings),
             ledger=str(settings.ledger or "memory"),
             instance=settings.instance,
             version=__version__,
@@ -197,7 +195,7 @@ async def running(
         tasks = [
             loop.create_task(always)
             for always in (
-                _beat(recorder, logger, settings.instance),
+                beat(recorder, logger, settings.instance),
                 reload.watch(),
                 count_callers(usage, metrics, logger, most=settings.metrics_callers),
             )
@@ -267,23 +265,6 @@ def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
     )
 
 
-def _headers(settings: Settings) -> dict[str, Any]:
-    """Return, JSON-ready, what the answers to the old call say in header fields."""
-    sunset = None if settings.sunset is None else rfc3339(settings.sunset)
-    return {
-        "headers": not settings.no_headers,
-        "deprecated_since": rfc3339(settings.deprecated_since),
-        "sunset": sunset,
-        "docs_url": settings.docs_url,
-        "warning_header": settings.warning_header,
-    }
-
-
-def _say_phase(settings: Settings, metrics: Metrics) -> None:
-    sunset = None if settings.sunset is None else settings.sunset.timestamp()
-    metrics.phase(settings.phase, settings.replies, sunset)
-
-
 def _applier(
     proxy: Proxy,
     ledger: Ledger,
@@ -293,7 +274,7 @@ def _applier(
 ) -> Callable[[Settings, Settings], None]:
     def apply(settings: Settings, before: Settings) -> None:
         proxy.live = _live(settings, ledger, clock)
-        _say_phase(settings, metrics)
+        say_phase(settings, metrics)
         phases = in_force(settings)
         if phases != in_force(before):
             ledger.phase_changed(phases)
@@ -305,66 +286,11 @@ def _applier(
                 phases=phases,
                 instance=settings.instance,
             )
-        headers = _headers(settings)
-        if headers != _headers(before):
+        headers = headers_of(settings)
+        if headers != headers_of(before):
             logger.warning("headers_changed", **headers, instance=settings.instance)
 
     return apply
-
-
-def _describe(live: Live, reload: Reload, caller: str | None) -> dict[str, Any]:
-    settings = reload.settings
-    facts = live.policy.describe(caller)
-    return {
-        "phase": facts.pop("phase"),
-        "replies": settings.replies,
-        **_headers(settings),
-        **facts,
-        "config": {
-            "file": None if settings.config is None else str(settings.config),
-            **reload.as_dict(),
-        },
-    }
-
-
-def _ledger_part(state: LedgerState) -> dict[str, Any]:
-    part: dict[str, Any] = {"ok": state.ok, "queued": state.queued, "dropped": state.dropped}
-    return part if state.error is None else {**part, "error": state.error}
-
-
-def _ledger_watch(logger: Logger, metrics: Metrics) -> Callable[[LedgerState], None]:
-    recording = True
-
-    def changed(state: LedgerState) -> None:
-        nonlocal recording
-        if recording and not state.ok:
-            metrics.ledger_error()
-        recording = state.ok
-        _say_ledger(logger, state)
-
-    return changed
-
-
-def _say_ledger(logger: Logger, state: LedgerState) -> None:
-    fleet = {} if state.fleet_ok is None else {"fleet_ok": state.fleet_ok}
-    if state.ok and state.fleet_ok is not False and not state.dropped:
-        logger.info("ledger_recording", **fleet)
-    else:
-        logger.error(
-            "ledger_not_recording" if not state.ok else "ledger_impaired",
-            error=state.error or state.fleet_error,
-            queued=state.queued,
-            dropped=state.dropped,
-            **fleet,
-        )
-
-
-async def _beat(recorder: Recorder, logger: Logger, instance: str) -> None:
-    """Say regularly that the shim is up: silence in the log is then evidence."""
-    while True:
-        await asyncio.sleep(_HEARTBEAT_SECONDS)
-        recorder.tell_sums()
-        logger.info("heartbeat", instance=instance)
 
 
 def _default_host(address: Address) -> bytes:

@@ -6,19 +6,15 @@ is text until its one parser has read it; a parser raises ``ValueError`` with wh
 
 from __future__ import annotations
 
-import re
-import socket
-import ssl
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from shim.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.headers import Network
-from shim.policy import CallerRule, Phase, parse_caller_rules
+from shim.policy import CallerRule, Phase
 from shim.translation import Replies
 from shim.values import (
     parse_choice,
@@ -43,7 +39,6 @@ from shim.values import (
 from shim.windows import Spec, parse_share, parse_window
 
 DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
-_USERINFO: Final = re.compile(r"//[^/@]*@")
 
 
 class SettingError(Exception):
@@ -267,146 +262,6 @@ SETTINGS: Final = (
         "debug, info, warning or error; uses are logged at info",
     ),
 )
-_BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
-
-
-def load(
-    flags: Mapping[str, str | Sequence[str] | None],
-    environ: Mapping[str, str],
-    config: Path | None = None,
-) -> Settings:
-    """Read every setting; raise :class:`SettingError` for the first that cannot be used.
-
-    ``flags`` maps keys of :data:`SETTINGS` to their text, ``None`` where the flag was not given.
-    """
-    if config is None and environ.get("SHIM_CONFIG"):
-        config = Path(environ["SHIM_CONFIG"])
-    table = _read_toml(config) if config else {}
-    try:
-        rules = parse_caller_rules(table.pop("caller_rules", ()))
-    except ValueError as error:
-        raise SettingError(f"{config}: {error}") from None
-    values: dict[str, Any] = {}
-    for setting in SETTINGS:
-        text, origin = _find(setting, flags, environ, table, config)
-        values[setting.key] = _parse(setting, text, origin)
-    if values["instance"] is None:
-        values["instance"] = socket.gethostname()
-    values["trusted_proxies"] = values["trusted_proxies"] or ()
-    settings = Settings(**values, callers=rules, config=config)
-    _check_together(settings)
-    return settings
-
-
-def _find(
-    setting: Setting,
-    flags: Mapping[str, str | Sequence[str] | None],
-    environ: Mapping[str, str],
-    table: Mapping[str, Any],
-    config: Path | None,
-) -> tuple[str | Sequence[str] | None, str]:
-    if flags.get(setting.key) is not None:
-        return flags[setting.key], f"--{setting.name}"
-    # An empty variable is what compose files and charts leave where a value is not set.
-    if text := environ.get(setting.variable):
-        return (text.split(";") if setting.repeatable else text), setting.variable
-    if setting.key in table:
-        return _as_text(setting, table[setting.key], config), f"{setting.name} in {config}"
-    return setting.default, setting.name
-
-
-def _parse(setting: Setting, text: str | Sequence[str] | None, origin: str) -> Any:
-    if text is None:
-        return () if setting.repeatable else None
-    if not isinstance(text, str):
-        return tuple(_parse(setting, one.strip(), origin) for one in text)
-    try:
-        return setting.parse(text)
-    except ValueError as error:
-        got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(text))
-        raise SettingError(f"{origin}: got {got}, takes {error}") from None
-
-
-def _as_text(setting: Setting, value: object, config: Path | None) -> str | list[str]:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return value if setting.repeatable else ",".join(value)
-    if isinstance(value, str | int | date):
-        text = value.isoformat() if isinstance(value, date) else str(value)
-        return [text] if setting.repeatable else text
-    raise SettingError(f"{setting.name} in {config}: got {type(value).__name__}, takes a string")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingError(f"--config: cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"--config: {path} is not TOML: {error}") from None
-    table: dict[str, Any] = {}
-    for key, value in raw.items():
-        known = key.replace("-", "_")
-        if (
-            known == "caller"
-            and isinstance(value, list)
-            and any(isinstance(v, dict) for v in value)
-        ):
-            table["caller_rules"] = value
-        elif known in _BY_KEY:
-            table[known] = value
-        else:
-            names = ", ".join(sorted(setting.name for setting in SETTINGS))
-            raise SettingError(f"{path}: {key} is no setting; there are [[caller]] and {names}")
-    return table
-
-
-def _check_together(settings: Settings) -> None:
-    for cert, key in (("tls_cert", "tls_key"), ("upstream_cert", "upstream_key")):
-        if (getattr(settings, cert) is None) != (getattr(settings, key) is None):
-            names = [f"--{name.replace('_', '-')}" for name in (cert, key)]
-            raise SettingError(f"{names[0]} and {names[1]} are needed together")
-    listen = (settings.listen, settings.ops_listen)
-    if listen[0] == listen[1] and (listen[0].port or listen[0].path):
-        raise SettingError(f"--listen and --ops-listen are both {listen[0]}; they must differ")
-    if settings.sunset is not None and settings.sunset < settings.deprecated_since:
-        # RFC 9745 section 4.
-        raise SettingError("--sunset is before --deprecated-since; it must not be")
-    server_context(settings)
-    upstream_context(settings)
-
-
-def server_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context of the proxy's listener, or ``None`` for plain text."""
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    _load_chain(context, settings.tls_cert, settings.tls_key, "--tls-cert, --tls-key")
-    return context
-
-
-def upstream_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context towards upstream, or ``None`` where no upstream is ``https``."""
-    if not any(address.tls for address in settings.upstream):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.upstream_ca)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingError(f"--upstream-ca: {settings.upstream_ca} is no PEM: {error}") from None
-    context.set_alpn_protocols(["http/1.1"])
-    if settings.upstream_cert is not None:
-        names = "--upstream-cert, --upstream-key"
-        _load_chain(context, settings.upstream_cert, settings.upstream_key, names)
-    return context
-
-
-def _load_chain(context: ssl.SSLContext, cert: Path, key: Path | None, names: str) -> None:
-    try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingError(f"{names}: {cert} and {key} are no chain and key: {error}") from None
 
 
 def settings_keys() -> frozenset[str]:

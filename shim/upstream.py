@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shim.addresses import Address
-from shim.connection import Connection, UpstreamError, UpstreamTimeoutError
+from shim.answer import UpstreamError, UpstreamTimeoutError
+from shim.connection import Connection
 
 _IDLE_SECONDS: Final = 55.0
 

@@ -45,14 +45,8 @@ def parse_rfc3339(text: str) -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """One call to ``DELETE /invocations/{invocation_id}``, as it is logged and stored.
-
-    ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
-    it was not asked or did not answer).  ``masked`` is true where the caller was told 202 and the
-    new endpoint says 404 or 409, ``would_refuse`` where it was served only because of a dry run.
-    ``target`` carries no value of any query parameter but ``mode``.
-    """
+class _Record:
+    """What is known of every call that is kept by itself: which, when, whose."""
 
     id: str
     timestamp: datetime
@@ -62,6 +56,18 @@ class Use:
     client_address: str
     request_id: str | None
     trace_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use(_Record):
+    """One call to ``DELETE /invocations/{invocation_id}``, as it is logged and stored.
+
+    ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
+    it was not asked or did not answer).  ``masked`` is true where the caller was told 202 and the
+    new endpoint says 404 or 409, ``would_refuse`` where it was served only because of a dry run.
+    ``target`` carries no value of any query parameter but ``mode``.
+    """
+
     target: str
     api_version: str | None
     invocation_id: str
@@ -85,17 +91,9 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NearMiss:
+class NearMiss(_Record):
     """A call that shows somebody migrating to the wrong verb, path or mode."""
 
-    id: str
-    timestamp: datetime
-    caller: str
-    caller_source: str
-    user_agent: str | None
-    client_address: str
-    request_id: str | None
-    trace_id: str | None
     method: str
     target: str
     kind: str

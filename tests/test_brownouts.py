@@ -13,7 +13,8 @@ import pytest
 
 from shim.brownouts import rehearse
 from shim.ledger import Ledger
-from shim.settings import SETTINGS, load
+from shim.loading import load
+from shim.settings import SETTINGS
 from shim.usage import Decision, Use, rfc3339
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

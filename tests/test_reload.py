@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from shim.loading import load
 from shim.logs import LineWriter, make_logger
 from shim.policy import Phase
 from shim.reload import LIVE, Reload, line_of
-from shim.settings import Settings, load, settings_keys
+from shim.settings import Settings, settings_keys
 
 
 @dataclass

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from shim.addresses import Address, parse_listen, parse_upstreams
+from shim.loading import load
 from shim.policy import Phase
-from shim.settings import SETTINGS, SettingError, load, settings_keys
+from shim.settings import SETTINGS, SettingError, settings_keys
 from shim.values import parse_duration, parse_moment, parse_size
 
 

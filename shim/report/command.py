@@ -17,11 +17,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO
 
+from shim.loading import load
 from shim.report.build import build_report, merge
 from shim.report.lines import Lines, Source
 from shim.report.model import Report
 from shim.report.text import plain
-from shim.settings import SettingError, Settings, load
+from shim.settings import SettingError, Settings
 from shim.usage import USE_EVENT
 from shim.values import parse_duration, parse_moment
 
@@ -221,7 +222,7 @@ def _print(report: Report, style: str, out: TextIO) -> None:
 
 def _settings(args: argparse.Namespace) -> Settings:
     flags = {"ledger": args.ledger, "fleet": args.fleet}
-    return load(flags, os.environ, args.config)
+    return load(flags, os.environ, args.config, needed=flags)
 
 
 def _record(

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import (
-    ClauseElement,
     Connection,
     Table,
     and_,
     case,
     delete,
     func,
-    or_,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shim.evidence import Kind
-from shim.tables import schema
-from shim.tables.schema import HOUR, NEAR_MISS_FIELDS, SUM_KEY, USE_FIELDS, Row
+from shim.tables import schema, statements
+from shim.tables.schema import HOUR, NEAR_MISS_FIELDS, USE_FIELDS, Row
 from shim.usage import OTHER, Decision
 
 SumKey = tuple[int, str, str, str, str, str, str, int, bool]
@@ -32,122 +28,7 @@ Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
 
 _NOT_ADMITTED: Final = frozenset((Decision.REFUSED, Decision.INVALID))
-_TAIL: Final = ("count", "first", "last")
 _AT_ONCE: Final = 500
-_SIZES: Final = (64, 32, 16, 8, 4, 2, 1)
-
-
-class _Statement:
-    """An insert into one table with what to do where the row is there already.
-
-    SQLite gets the compiled text through its driver: SQLAlchemy's own execution costs 20 µs a
-    statement and 5 µs a row, and a group has six statements and often few rows.  Many rows go in
-    one statement, for the driver gives up the interpreter's lock once per statement, and to get it
-    back from a busy event loop takes longer than to insert: row by row, a group under full load
-    took a quarter of a second.
-    """
-
-    def __init__(
-        self,
-        table: Table,
-        fields: tuple[str, ...],
-        conflict: tuple[str, ...],
-        change: Callable[[Any], dict[str, ClauseElement]] | None = None,
-    ) -> None:
-        self._fields = fields
-        inserts: list[Any] = [sqlite.insert(table), postgresql.insert(table)]
-        for number, insert in enumerate(inserts):
-            if change is None:
-                inserts[number] = insert.on_conflict_do_nothing(index_elements=conflict)
-            else:
-                inserts[number] = insert.on_conflict_do_update(
-                    index_elements=conflict, set_=change(insert.excluded)
-                )
-        dialect = sqlite.dialect(paramstyle="qmark")
-        compiled = inserts[0].compile(dialect=dialect, column_keys=fields)
-        if tuple(compiled.positiontup) != fields:
-            raise AssertionError(f"{table.name}: {compiled.positiontup} are not {fields}")
-        one = "(" + ", ".join("?" * len(fields)) + ")"
-        self._texts = [
-            (size, str(compiled).replace(one, ", ".join([one] * size), 1)) for size in _SIZES
-        ]
-        self._insert = inserts[1]
-
-    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """Execute for all ``rows`` and return how many were inserted or changed."""
-        if connection.dialect.name == "sqlite":
-            driver: Any = connection.connection.driver_connection
-            return self._run_driver(driver, rows)
-        values = [dict(zip(self._fields, row, strict=True)) for row in rows]
-        return connection.execute(
-            self._insert, values, execution_options={"preserve_rowcount": True}
-        ).rowcount
-
-    def _run_driver(self, driver: Any, rows: Sequence[Row]) -> int:
-        start = changed = 0
-        for size, text in self._texts:
-            while len(rows) - start >= size:
-                values = list(chain.from_iterable(rows[start : start + size]))
-                changed += driver.execute(text, values).rowcount
-                start += size
-        return changed
-
-
-def _add_up(table: Table) -> Callable[[Any], dict[str, ClauseElement]]:
-    def change(new: Any) -> dict[str, ClauseElement]:
-        old = table.c
-        return {
-            "count": old.count + new.count,
-            "first": case((new.first < old.first, new.first), else_=old.first),
-            "last": case((new.last > old.last, new.last), else_=old.last),
-        }
-
-    return change
-
-
-def _take_newer(new: Any) -> dict[str, ClauseElement]:
-    old = schema.callers.c
-    change: dict[str, ClauseElement] = {
-        name: case((new.last >= old.last, new[name]), else_=old[name])
-        for name in ("last", "user_agent", "replacement")
-    }
-    return change | {"admitted": or_(old.admitted, new.admitted)}
-
-
-_USES: Final = _Statement(schema.uses, USE_FIELDS, ("id",))
-_NEAR_MISSES: Final = _Statement(schema.near_misses, NEAR_MISS_FIELDS, ("id",))
-_HOURS: Final = _Statement(
-    schema.hours, ("hour", *SUM_KEY, *_TAIL), ("hour", *SUM_KEY), _add_up(schema.hours)
-)
-_DAYS: Final = _Statement(
-    schema.days, ("day", *SUM_KEY, *_TAIL), ("day", *SUM_KEY), _add_up(schema.days)
-)
-_TOTALS: Final = _Statement(schema.totals, (*SUM_KEY, *_TAIL), SUM_KEY, _add_up(schema.totals))
-_CALLERS: Final = _Statement(
-    schema.callers,
-    ("caller", "last", "user_agent", "replacement", "admitted"),
-    ("caller",),
-    _take_newer,
-)
-_OUTBOX: Final = _Statement(schema.outbox, ("hour", *SUM_KEY, *_TAIL), ("seq",))
-_SPANS: Final = _Statement(
-    schema.spans,
-    ("instance", "start", "end", "stopped"),
-    ("instance", "start"),
-    lambda new: {"end": new.end, "stopped": new.stopped},
-)
-_PHASES: Final = _Statement(
-    schema.phases,
-    ("instance", "moment", "phase"),
-    ("instance", "moment"),
-    lambda new: {"phase": new.phase},
-)
-_MARKS: Final = _Statement(
-    schema.marks, ("ledger", "stream", "seq"), ("ledger", "stream"), lambda new: {"seq": new.seq}
-)
-_FACTS: Final = _Statement(
-    schema.facts, ("name", "value"), ("name",), lambda new: {"value": new.value}
-)
 
 
 @dataclass(slots=True)
@@ -245,9 +126,9 @@ def apply(
     connection: Connection, batch: Batch, names: Names, *, check: bool = True, outbox: bool = False
 ) -> int:
     """Do what :func:`write` does in a transaction that is open; ``check`` for known ids first."""
-    uses = _insert(connection, schema.uses, _USES, batch.uses, check=check)
+    uses = _insert(connection, schema.uses, statements.USES, batch.uses, check=check)
     near_misses = _insert(
-        connection, schema.near_misses, _NEAR_MISSES, batch.near_misses, check=check
+        connection, schema.near_misses, statements.NEAR_MISSES, batch.near_misses, check=check
     )
     sums: dict[SumKey, Tally] = {}
     callers: dict[str, Row] = {}
@@ -256,13 +137,13 @@ def apply(
     for row in near_misses:
         _sum_near_miss(sums, names, row)
     if outbox and batch.counts:
-        _OUTBOX.run(connection, [(*key, *tally) for key, tally in batch.counts.items()])
+        statements.OUTBOX.run(connection, [(*key, *tally) for key, tally in batch.counts.items()])
     for (hour, caller, *rest), tally in batch.counts.items():
         name = names.under(Kind.REPLACEMENT_CALL, caller)
         add(sums, (hour, name, *rest), tally)
     _write_sums(connection, sums)
     if callers:
-        _CALLERS.run(connection, [callers[name] for name in sorted(callers)])
+        statements.CALLERS.run(connection, [callers[name] for name in sorted(callers)])
     return len(uses) + len(near_misses)
 
 
@@ -275,7 +156,12 @@ def add(sums: dict[Any, Tally], key: tuple[Any, ...], tally: Tally) -> None:
 
 
 def _insert(
-    connection: Connection, table: Table, statement: _Statement, rows: list[Row], *, check: bool
+    connection: Connection,
+    table: Table,
+    statement: statements.Statement,
+    rows: list[Row],
+    *,
+    check: bool,
 ) -> list[Row]:
     if not rows:
         return rows
@@ -343,14 +229,18 @@ def _write_sums(connection: Connection, sums: dict[SumKey, Tally]) -> None:
         add(by_day, (key[0] // 24, *key[1:]), tally)
         add(in_all, key[1:], tally)
     # Sorted: two shims that write to one fleet take the rows' locks in the same order.
-    for statement, part in ((_HOURS, sums), (_DAYS, by_day), (_TOTALS, in_all)):
+    for statement, part in (
+        (statements.HOURS, sums),
+        (statements.DAYS, by_day),
+        (statements.TOTALS, in_all),
+    ):
         statement.run(connection, [(*key, *part[key]) for key in sorted(part)])
 
 
 def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
     """Write spans ``(instance, start, end, stopped)``, in place of those with the same start."""
     if rows:
-        _SPANS.run(connection, rows)
+        statements.SPANS.run(connection, rows)
 
 
 def cut_spans(connection: Connection, instance: str, now: int) -> None:
@@ -364,17 +254,17 @@ def cut_spans(connection: Connection, instance: str, now: int) -> None:
 def write_phases(connection: Connection, rows: Sequence[Row]) -> None:
     """Write changes of phase ``(instance, moment, phase)``."""
     if rows:
-        _PHASES.run(connection, rows)
+        statements.PHASES.run(connection, rows)
 
 
 def write_mark(connection: Connection, ledger: str, stream: str, seq: int) -> None:
     """Note in the fleet how far ``stream`` of ``ledger`` has been shipped."""
-    _MARKS.run(connection, [(ledger, stream, seq)])
+    statements.MARKS.run(connection, [(ledger, stream, seq)])
 
 
 def write_fact(connection: Connection, name: str, value: str) -> None:
     """Note a fact about this ledger."""
-    _FACTS.run(connection, [(name, value)])
+    statements.FACTS.run(connection, [(name, value)])
 
 
 def read_fact(connection: Connection, name: str) -> str | None:

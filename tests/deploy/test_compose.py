@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shim.settings import load
+from shim.loading import load
 
 from .tools import DEPLOY, run, tool
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shim.settings import SETTINGS, load
+from shim.loading import load
+from shim.settings import SETTINGS
 
 from .tools import DEPLOY, ROOT
 

@@ -16,7 +16,8 @@ from wire.origin import Origin
 from wire.running import Shim
 
 from shim.cli import main
-from shim.settings import SETTINGS, load
+from shim.loading import load
+from shim.settings import SETTINGS
 
 from .tools import DEPLOY, ROOT, missing, run, tool
 

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Response
 
 from .running import Real, invocations
 
 pytestmark = [pytest.mark.real, pytest.mark.browser, pytest.mark.timeout(300)]
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-CHROMIUM = shutil.which("chromium")
-
-try:
-    from playwright.sync_api import Browser, Response, sync_playwright
-except ImportError:
-    if os.environ.get("CI"):
-        raise
-    pytest.skip("Playwright is not installed", allow_module_level=True)
-
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("chromium is not on the PATH", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "CI installs chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def test_the_web_ui_lists_an_invocation_through_the_shim(real: Real, browser: Browser) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from shim.evidence import Evidence
 from shim.report import build_report
@@ -20,19 +19,6 @@ from shim.report.page import CONTENT_SECURITY_POLICY, Filters, render_document, 
 from .samples import DAY, HOUR, NOW, hostile_evidence, hostile_uses, lively_evidence, up, use_line
 
 pytestmark = pytest.mark.browser
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-CHROMIUM = shutil.which("chromium")
-
-try:
-    from playwright.sync_api import Browser, Page, sync_playwright
-except ImportError:
-    if os.environ.get("CI"):
-        raise
-    pytest.skip("Playwright is not installed", allow_module_level=True)
-
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("chromium is not on the PATH", allow_module_level=True)
 
 
 class Site:
@@ -94,15 +80,6 @@ def site() -> Iterator[Site]:
     site = Site()
     yield site
     site.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "CI installs chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -263,3 +263,15 @@ def test_a_big_log_is_read_line_by_line(tmp_path: Path) -> None:
     assert found["totals"]["uses"] == 20_000
     # 50 MB of text went by; KiB on Linux.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+def test_a_report_needs_none_of_the_files_that_serving_does(tmp_path: Path) -> None:
+    # It refused to run where the certificates that its settings' file names are not.
+    log = write(tmp_path / "log", QUIET)
+    config = tmp_path / "shim.toml"
+    config.write_text(
+        'tls-cert = "/etc/none.pem"\nphase = "loud"\n[[caller]]\nmatch = "*"\nowner = "platform"\n'
+    )
+    code, out, _ = report(log, "--config", str(config), "--format", "json")
+    assert code == 0
+    assert json.loads(out)["callers"][0]["owner"] == "platform"

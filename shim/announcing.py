@@ -1,0 +1,94 @@
+"""What the shim says of itself: what is in force, how the ledger does, that it is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from shim.ledger import LedgerState
+from shim.logs import Logger
+from shim.metrics import Metrics
+from shim.proxy import Live
+from shim.recorder import Recorder
+from shim.reload import Reload
+from shim.settings import Settings
+from shim.usage import rfc3339
+
+_HEARTBEAT_SECONDS: Final = 60.0
+
+
+def say_phase(settings: Settings, metrics: Metrics) -> None:
+    """Tell the metrics what is in force."""
+    sunset = None if settings.sunset is None else settings.sunset.timestamp()
+    metrics.phase(settings.phase, settings.replies, sunset)
+
+
+def headers_of(settings: Settings) -> dict[str, Any]:
+    """Return, JSON-ready, what the answers to the old call say in header fields."""
+    sunset = None if settings.sunset is None else rfc3339(settings.sunset)
+    return {
+        "headers": not settings.no_headers,
+        "deprecated_since": rfc3339(settings.deprecated_since),
+        "sunset": sunset,
+        "docs_url": settings.docs_url,
+        "warning_header": settings.warning_header,
+    }
+
+
+def describe(live: Live, reload: Reload, caller: str | None) -> dict[str, Any]:
+    """Return ``GET /phase``, JSON-ready: what applies now, to everyone or to ``caller``."""
+    settings = reload.settings
+    facts = live.policy.describe(caller)
+    return {
+        "phase": facts.pop("phase"),
+        "replies": settings.replies,
+        **headers_of(settings),
+        **facts,
+        "config": {
+            "file": None if settings.config is None else str(settings.config),
+            **reload.as_dict(),
+        },
+    }
+
+
+def ledger_part(state: LedgerState) -> dict[str, Any]:
+    """Return the ledger's part of ``GET /ready``, JSON-ready."""
+    part: dict[str, Any] = {"ok": state.ok, "queued": state.queued, "dropped": state.dropped}
+    return part if state.error is None else {**part, "error": state.error}
+
+
+def ledger_watch(logger: Logger, metrics: Metrics) -> Callable[[LedgerState], None]:
+    """Return what the ledger is to call when it changes: it is logged, and failing is counted."""
+    recording = True
+
+    def changed(state: LedgerState) -> None:
+        nonlocal recording
+        if recording and not state.ok:
+            metrics.ledger_error()
+        recording = state.ok
+        _say_ledger(logger, state)
+
+    return changed
+
+
+def _say_ledger(logger: Logger, state: LedgerState) -> None:
+    fleet = {} if state.fleet_ok is None else {"fleet_ok": state.fleet_ok}
+    if state.ok and state.fleet_ok is not False and not state.dropped:
+        logger.info("ledger_recording", **fleet)
+    else:
+        logger.error(
+            "ledger_not_recording" if not state.ok else "ledger_impaired",
+            error=state.error or state.fleet_error,
+            queued=state.queued,
+            dropped=state.dropped,
+            **fleet,
+        )
+
+
+async def beat(recorder: Recorder, logger: Logger, instance: str) -> None:
+    """Say regularly that the shim is up: silence in the log is then evidence."""
+    while True:
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        recorder.tell_sums()
+        logger.info("heartbeat", instance=instance)
