@@ -42,7 +42,7 @@ format: setup ## let ruff format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## CPU per request, passed through and translated
+bench: setup ## CPU per request beside HAProxy, nginx and plain aiohttp; needs wrk
 	$(BIN)/python tests/bench/proxy.py
 
 lock: setup ## write deploy/*.lock anew after a change of dependencies

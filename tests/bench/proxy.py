@@ -1,8 +1,8 @@
-"""CPU time that the shim takes per request, passed through and translated.
+"""CPU time that the shim takes per request, passed through and translated, beside its peers.
 
-``python tests/bench/proxy.py [SECONDS]`` starts an origin that answers at once, a shim before it,
-and ``wrk`` with 32 connections.  It prints and asserts nothing: machines differ, and so the figure
-to compare is the ratio between two runs on one machine.
+``python tests/bench/proxy.py [SECONDS]`` starts an origin that answers at once, a proxy before it,
+and ``wrk`` with 32 connections.  It prints and asserts nothing: machines differ, and so the figures
+to compare are the ratios within one run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
 import uvloop
+from peers import Peer, peers
 
 ANSWER: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n"
@@ -92,7 +94,10 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def measure(pid: int, url: str, method: str, target: str, seconds: int, folder: Path) -> str:
+def measure(
+    pid: int, url: str, method: str, target: str, seconds: int, folder: Path
+) -> tuple[float, float]:
+    """Return the CPU time per request in µs, and the requests a second."""
     script = folder / "method.lua"
     script.write_text(f'wrk.method = "{method}"\n')
     command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(script), url + target]
@@ -102,8 +107,9 @@ def measure(pid: int, url: str, method: str, target: str, seconds: int, folder: 
     words = said.split()
     requests = int(words[words.index("requests") - 1])
     rate = float(words[words.index("Requests/sec:") + 1])
-    refused = " (not all 2xx!)" if "Non-2xx" in said else ""
-    return f"{used / requests * 1e6:6.1f} µs CPU per request  {rate:9,.0f} requests/s{refused}"
+    if "Non-2xx" in said:
+        raise SystemExit(f"{method} {target}: not all answers are 2xx")
+    return used / requests * 1e6, rate
 
 
 def main(seconds: int = 5) -> None:
@@ -111,12 +117,22 @@ def main(seconds: int = 5) -> None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     with tempfile.TemporaryDirectory() as name, origin() as upstream:
         folder = Path(name)
-        for ledger in ("memory", str(folder / "ledger.db")):
-            print("ledger in memory" if ledger == "memory" else "ledger on disk")
-            with shim(upstream, folder, ledger) as (pid, url):
-                for what, (method, target) in CASES.items():
+        ledgers = {"shim, ledger on disk": str(folder / "ledger.db"), "shim, in memory": "memory"}
+        proxies: dict[str, Peer] = {
+            what: partial(shim, ledger=ledger) for what, ledger in ledgers.items()
+        }
+        ours: dict[str, float] = {}
+        for what, proxy in (proxies | peers()).items():
+            print(what)
+            with proxy(upstream, folder) as (pid, url):
+                for case, (method, target) in CASES.items():
                     measure(pid, url, method, target, 1, folder)
-                    print(f"  {what:<15}{measure(pid, url, method, target, seconds, folder)}")
+                    cpu, rate = measure(pid, url, method, target, seconds, folder)
+                    ratio = cpu / ours.setdefault(case, cpu)
+                    print(
+                        f"  {case:<15}{cpu:6.1f} µs CPU per request (× {ratio:.2f})"
+                        f"  {rate:9,.0f} requests/s"
+                    )
 
 
 if __name__ == "__main__":
