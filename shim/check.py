@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TextIO
 
 import aiohttp
 
 from shim.addresses import Address
+from shim.policy import in_force
 from shim.settings import Settings
 from shim.tls import upstream_context
+from shim.usage import rfc3339
+from shim.windows import Schedule
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _OLD_PATH: Final = "/invocations/{invocation_id}"
@@ -36,7 +41,7 @@ class Finding:
         return self.reachable and bool(self.new_endpoints or self.old_route)
 
 
-async def check(settings: Settings, style: str, out: TextIO) -> int:
+async def check(settings: Settings, style: str, out: TextIO, now: datetime) -> int:
     """Look at every upstream and print what was found; return 0 if all is well, else 1."""
     findings = [await look(settings, address) for address in settings.upstream]
     ok = all(finding.ok for finding in findings)
@@ -44,13 +49,16 @@ async def check(settings: Settings, style: str, out: TextIO) -> int:
         body = {
             "ok": ok,
             "upstreams": [{**asdict(finding), "ok": finding.ok} for finding in findings],
-            "settings": _summary(settings),
+            "settings": _summary(settings, now),
         }
         out.write(json.dumps(body, indent=2) + "\n")
     else:
-        out.writelines("\n".join(_sentences(finding)) + "\n" for finding in findings)
-        out.writelines(f"  {name:<17} {value}\n" for name, value in _summary(settings).items())
-        out.write("ready to serve\n" if ok else "not ready to serve: see above\n")
+        summary = _summary(settings, now)
+        width = max(map(len, summary))
+        lines = [line for finding in findings for line in _sentences(finding)]
+        lines += [f"  {name:<{width}}  {value}" for name, value in summary.items()]
+        lines.append("ready to serve" if ok else "not ready to serve: see above")
+        out.write("\n".join(lines) + "\n")
     return 0 if ok else 1
 
 
@@ -111,6 +119,13 @@ async def _get(session: aiohttp.ClientSession, url: str) -> Any:
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer within 10 s"
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientSSLError
+    ):
+        cause = error.os_error
+        # asyncio words some causes itself, with the address that stands before it already.
+        number = cause.errno or 0
+        return os.strerror(number) if number > 0 else cause.strerror or str(error)
     return str(error) or type(error).__name__
 
 
@@ -121,8 +136,8 @@ def _sentences(finding: Finding) -> list[str]:
         return [f"{finding.upstream}: {finding.error}"]
     api = f", admin API {finding.admin_api}" if finding.admin_api else ""
     new = {
-        True: "has the new endpoints: old calls will be translated",
-        False: "has no new endpoints (they came with 1.4): old calls will be passed on",
+        True: "has the new endpoints: old calls can be translated",
+        False: "has no new endpoints (they came with 1.4): old calls are made as they are",
         None: "has no OpenAPI document: which endpoints it has will be seen from its answers",
     }[finding.new_endpoints]
     old = {
@@ -134,12 +149,22 @@ def _sentences(finding: Finding) -> list[str]:
     return [*lines, f"  {old}"] if old else lines
 
 
-def _summary(settings: Settings) -> dict[str, str]:
+def _summary(settings: Settings, now: datetime) -> dict[str, str]:
+    """Return what the settings amount to, in the words of their flags."""
+    window = next(Schedule(settings.brownout, settings.brownout_jitter).following(now), None)
+    brownout = "none to come"
+    if window is not None:
+        brownout = f"next {rfc3339(window.start)} to {rfc3339(window.end)}"
+        if settings.brownout_share < 1:
+            brownout += f", {settings.brownout_share:.3g} of the invocations"
+    sunset = "" if settings.sunset is None else f", Sunset {rfc3339(settings.sunset)}"
     return {
         "listen": str(settings.listen) + (" (TLS)" if settings.tls_cert else ""),
         "ops-listen": str(settings.ops_listen),
-        "phase": settings.phase,
+        "phase": in_force(settings),
+        "brownout": brownout,
         "replies": settings.replies,
+        "headers": "none" if settings.no_headers else f"Deprecation, Link{sunset}",
         "ledger": str(settings.ledger or "memory"),
         "fleet": "yes" if settings.fleet else "no",
         "caller": ",".join(settings.caller),

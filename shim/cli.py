@@ -167,7 +167,7 @@ def _check(args: argparse.Namespace) -> int:
 
     if args.ops:
         return asyncio.run(check_alive(args.ops, sys.stderr))
-    return asyncio.run(check(settings_from(args), args.format, sys.stdout))
+    return asyncio.run(check(settings_from(args), args.format, sys.stdout, datetime.now(UTC)))
 
 
 def _brownouts(args: argparse.Namespace) -> int:
