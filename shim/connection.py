@@ -294,9 +294,9 @@ class Connection(asyncio.Protocol):
             if lowered == b"content-length":
                 content_length = True
             elif lowered == b"transfer-encoding":
+                if chunked or value.lower() != b"chunked":
+                    raise ValueError("a transfer coding other than chunked, once")
                 chunked = True
-                if value.lower() != b"chunked":
-                    raise ValueError("a transfer coding other than chunked")
         self._answer = Answer(status, self._reason, self._headers, content_length, chunked)
         if self._head_only and parser is not None:
             self._keep_alive = parser.should_keep_alive()

@@ -19,6 +19,7 @@ from shim.health import UpstreamHealth
 from shim.upstream import Pool
 
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
+_CODING: Final = frozenset((b"transfer-encoding",))
 
 
 class Exchange:
@@ -242,8 +243,10 @@ class Gateway:
         chunked = http_11 and not no_body and not answer.content_length
         # Without a length or chunks, only the end of the connection ends the body.
         keep_alive = keep_alive and (no_body or answer.content_length or chunked)
-        lines = end_to_end(answer.headers)
-        if chunked:
+        # Where upstream's chunks go on as chunks, the field stays at its place.
+        kept = chunked and answer.chunked
+        lines = end_to_end(answer.headers, keep=_CODING if kept else _NO_FIELDS)
+        if chunked and not kept:
             lines.append(b"transfer-encoding: chunked\r\n")
         start = answer_head(request, answer.status, answer.reason, lines, keep_alive=keep_alive)
         if answer.complete:

@@ -99,15 +99,19 @@ def forwarded_request(
     return lines
 
 
-def end_to_end(headers: RawHeaders, without: frozenset[bytes] = frozenset()) -> list[bytes]:
-    """Return the field lines of an answer that go on downstream, each with its CRLF."""
-    nominated = _nominated(headers)
+def end_to_end(
+    headers: RawHeaders,
+    without: frozenset[bytes] = frozenset(),
+    *,
+    keep: frozenset[bytes] = frozenset(),
+) -> list[bytes]:
+    """Return the field lines of an answer that go on downstream, each with its CRLF.
+
+    ``keep`` names fields of this hop that mean the same on the next one.
+    """
+    left_out = (HOP_BY_HOP | _nominated(headers) | without) - keep
     return [
-        name + b": " + value + b"\r\n"
-        for name, value in headers
-        if (lowered := name.lower()) not in HOP_BY_HOP
-        and lowered not in nominated
-        and lowered not in without
+        name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in left_out
     ]
 
 

@@ -67,10 +67,11 @@ class Shim:
 
 
 @contextmanager
-def running_shim(upstream: str, folder: Path, listen: str = "127.0.0.1:0") -> Iterator[Shim]:
+def running_shim(upstream: str, folder: Path, *arguments: str) -> Iterator[Shim]:
     """Run the shim before ``upstream`` with its ledger and its log in ``folder``."""
-    command = [sys.executable, "-m", "shim", "serve", "--upstream", upstream, "--listen", listen]
-    command += ["--ops-listen", "127.0.0.1:0", "--ledger", str(folder / "ledger.db")]
+    command = [sys.executable, "-m", "shim", "serve", "--upstream", upstream, *arguments]
+    command += ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
+    command += ["--ledger", str(folder / "ledger.db")]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SHIM_")}
     errors = folder / "shim.stderr"
     with errors.open("wb") as stderr:

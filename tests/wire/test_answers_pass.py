@@ -112,3 +112,40 @@ def test_a_large_head_passes(client: Client, origin: Origin) -> None:
     got = client.ask(request())
     assert len(got.fields) == 302
     assert got.body == b"body"
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nX-A: 1\r\ntransfer-encoding: chunked\r\ndate: now\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        # The server's own form: capitals in the size, the field before the date.
+        (CHUNKED + b"A\r\n0123456789\r\n0\r\n\r\n", None),
+        (CHUNKED + b"0\r\n\r\n", None),
+        (CHUNKED + b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n", b"a\r\nhelloworld\r\n0\r\n\r\n"),
+        # Extensions and trailers are of one hop: RFC 9112 section 7.1.1, RFC 9110 section 6.5.1.
+        (CHUNKED + b"5;a=b\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
+        (CHUNKED + b"5\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
+        (CHUNKED + b"05\r\nhello\r\n0\r\n\r\n", None),
+    ],
+)
+def test_one_chunk_passes_byte_for_byte_and_others_mean_the_same(
+    said: bytes, heard: bytes | None, client: Client, origin: Origin
+) -> None:
+    # Its field went to the end of the head, and its size was written anew.
+    origin.script = reply(said)
+    client.ask(request())
+    expected = said if heard is None else CHUNKED + heard
+    assert bytes(client.reader.seen) == expected
+
+
+def test_chunks_pass_though_the_connection_field_names_their_coding(
+    client: Client, origin: Origin
+) -> None:
+    origin.script = reply(
+        CHUNKED.replace(b"X-A: 1", b"Connection: transfer-encoding") + b"0\r\n\r\n"
+    )
+    got = client.ask(request())
+    assert got.values(b"transfer-encoding") == [b"chunked"]
+    assert (got.body, got.complete) == (b"", True)
