@@ -21,7 +21,6 @@ from shim.windows import Schedule, Spec, Window, drawn
 
 _FROZEN: Final = "; only callers from before the freeze are served"
 _NEXT_WINDOWS: Final = 5
-_MOST_NEWCOMERS: Final = 10_000
 
 
 class Phase(StrEnum):
@@ -150,8 +149,6 @@ class Policy:
         self._clock = clock
         self._is_known = is_known
         self._served = {phase: Ruling(phase) for phase in Phase}
-        # Whom a dry run of phase freeze has let through: the ledger knows them from then on.
-        self._newcomers: set[str] = set()
 
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
         """Return what applies to this call now."""
@@ -162,8 +159,6 @@ class Policy:
         if refusal is None:
             return self._served[phase]
         if self._dry_run:
-            if phase is Phase.FREEZE and len(self._newcomers) < _MOST_NEWCOMERS:
-                self._newcomers.add(caller)
             return Ruling(phase, would_refuse=True)
         return Ruling(phase, refusal)
 
@@ -198,7 +193,7 @@ class Policy:
         return {
             "name": caller,
             "phase": phase,
-            "known": self._knows(caller),
+            "known": self._is_known(caller),
             "refused": refusal is not None and not self._dry_run,
             "would_be_refused": refusal is not None,
             "retry_after": None if refusal is None else refusal.retry_after,
@@ -238,10 +233,7 @@ class Policy:
         return None
 
     def _may_pass_freeze(self, caller: str) -> bool:
-        return self._knows(caller) or any(matches(caller) for matches in self._expected)
-
-    def _knows(self, caller: str) -> bool:
-        return self._is_known(caller) and caller not in self._newcomers
+        return self._is_known(caller) or any(matches(caller) for matches in self._expected)
 
 
 def _as_json(window: Window) -> dict[str, str]:

@@ -31,6 +31,17 @@ class Decision(StrEnum):
     FAILED = "failed"
 
 
+def admits(decision: str, phase: str, *, would_refuse: bool) -> bool:
+    """Tell whether such a call makes its caller one from before a freeze.
+
+    One that was refused or could not be read does not, nor one that only the dry run of a freeze
+    let through: what that freeze would refuse it must go on noting.
+    """
+    return decision not in (Decision.REFUSED, Decision.INVALID) and not (
+        would_refuse and phase == "freeze"
+    )
+
+
 def rfc3339(moment: datetime) -> str:
     """Format an aware ``moment`` as RFC 3339 in UTC with milliseconds and ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -166,9 +166,11 @@ async def test_a_caller_is_known_once_a_call_of_his_was_let_through(tmp_path: Pa
         await ledger.append(a_near_miss("missed"))
         await ledger.append(a_use("both", decision=Decision.REFUSED))
         await ledger.append(a_use("both"))
-        assert ledger.known_callers() == {"in", "both"}
+        await ledger.append(a_use("rehearsed", phase="freeze", would_refuse=True))
+        await ledger.append(a_use("served", phase="reject", would_refuse=True))
+        assert ledger.known_callers() == {"in", "both", "served"}
     async with running(source) as again:
-        await until(lambda: again.known_callers() == {"in", "both"})
+        await until(lambda: again.known_callers() == {"in", "both", "served"})
         assert again.is_known("in")
         assert not again.is_known("refused")
 

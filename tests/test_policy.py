@@ -100,27 +100,6 @@ def test_a_dry_run_serves_everyone_and_says_whom_it_would_refuse(
     assert (ruling.phase, ruling.refusal, ruling.would_refuse) == (phase, None, would)
 
 
-# The ledger knows whom a dry run has let through: from the second call on nothing was noted.
-def test_a_dry_run_of_a_freeze_goes_on_noting_whom_it_lets_through() -> None:
-    world = World()
-    policy = world.policy(phase=Phase.FREEZE, dry_run=True)
-    assert policy.rule("newcomer", b"inv_1").would_refuse
-    world.known.add("newcomer")
-    assert policy.rule("newcomer", b"inv_2").would_refuse
-    told = policy.describe("newcomer")["caller"]
-    assert (told["known"], told["refused"], told["would_be_refused"]) == (False, False, True)
-    assert not policy.rule("old-hand", b"inv_3").would_refuse
-
-
-def test_asking_about_a_caller_makes_no_newcomer_of_it() -> None:
-    world = World()
-    policy = world.policy(phase=Phase.FREEZE, dry_run=True)
-    assert policy.describe("elsewhere")["caller"]["would_be_refused"]
-    # Let through by a shim on another node before the freeze.
-    world.known.add("elsewhere")
-    assert not policy.rule("elsewhere", b"inv_1").would_refuse
-
-
 def rules(*tables: dict[str, Any]) -> tuple[CallerRule, ...]:
     return parse_caller_rules(tables)
 

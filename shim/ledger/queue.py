@@ -18,7 +18,7 @@ from shim.ledger.inbox import Inbox
 from shim.ledger.writer import Writer
 from shim.tables.opening import is_memory, memory_source
 from shim.tables.schema import to_ms
-from shim.usage import Decision, NearMiss, ReplacementCall, Use
+from shim.usage import NearMiss, ReplacementCall, Use, admits
 
 _OPENING: Final = "the ledger is being opened"
 _HUNG_AFTER: Final = 5.0
@@ -137,7 +137,9 @@ class Ledger:
             inbox.lost += 1
             self._announce()
             return False
-        if isinstance(record, Use) and record.decision not in (Decision.REFUSED, Decision.INVALID):
+        if isinstance(record, Use) and admits(
+            record.decision, record.phase, would_refuse=record.would_refuse
+        ):
             self._remember((record.caller,))
         future = loop.create_future()
         inbox.records.append((record, future))

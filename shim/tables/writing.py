@@ -20,14 +20,13 @@ from sqlalchemy import (
 from shim.evidence import Kind
 from shim.tables import schema, statements
 from shim.tables.schema import HOUR, NEAR_MISS_FIELDS, USE_FIELDS, Row
-from shim.usage import OTHER, Decision
+from shim.usage import OTHER, admits
 
 SumKey = tuple[int, str, str, str, str, str, str, int, bool]
 """Hour, then the fields of :data:`SUM_KEY`."""
 Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
 
-_NOT_ADMITTED: Final = frozenset((Decision.REFUSED, Decision.INVALID))
 _AT_ONCE: Final = 500
 
 
@@ -187,6 +186,8 @@ _DECISION: Final = USE_FIELDS.index("decision")
 _REPLACEMENT: Final = USE_FIELDS.index("replacement")
 _UPSTREAM_STATUS: Final = USE_FIELDS.index("upstream_status")
 _MASKED: Final = USE_FIELDS.index("masked")
+_PHASE: Final = USE_FIELDS.index("phase")
+_WOULD_REFUSE: Final = USE_FIELDS.index("would_refuse")
 _INSTANCE: Final = USE_FIELDS.index("instance")
 _MISS_KIND: Final = NEAR_MISS_FIELDS.index("kind")
 _MISS_INSTANCE: Final = NEAR_MISS_FIELDS.index("instance")
@@ -201,7 +202,7 @@ def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, r
     )
     add(sums, key, (1, moment, moment))
     if names.kept(caller):
-        admitted = decision not in _NOT_ADMITTED
+        admitted = admits(decision, row[_PHASE], would_refuse=row[_WOULD_REFUSE])
         before = callers.get(caller)
         if before is not None:
             admitted = admitted or before[-1]

@@ -128,6 +128,22 @@ def test_a_freeze_serves_callers_from_before_and_tells_the_others_why(
     assert get(f"{shim.ops}/phase?caller=newcomer")["caller"]["refused"]
 
 
+def test_a_dry_run_of_a_freeze_goes_on_noting_whom_it_lets_through(
+    start: Start, own_origin: Origin, tmp_path: Path
+) -> None:
+    # The ledger took them for callers from before: after a restart nothing was noted any more.
+    settings = ("--ledger", str(tmp_path / "ledger.db"), "--phase", "freeze", "--dry-run")
+    for number in range(2):
+        shim = start(*settings, upstream=own_origin.url)
+        for call in range(2):
+            assert ask(shim.proxy, delete(f"{number}{call}", b"newcomer")).status == 202
+            assert shim.use(f"inv_{number}{call}")["would_refuse"] is True
+        shim.terminate()
+        assert shim.wait(5) == 0
+    frozen = start(*settings[:-1], upstream=own_origin.url)
+    assert ask(frozen.proxy, delete(9, b"newcomer")).status == 405
+
+
 def test_an_unusable_mode_is_told_what_is_wrong_with_it_rather_than_refused(
     start: Start, own_origin: Origin
 ) -> None:
