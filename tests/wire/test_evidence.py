@@ -15,7 +15,7 @@ from .client import ask, request
 from .origin import Origin
 from .running import ROOT, Shim, environment
 
-WINDOW = 3.0
+WINDOW = 4.0
 USE = request("DELETE", "/invocations/inv_1?mode=kill")
 
 
@@ -40,7 +40,7 @@ def ledger(tmp_path: Path) -> Path:
 def test_a_shim_that_runs_proves_even_a_short_silence(
     ledger: Path, origin: Origin, start: Callable[..., Shim]
 ) -> None:
-    # Heartbeats ten seconds apart proved nothing about a window of three.
+    # Heartbeats ten seconds apart proved nothing about a window of four.
     shim = start("--ledger", str(ledger), upstream=origin.url)
     assert verdict(ledger) == (4, "unproven")
     assert ask(shim.proxy, USE).status == 202
