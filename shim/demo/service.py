@@ -37,6 +37,12 @@ async def nap(ctx: restate.Context, order: str) -> str:
     return f"{order}: woken"
 
 
+@orders.handler()
+async def flap(_: restate.Context, order: str) -> str:
+    """Fail again and again; Restate backs off in between."""
+    raise ConnectionError(f"{order}: the warehouse does not answer")
+
+
 @cart.handler()
 async def hold(ctx: restate.ObjectContext, item: str) -> str:
     """Hold the object, so that whoever comes next waits in its inbox."""

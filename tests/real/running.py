@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pytest
 
+from shim.demo.http import call
 from shim.demo.node import InstallError, program
 from shim.demo.restate import Restate
 from shim.usage import NEAR_MISS_EVENT, USE_EVENT
@@ -128,6 +129,9 @@ _SENDS: Final = {
     "scheduled": ("Orders/quick", "1h"),
     "pending": ("Cart/held/hold", None),
     "suspended": ("Orders/nap", None),
+    "backing-off": ("Orders/flap", None),
+    # Whatever fails for long enough is paused; these are at once.
+    "paused": ("Orders/flap", None),
 }
 
 
@@ -159,6 +163,10 @@ def invocations(restate: Restate, states: list[str]) -> list[str]:
 
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(send, states))
+    for one, state in zip(ids, states, strict=True):
+        if state == "paused":
+            restate.wait([one], lambda got: got == "backing-off")
+            assert call(restate.admin, "PATCH", f"/invocations/{one}/pause").status < 300
     for state in _SENDS:
         wanted = [one for one, its in zip(ids, states, strict=True) if its == state]
         if wanted:

@@ -24,6 +24,8 @@ STATES: Final = [
     "scheduled",
     "pending",
     "suspended",
+    "backing-off",
+    "paused",
     "unknown",
     "malformed",
 ]
@@ -103,11 +105,14 @@ def observed(version: str) -> dict[tuple[str, str], Seen]:
         effect = " ".join(filter(None, (after["status"], end))) if after else GONE
         found[state, seen["mode"]] = Seen(effect, seen["patch"]["status"])
     for mode in ("cancel", "kill", "purge"):
-        # The observations leave it out; it differs from a running one in its name only.
+        # The observations leave these out. They differ from a running one in their name, and in
+        # that a handler that fails before it looks for a cancellation goes on failing.
         running = found["running", mode]
-        found["suspended", mode] = Seen(
-            running.effect.replace("running", "suspended"), running.patch_status
-        )
+        for state in ("suspended", "backing-off", "paused"):
+            effect = running.effect.replace("running", state)
+            if mode == "cancel" and state != "suspended":
+                effect = "backing-off"
+            found[state, mode] = Seen(effect, running.patch_status)
     return found
 
 

@@ -14,7 +14,10 @@ from .running import MALFORMED, UNKNOWN, Real, Shim, invocations, running_shim
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-STATES = ["running", "completed", "scheduled", "pending", "suspended", "unknown", "malformed"]
+STATES = [
+    *("running", "completed", "scheduled", "pending", "suspended", "backing-off", "paused"),
+    *("unknown", "malformed"),
+]
 MODES = ["", "?mode=cancel", "?mode=Kill", "?mode=purge"]
 BAD = ["?mode=KILL", "?mode=", "?mode", "?mode=kill&mode=kill", "?mode=%ff", "?a=b&mode=%6bill"]
 # What two answers of one server to the same call differ in by themselves.
