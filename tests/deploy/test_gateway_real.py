@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wanting import missing
 from wire.client import ask, request
 from wire.running import Shim
 
 from .test_gateway import GATEWAYS
-from .tools import ROOT, free_port, missing, run, started
+from .tools import ROOT, free_port, run, started
 
 pytestmark = [pytest.mark.deploy, pytest.mark.real, pytest.mark.timeout(240)]
 

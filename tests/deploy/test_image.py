@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from wanting import missing
 from wire.client import ask, request
 from wire.origin import Origin, reply
 
 from .base_image import make_root
-from .tools import DEPLOY, ROOT, free_port, missing, run, tool
+from .tools import DEPLOY, ROOT, free_port, run, tool
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(300)]
 
@@ -126,8 +127,9 @@ def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
         # What pip needs to be told on this machine, and the image must not remember.
         secret = folder / "pip.conf"
         bundle = "/etc/ssl/certs/ca-certificates.crt"
-        index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
-        secret.write_text(f"[global]\ncert = {bundle}\nindex-url = {index}\n")
+        index = os.environ.get("PIP_INDEX_URL")
+        told = f"[global]\ncert = {bundle}\n" + (f"index-url = {index}\n" if index else "")
+        secret.write_text(told)
         builder.build("localhost/restate-shim", secret)
         yield builder
     finally:

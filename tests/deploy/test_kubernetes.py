@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from wanting import missing
 from wire.client import ask, request
 from wire.origin import Origin
 from wire.running import Shim
@@ -19,7 +20,7 @@ from shim.cli import main
 from shim.loading import load
 from shim.settings import SETTINGS
 
-from .tools import DEPLOY, ROOT, missing, run, tool
+from .tools import DEPLOY, ROOT, run, tool
 
 pytestmark = pytest.mark.deploy
 

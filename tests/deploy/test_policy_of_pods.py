@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from wanting import missing
 
 from .test_kubernetes import pods, render
-from .tools import DEPLOY, ROOT, missing, run
+from .tools import DEPLOY, ROOT, run
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(400)]
 

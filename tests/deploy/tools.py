@@ -13,17 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
+from wanting import missing
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-
-
-def missing(what: str) -> None:
-    """Skip for want of something; in CI nothing may be wanting."""
-    if os.environ.get("CI"):
-        pytest.fail(f"missing: {what}")
-    pytest.skip(f"missing: {what}")
 
 
 def tool(name: str, package: str) -> str:
@@ -32,7 +25,6 @@ def tool(name: str, package: str) -> str:
     path = shutil.which(name, path=os.pathsep.join(places))
     if path is None:
         missing(f"{name} ({package})")
-        raise AssertionError
     return path
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
+from wanting import missing
 
 from shim.demo.http import call
 from shim.demo.node import InstallError, program
@@ -34,9 +34,7 @@ def installed(package: str, version: str) -> Path:
     try:
         return program(package, version, ROOT / ".demo")
     except InstallError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 @dataclass
