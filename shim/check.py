@@ -94,12 +94,26 @@ async def look(settings: Settings, address: Address) -> Finding:
     )
 
 
+def ops_url(listen: Address) -> str:
+    """Return where to ask a shim on this machine whose ``--ops-listen`` is ``listen``."""
+    if listen.path is not None:
+        return listen.url
+    # A listener on all interfaces is asked on the loopback one.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host or "", listen.host)  # noqa: S104
+    return Address(host, listen.port).url
+
+
 async def check_alive(ops: str, err: TextIO) -> int:
     """Ask a running shim's ``/live``; return 0 if it lives, else 1, with the reason on ``err``."""
+    path = ops.removeprefix("unix:") if ops.startswith("unix:") else None
+    connector = None if path is None else aiohttp.UnixConnector(path)
+    base = ops.rstrip("/") if path is None else "http://localhost"
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session,
-            session.get(f"{ops.rstrip('/')}/live") as response,
+            aiohttp.ClientSession(
+                connector=connector, timeout=aiohttp.ClientTimeout(total=3)
+            ) as session,
+            session.get(f"{base}/live") as response,
         ):
             if response.status == HTTPStatus.OK:
                 return 0

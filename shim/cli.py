@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,7 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_settings(check)
     check.add_argument("--format", choices=("text", "json"), default="text", help="how to say it")
-    check.add_argument("--ops", metavar="URL", help="only GET /live of the shim with this ops URL")
+    check.add_argument(
+        "--ops",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="only GET /live of a running shim: at this ops URL, or where --ops-listen says",
+    )
     check.set_defaults(run=_check)
     brownouts = commands.add_parser(
         "brownouts",
@@ -134,10 +140,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             )
 
 
-def settings_from(args: argparse.Namespace) -> Settings:
+def settings_from(args: argparse.Namespace, *, needed: Container[str] | None = None) -> Settings:
     """Load the settings that :func:`add_settings` has put on the command line."""
     flags = {setting.key: getattr(args, setting.key) for setting in SETTINGS}
-    return load(flags, os.environ, args.config)
+    return load(flags, os.environ, args.config, needed=needed)
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -163,10 +169,12 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from shim.check import check, check_alive
+    from shim.check import check, check_alive, ops_url
 
-    if args.ops:
-        return asyncio.run(check_alive(args.ops, sys.stderr))
+    if args.ops is not None:
+        needed = () if args.ops else ("ops_listen",)
+        ops = args.ops or ops_url(settings_from(args, needed=needed).ops_listen)
+        return asyncio.run(check_alive(ops, sys.stderr))
     return asyncio.run(check(settings_from(args), args.format, sys.stdout, datetime.now(UTC)))
 
 

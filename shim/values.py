@@ -43,7 +43,7 @@ def parse_moment(text: str) -> datetime:
         if moment.tzinfo is None:
             raise ValueError
         return moment.astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError("a date such as 2027-01-31 or a time such as 2027-01-31T10:00Z") from None
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .origin import Connection, Origin, Received, answer, reply
-from .running import ROOT, environment
+from .running import ROOT, Shim, environment
 
 JSON = b"Content-Type: application/json"
 VERSION = {"version": "1.9.0", "min_admin_api_version": 2, "max_admin_api_version": 4}
@@ -118,3 +119,22 @@ def test_an_unusable_setting_is_no_finding() -> None:
     done = check("--phase", "loud")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--phase: got 'loud', takes one of observe" in done.stderr
+
+
+def test_a_running_shim_is_asked_whether_it_lives(
+    own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+) -> None:
+    shim = start(upstream=own_origin.url)
+    assert check("--ops", shim.ops).returncode == 0
+    # The image's health check: where the settings say, on all interfaces too, whatever else they
+    # say that only serving needs.
+    port = shim.ops.rpartition(":")[2]
+    found = check("--ops", "--ops-listen", f"0.0.0.0:{port}", "--tls-cert", "/none.pem")
+    assert (found.returncode, found.stderr) == (0, "")
+    own = tmp_path / "ops.sock"
+    start("--ops-listen", f"unix:{own}", upstream=own_origin.url)
+    assert check("--ops", "--ops-listen", f"unix:{own}").returncode == 0
+    shim.stop()
+    done = check("--ops", shim.ops)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{shim.ops} is not live: Connection refused" in done.stderr
