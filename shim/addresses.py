@@ -48,7 +48,9 @@ def _parse_upstream(text: str) -> Address:
     except ValueError:
         raise wanted from None
     extras = url.path.strip("/") or url.query or url.fragment or "@" in url.netloc
-    if url.scheme not in ("http", "https") or not url.hostname or extras:
+    if url.scheme not in ("http", "https") or not url.hostname or extras or port == 0:
+        raise wanted
+    if not re.fullmatch(r"[!-~]+", url.netloc):
         raise wanted
     return Address(url.hostname, port or DEFAULT_ADMIN_PORT, tls=url.scheme == "https")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
-from shim.ledger import LedgerState
+from shim.ledger import Ledger, LedgerState
 from shim.logs import Logger
 from shim.metrics import Metrics
+from shim.policy import in_force
 from shim.proxy import Live
 from shim.recorder import Recorder
 from shim.reload import Reload
@@ -16,12 +18,64 @@ from shim.settings import Settings
 from shim.usage import rfc3339
 
 _HEARTBEAT_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 60.0
 
 
-def say_phase(settings: Settings, metrics: Metrics) -> None:
-    """Tell the metrics what is in force."""
-    sunset = None if settings.sunset is None else settings.sunset.timestamp()
-    metrics.phase(settings.phase, settings.replies, sunset)
+class PhaseWatch:
+    """Tells log, ledger and metrics of every other phase: by the settings, and by the calendar."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        metrics: Metrics,
+        logger: Logger,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.shown = in_force(settings, clock())
+        self._settings = settings
+        self._ledger = ledger
+        self._metrics = metrics
+        self._logger = logger
+        self._clock = clock
+        self._ledger.phase_changed(self.shown)
+        self._tell_metrics()
+
+    def changed(self, settings: Settings, before: Settings) -> None:
+        """Take note of other settings."""
+        self._settings = settings
+        self._tell_metrics()
+        self.look(before)
+        headers = headers_of(settings)
+        if headers != headers_of(before):
+            self._logger.warning("headers_changed", **headers, instance=settings.instance)
+
+    def look(self, before: Settings) -> None:
+        """Tell what is in force if it is not what was."""
+        shown = in_force(self._settings, self._clock())
+        if shown == self.shown:
+            return
+        self.shown = shown
+        self._ledger.phase_changed(shown)
+        self._metrics.phase_changed()
+        self._logger.warning(
+            "phase_changed",
+            phase=self._settings.phase,
+            before=before.phase,
+            phases=shown,
+            instance=self._settings.instance,
+        )
+
+    async def watch(self) -> None:
+        """Look once a minute: an entry's ``until`` ends with its day."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.look(self._settings)
+
+    def _tell_metrics(self) -> None:
+        settings = self._settings
+        sunset = None if settings.sunset is None else settings.sunset.timestamp()
+        self._metrics.phase(settings.phase, settings.replies, sunset)
 
 
 def headers_of(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import argparse
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,14 @@ from shim.values import parse_duration
 from shim.windows import Schedule, Window, drawn
 
 _RETRY: Final = timedelta(minutes=10)
+_BACK: Final = timedelta(days=14)
+NEEDED: Final = frozenset(
+    (
+        *("phase", "brownout", "brownout_jitter", "brownout_share", "ledger", "fleet"),
+        *("freeze_known", "dry_run"),
+    )
+)
+"""The settings that the command reads."""
 _SHOWN: Final = "%a %Y-%m-%d %H:%M:%S"
 _NOT_SERVED: Final = (Decision.INVALID, Decision.REFUSED)
 
@@ -56,28 +64,34 @@ class Rehearsal:
 
 def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, now: datetime) -> int:
     """Run the command; return the exit code. Raise ``SettingError`` for what cannot be done."""
-    back = _back(args.rehearse)
+    back = _BACK if args.rehearse is None else _back(args.rehearse)
     if not settings.brownout:
         raise SettingError("--brownout: there is no window; takes e.g. 2026-12-01T10:00Z/PT30M")
     if args.next < 0:
         raise SettingError(f"--next: got {args.next}, takes a whole number, 0 or more")
     policy = Policy(settings, clock=lambda: now, is_known=lambda _: True)
     windows = policy.windows(now, args.next)
-    rehearsal = None
-    if back is not None:
-        source = settings.fleet or settings.ledger
-        if source is None or (isinstance(source, Path) and not source.is_file()):
-            raise SettingError(f"--ledger: there is no ledger to read at {source or 'memory'}")
-        try:
-            rehearsal = rehearse(settings, read_uses(source, now - back), now - back, now)
-        except LedgerError as error:
+    rehearsal, why_none = None, ""
+    try:
+        rehearsal = rehearse(settings, _uses(settings, now - back), now - back, now)
+    except LedgerError as error:
+        if args.rehearse is not None:
             raise SettingError(str(error)) from None
+        why_none = str(error)
     if args.format == "json":
-        json.dump(_as_json(settings, windows, rehearsal), out, indent=2)
-        out.write("\n")
+        text = json.dumps(_as_json(settings, windows, rehearsal), indent=2)
     else:
-        _print(settings, windows, rehearsal, now, out)
+        text = "\n".join(_lines(settings, windows, rehearsal, now))
+        text += f"\n\nNo rehearsal: {why_none}" if why_none else ""
+    out.write(text + "\n")
     return 0
+
+
+def _uses(settings: Settings, since: datetime) -> Iterable[Mapping[str, Any]]:
+    source = settings.fleet or settings.ledger
+    if source is None or (isinstance(source, Path) and not source.is_file()):
+        raise LedgerError(f"--ledger: there is no ledger to read at {source or 'memory'}")
+    return read_uses(source, since)
 
 
 def rehearse(
@@ -117,9 +131,7 @@ def rehearse(
     return Rehearsal(since, windows, [hit for hit in callers if hit.refused])
 
 
-def _back(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
+def _back(text: str) -> timedelta:
     try:
         back = parse_duration(text)
     except (ValueError, OverflowError):
@@ -151,31 +163,28 @@ def _pair(window: Window) -> dict[str, str]:
     return {"start": rfc3339(window.start), "end": rfc3339(window.end)}
 
 
-def _print(
-    settings: Settings,
-    windows: list[Window],
-    rehearsal: Rehearsal | None,
-    now: datetime,
-    out: TextIO,
-) -> None:
+def _lines(
+    settings: Settings, windows: list[Window], rehearsal: Rehearsal | None, now: datetime
+) -> Iterator[str]:
     if not windows:
-        out.write("No window is to come.\n")
+        yield "No window is to come."
     for window in windows:
         note = "  open now" if window.start <= now else ""
-        out.write(f"{window.start:{_SHOWN}} – {window.end:%a %H:%M:%S} UTC{note}\n")
+        yield f"{window.start:{_SHOWN}} – {window.end:%a %H:%M:%S} UTC{note}"
     if settings.phase is not Phase.BROWNOUT:
-        out.write(f"Phase is {settings.phase}: these refuse only whom phase brownout is set for.\n")
+        yield f"Phase is {settings.phase}: these refuse only whom phase brownout is set for."
     if rehearsal is None:
         return
     count = len(rehearsal.windows)
-    out.write(f"\nRehearsal since {rehearsal.since:%Y-%m-%d %H:%M} UTC, windows: {count}\n")
+    yield ""
+    yield f"Rehearsal since {rehearsal.since:%Y-%m-%d %H:%M} UTC, windows: {count}"
     if not rehearsal.callers:
-        out.write("Nobody would have been refused.\n")
+        yield "Nobody would have been refused."
         return
     width = max(len(name_of(hit.caller)) for hit in rehearsal.callers)
-    out.write(f"{'caller':{width}}  refused  of uses  retried by itself  last\n")
-    out.writelines(
-        f"{name_of(hit.caller):{width}}  {hit.refused:7}  {hit.uses:7}  {hit.retried:17}  "
-        f"{hit.last}\n"
-        for hit in rehearsal.callers
-    )
+    yield f"{'caller':{width}}  refused  of uses  retried by itself  last"
+    for hit in rehearsal.callers:
+        yield (
+            f"{name_of(hit.caller):{width}}  {hit.refused:7}  {hit.uses:7}  {hit.retried:17}  "
+            f"{hit.last}"
+        )

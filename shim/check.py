@@ -175,7 +175,7 @@ def _summary(settings: Settings, now: datetime) -> dict[str, str]:
     return {
         "listen": str(settings.listen) + (" (TLS)" if settings.tls_cert else ""),
         "ops-listen": str(settings.ops_listen),
-        "phase": in_force(settings),
+        "phase": in_force(settings, now),
         "brownout": brownout,
         "replies": settings.replies,
         "headers": "none" if settings.no_headers else f"Deprecation, Link{sunset}",

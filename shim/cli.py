@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     brownouts = commands.add_parser(
         "brownouts",
         help="when the old route is refused next, and whom it would have hurt",
-        description="Tell the next brownout windows and, with --rehearse, from the ledger who "
+        description="Tell the next brownout windows and, from the ledger, who "
         "would have been refused had they applied before.",
     )
     add_settings(brownouts)
@@ -89,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     brownouts.add_argument(
         "--rehearse",
         metavar="DURATION",
-        help="tell who would have been refused in that time, e.g. 14d, had the windows applied",
+        help="over how long to tell who would have been refused, had the windows applied "
+        "(default: 14d, where there is a ledger)",
     )
     brownouts.add_argument(
         "--format", choices=("text", "json"), default="text", help="how to say it"
@@ -130,7 +132,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             text += f" (default: {setting.default})"
         text = text.replace("%", "%%")
         if setting.switch:
-            parser.add_argument(f"--{setting.name}", action="store_const", const="true", help=text)
+            # --dry-run=false undoes what the environment or the file says.
+            parser.add_argument(
+                f"--{setting.name}", nargs="?", const="true", metavar="true|false", help=text
+            )
         else:
             parser.add_argument(
                 f"--{setting.name}",
@@ -147,6 +152,8 @@ def settings_from(args: argparse.Namespace, *, needed: Container[str] | None = N
 
 
 def _serve(args: argparse.Namespace) -> int:
+    # Asking for the settings to be read again, before they have been read, must not end it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = settings_from(args)
     # Only here: every other command starts faster without them.
     import uvloop
@@ -179,9 +186,9 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _brownouts(args: argparse.Namespace) -> int:
-    from shim.brownouts import run
+    from shim.brownouts import NEEDED, run
 
-    return run(args, settings_from(args), out=sys.stdout, now=datetime.now(UTC))
+    return run(args, settings_from(args, needed=NEEDED), out=sys.stdout, now=datetime.now(UTC))
 
 
 def _import(args: argparse.Namespace) -> int:

@@ -24,8 +24,11 @@ def deprecation_fields(
     sunset: datetime | None,
     docs_url: str,
     warning: bool,
-) -> Callable[[bytes], bytes]:
-    """Return what makes the field lines for a call from its replacement's path."""
+) -> Callable[[bytes | None], bytes]:
+    """Return what makes the field lines for a call from its replacement's path.
+
+    ``None`` stands for a call that nothing replaces, on a server without the new endpoints.
+    """
     lines = [f"deprecation: @{int(since.timestamp())}"]
     docs = f'<{docs_url}>; rel="deprecation"; type="text/html"'
     if sunset is not None:
@@ -34,7 +37,9 @@ def deprecation_fields(
     lines.append(f"link: {docs}")
     before = "\r\n".join(lines).encode()
 
-    def fields(new_target: bytes) -> bytes:
+    def fields(new_target: bytes | None) -> bytes:
+        if new_target is None:
+            return before + b"\r\n"
         path, successor = b"/invocations/{invocation_id}/cancel|kill|purge", b""
         if len(new_target) <= _LONGEST_TARGET:
             path = uri(new_target)

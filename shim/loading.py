@@ -13,8 +13,10 @@ from typing import Any, Final
 from shim.policy import parse_caller_rules
 from shim.settings import SETTINGS, Setting, SettingError, Settings
 from shim.tls import server_context, upstream_context
+from shim.usage import rfc3339
 
 _USERINFO: Final = re.compile(r"//[^/@]*@")
+_SOURCES: Final = "caller_sources"
 _BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
 
 
@@ -91,7 +93,11 @@ def _as_text(setting: Setting, value: object, config: Path | None) -> str | list
     if isinstance(value, str | int | date):
         text = value.isoformat() if isinstance(value, date) else str(value)
         return [text] if setting.repeatable else text
-    raise SettingError(f"{setting.name} in {config}: got {type(value).__name__}, takes a string")
+    got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(value))
+    takes = "strings" if setting.repeatable else "a string"
+    if setting.key == "caller":
+        takes += "; what is known about callers is written [[caller]]"
+    raise SettingError(f"{setting.name} in {config}: got {got}, takes {takes}")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -112,6 +118,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             table["caller_rules"] = value
         elif known in _BY_KEY:
             table[known] = value
+        elif known == _SOURCES:
+            # In TOML a key cannot be both a string and a list of tables.
+            table["caller"] = value
         else:
             names = ", ".join(sorted(setting.name for setting in SETTINGS))
             raise SettingError(f"{path}: {key} is no setting; there are [[caller]] and {names}")
@@ -122,12 +131,16 @@ def _check_together(settings: Settings) -> None:
     for cert, key in (("tls_cert", "tls_key"), ("upstream_cert", "upstream_key")):
         if (getattr(settings, cert) is None) != (getattr(settings, key) is None):
             names = [f"--{name.replace('_', '-')}" for name in (cert, key)]
-            raise SettingError(f"{names[0]} and {names[1]} are needed together")
+            given = names[getattr(settings, cert) is None]
+            raise SettingError(f"{names[0]} and {names[1]} are needed together: got {given} only")
     listen = (settings.listen, settings.ops_listen)
     if listen[0] == listen[1] and (listen[0].port or listen[0].path):
         raise SettingError(f"--listen and --ops-listen are both {listen[0]}; they must differ")
     if settings.sunset is not None and settings.sunset < settings.deprecated_since:
         # RFC 9745 section 4.
-        raise SettingError("--sunset is before --deprecated-since; it must not be")
+        raise SettingError(
+            f"--sunset: got {rfc3339(settings.sunset)}, takes a time after --deprecated-since, "
+            f"which is {rfc3339(settings.deprecated_since)}"
+        )
     server_context(settings)
     upstream_context(settings)

@@ -184,7 +184,8 @@ def make_app(
         try:
             response = await handler(request)
         except web.HTTPException as error:
-            return _error(error.status, f"{error.reason}: {request.path}", {})
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            return _error(error.status, f"{error.reason}: {request.path}", allow)
         except LedgerError as error:
             return _error(503, str(error), {})
         response.headers["Cache-Control"] = "no-store"

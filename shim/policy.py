@@ -52,10 +52,12 @@ def parse_caller_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerRule,
 
 def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
     where = f"[[caller]] entry {number}"
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{where}: got {table!r}, takes a table")  # noqa: TRY004 - a file's value
     values = dict(table)
     for key, value in table.items():
         if key in ("match", "owner", "note"):
-            takes, fits = "a string", isinstance(value, str) and bool(value)
+            takes, fits = "a string, not empty", isinstance(value, str) and bool(value)
         elif key in ("until", "acknowledged_until"):
             takes, fits = "a date such as 2027-01-31, without quotes", type(value) is date
         elif key == "phase":
@@ -65,7 +67,8 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
             names = "match, owner, phase, until, acknowledged_until, note"
             raise ValueError(f"{where}: {key} is no key of it; there are {names}")
         if not fits:
-            raise ValueError(f"{where}: {key}: got {value!r}, takes {takes}")
+            got = str(value) if isinstance(value, date) else repr(value)
+            raise ValueError(f"{where}: {key}: got {got}, takes {takes}")
     if "match" not in values:
         raise ValueError(f"{where}: match is missing, a glob over the caller's name")
     return CallerRule(**values)
@@ -120,10 +123,18 @@ class Terms(Protocol):
         """Whether everything is served, and only noted what would have been refused."""
 
 
-def in_force(terms: Terms) -> str:
+def in_force(terms: Terms, now: datetime) -> str:
     """Return the phases in a few words: of everyone, and of the callers with one of their own."""
-    rules = (f"{rule.match}: {rule.phase}" for rule in terms.callers if rule.phase is not None)
+    rules = (
+        f"{rule.match}: {rule.phase}"
+        for rule in terms.callers
+        if rule.phase is not None and _holds(rule, now)
+    )
     return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *rules))
+
+
+def _holds(rule: CallerRule, now: datetime) -> bool:
+    return rule.until is None or now.astimezone(UTC).date() <= rule.until
 
 
 class Policy:
@@ -188,14 +199,16 @@ class Policy:
     def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
         number, rule = self._entry(caller, now)
         phase = rule.phase if rule is not None and rule.phase is not None else self._phase
-        # An open window with a share refuses some invocations: None is the id of none of them.
+        # An open window with a share refuses some invocations only: here None is the id of any.
         refusal = self._refusal(phase, caller, None, now)
+        share = self._share if phase is Phase.BROWNOUT else 1.0
         return {
             "name": caller,
             "phase": phase,
             "known": self._is_known(caller),
-            "refused": refusal is not None and not self._dry_run,
-            "would_be_refused": refusal is not None,
+            "refused": refusal is not None and share == 1 and not self._dry_run,
+            "would_be_refused": refusal is not None and share == 1,
+            "refused_share": 0.0 if refusal is None or self._dry_run else share,
             "retry_after": None if refusal is None else refusal.retry_after,
             "rule": None
             if rule is None
@@ -212,7 +225,7 @@ class Policy:
     def _entry(self, caller: str, now: datetime) -> tuple[int, CallerRule | None]:
         """Return the entry that counts for ``caller``, and its number from 1."""
         for number, rule, matches in self._rules:
-            if matches(caller) and (rule.until is None or now.astimezone(UTC).date() <= rule.until):
+            if matches(caller) and _holds(rule, now):
                 return number, rule
         return 0, None
 

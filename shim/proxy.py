@@ -47,7 +47,7 @@ class Live:
 
     policy: Policy
     replies: Replies
-    deprecation_fields: Callable[[bytes], bytes]
+    deprecation_fields: Callable[[bytes | None], bytes]
 
 
 class Proxy:
@@ -224,13 +224,16 @@ class Proxy:
         answer, body = await self._send_without_body(request, *old, outcome)
         if translation.reached_handler(answer.status, body):
             outcome.decision = Decision.FELL_BACK
+            extra = self.live.deprecation_fields(None)
+            outcome.announced = bool(extra)
             self._without_new[call.api_version] = self._loop.time() + _FALLBACK_SECONDS
         else:
+            extra = b""
             outcome.decision = Decision.FAILED
             outcome.error = "Upstream has neither the new endpoints nor the old route"
             self._without_new.pop(call.api_version, None)
         outcome.status = answer.status
-        lines = end_to_end(answer.headers, _LENGTHS)
+        lines = [*end_to_end(answer.headers, _LENGTHS), extra]
         return self._answer(request, answer.status, answer.reason, lines, body)
 
     async def _send_without_body(

@@ -107,6 +107,7 @@ class Recorder:
             instance=self._instance,
             version=__version__,
             would_refuse=outcome.ruling.would_refuse,
+            announced=outcome.announced,
         )
         self._logger.info(USE_EVENT, **use.as_dict())
         self._metrics.deprecated(

@@ -170,19 +170,25 @@ def line_of(error: str, text: str) -> int | None:
             n for n, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*caller\s*\]\]", line)
         ]
         number = int(match[1])
+        if not entries:
+            # They stand in one line: caller = [{…}].
+            return _line_with("caller", lines, 0, len(lines) + 1)
         if number > len(entries):
             return None
         begin, end = entries[number - 1], (*entries, len(lines) + 1)[number]
         return _line_with(match[2] or "", lines, begin, end) or begin
     match = re.match(r"([\w-]+) in ", error) or re.search(r": ([\w-]+) is no setting", error)
-    return _line_with(match[1], lines, 0, len(lines) + 1) if match else None
+    # What concerns two settings names their flags.
+    names = [match[1]] if match else re.findall(r"--([\w-]+)", error)
+    found = (_line_with(name, lines, 0, len(lines) + 1) for name in names)
+    return next(filter(None, found), None)
 
 
 def _line_with(key: str, lines: list[str], begin: int, end: int) -> int | None:
-    """Return the line between those two that gives ``key`` a value."""
+    """Return the line between those two that gives ``key`` a value, or begins a table of it."""
     spelling = "[-_]".join(map(re.escape, re.split("[-_]", key)))
     for number, line in enumerate(lines, 1):
-        if begin < number < end and re.match(rf"\s*[\"']?{spelling}[\"']?\s*=", line):
+        if begin < number < end and re.match(rf"\s*\[*\s*[\"']?{spelling}[\"']?\s*[=\]]", line):
             return number
     return None
 

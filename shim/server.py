@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from shim import __version__
 from shim.addresses import Address
-from shim.announcing import beat, describe, headers_of, ledger_part, ledger_watch, say_phase
+from shim.announcing import PhaseWatch, beat, describe, headers_of, ledger_part, ledger_watch
 from shim.deprecation import deprecation_fields
 from shim.downstream import DownstreamServer
 from shim.framing import Refusal
@@ -30,7 +30,7 @@ from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
 from shim.metrics import Metrics
 from shim.numbers import Sources
 from shim.ops import Readiness, Usage, count_callers, make_app
-from shim.policy import Policy, in_force
+from shim.policy import Policy
 from shim.proxy import Live, Proxy
 from shim.recorder import Recorder
 from shim.reload import Reload
@@ -105,8 +105,7 @@ async def running(
         )
         ledger.start()
         stack.push_async_callback(ledger.close)
-        ledger.phase_changed(in_force(settings))
-        say_phase(settings, metrics)
+        phases = PhaseWatch(settings, ledger, metrics, logger, clock)
         recorder = Recorder(
             logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
         )
@@ -131,7 +130,7 @@ async def running(
         reload = Reload(
             settings,
             reread or (lambda: settings),
-            _applier(proxy, ledger, metrics, logger, clock),
+            _applier(proxy, ledger, clock, phases),
             logger,
             asked,
         )
@@ -185,7 +184,7 @@ async def running(
             ops=where.ops_url,
             upstream=",".join(address.url for address in settings.upstream),
             phase=settings.phase,
-            phases=in_force(settings),
+            phases=phases.shown,
             replies=settings.replies,
             **headers_of(settings),
             ledger=str(settings.ledger or "memory"),
@@ -197,6 +196,7 @@ async def running(
             for always in (
                 beat(recorder, logger, settings.instance),
                 reload.watch(),
+                phases.watch(),
                 count_callers(usage, metrics, logger, most=settings.metrics_callers),
             )
         ]
@@ -254,7 +254,7 @@ def _live(settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> 
     return Live(policy, settings.replies, _deprecation(settings))
 
 
-def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
+def _deprecation(settings: Settings) -> Callable[[bytes | None], bytes]:
     if settings.no_headers:
         return lambda _: b""
     return deprecation_fields(
@@ -266,29 +266,11 @@ def _deprecation(settings: Settings) -> Callable[[bytes], bytes]:
 
 
 def _applier(
-    proxy: Proxy,
-    ledger: Ledger,
-    metrics: Metrics,
-    logger: Logger,
-    clock: Callable[[], datetime],
+    proxy: Proxy, ledger: Ledger, clock: Callable[[], datetime], phases: PhaseWatch
 ) -> Callable[[Settings, Settings], None]:
     def apply(settings: Settings, before: Settings) -> None:
         proxy.live = _live(settings, ledger, clock)
-        say_phase(settings, metrics)
-        phases = in_force(settings)
-        if phases != in_force(before):
-            ledger.phase_changed(phases)
-            metrics.phase_changed()
-            logger.warning(
-                "phase_changed",
-                phase=settings.phase,
-                before=before.phase,
-                phases=phases,
-                instance=settings.instance,
-            )
-        headers = headers_of(settings)
-        if headers != headers_of(before):
-            logger.warning("headers_changed", **headers, instance=settings.instance)
+        phases.changed(settings, before)
 
     return apply
 

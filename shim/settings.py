@@ -202,7 +202,7 @@ SETTINGS: Final = (
         None,
         "WINDOW",
         "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M or "
-        "0 10 * * TUE/PT30M Europe/Berlin (repeatable)",
+        "0 10 * * TUE/PT30M Europe/Berlin (repeatable; with ; between them in the environment)",
         repeatable=True,
     ),
     Setting(
@@ -224,7 +224,7 @@ SETTINGS: Final = (
         parse_glob,
         None,
         "GLOB",
-        "callers that phase freeze serves besides those in the ledger (repeatable)",
+        "callers that phase freeze serves besides those in the ledger (repeatable, as above)",
         repeatable=True,
     ),
     Setting(

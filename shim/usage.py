@@ -75,8 +75,9 @@ class Use(_Record):
 
     ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
     it was not asked or did not answer).  ``masked`` is true where the caller was told 202 and the
-    new endpoint says 404 or 409, ``would_refuse`` where it was served only because of a dry run.
-    ``target`` carries no value of any query parameter but ``mode``.
+    new endpoint says 404 or 409, ``would_refuse`` where it was served only because of a dry run,
+    ``announced`` where the answer carried ``Deprecation`` and its companions.  ``target`` carries
+    no value of any query parameter but ``mode``.
     """
 
     target: str
@@ -95,10 +96,11 @@ class Use(_Record):
     instance: str
     version: str
     would_refuse: bool = False
+    announced: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready fields in the order of the specification."""
-        return without_default(_as_dict(self))
+        return without_defaults(_as_dict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +132,15 @@ class ReplacementCall:
     instance: str
 
 
-def without_default(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave ``would_refuse``, which only a dry run sets, out where it is not true."""
-    if not values["would_refuse"]:
-        del values["would_refuse"]
+OPTIONAL: Final = ("would_refuse", "announced")
+"""Fields of a use that are left out where they are not true."""
+
+
+def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave the :data:`OPTIONAL` fields out where they are not true."""
+    for name in OPTIONAL:
+        if not values[name]:
+            del values[name]
     return values
 
 

@@ -108,6 +108,8 @@ def parse_file(text: str) -> Path:
 
 def parse_ledger(text: str) -> Path | None:
     """Parse the path of a ledger; ``memory`` is ``None``."""
+    if not text or Path(text).is_dir():
+        raise ValueError("the path of a file, or memory")
     return None if text == "memory" else Path(text)
 
 

@@ -157,6 +157,18 @@ async def test_the_command_reads_the_ledger_and_tells_both(tmp_path: Path) -> No
     assert f"{start:%Y-%m-%d %H:%M}" in text
     assert "nightly" in text
     assert "Phase is translate" in text
+    # Whom it would have hurt is half of what the command is for: it was told only when asked.
+    assert "nightly" in run(*arguments[:4]).stdout
+
+
+def test_without_a_ledger_the_windows_are_told_and_that_there_is_no_rehearsal() -> None:
+    window = ("--brownout", "2126-12-01/P1D", "--tls-cert", "/nonexistent.pem")
+    ended = run(*window, "--ledger", "/nonexistent.db")
+    assert ended.returncode == 0, ended.stderr
+    assert "Sun 2126-12-01" in ended.stdout
+    assert "No rehearsal: --ledger: there is no ledger to read at /nonexistent.db" in ended.stdout
+    ended = run(*window, "--ledger", "memory", "--format", "json")
+    assert "rehearsal" not in json.loads(ended.stdout)
 
 
 @pytest.mark.parametrize(

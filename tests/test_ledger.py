@@ -21,7 +21,7 @@ from shim.ledger import (
     read_uses,
 )
 from shim.tables import schema
-from shim.usage import NEAR_MISS_EVENT, USE_EVENT, Decision
+from shim.usage import NEAR_MISS_EVENT, OPTIONAL, USE_EVENT, Decision
 
 
 def at(source: Path, query: str, *values: object) -> list[tuple[object, ...]]:
@@ -323,7 +323,7 @@ async def test_the_span_grows_without_any_use(tmp_path: Path) -> None:
 async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_path: Path) -> None:
     source = tmp_path / "ledger.db"
     uses = [a_use(f"c{n % 2}", NOON + timedelta(hours=n)) for n in range(30)]
-    fields = [field for field in schema.USE_FIELDS if field != "would_refuse"]
+    fields = [field for field in schema.USE_FIELDS if field not in OPTIONAL]
     columns = ", ".join(f'"{field}"' for field in fields)
     connection = sqlite3.connect(source)
     connection.execute(f"CREATE TABLE uses ({columns}, PRIMARY KEY (id))")
@@ -349,7 +349,8 @@ async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path)
     async with running(source, clock=Clock()) as ledger:
         await ledger.append(a_use())
     at(source, "ALTER TABLE spans DROP COLUMN stopped")
-    at(source, "ALTER TABLE uses DROP COLUMN would_refuse")
+    for name in OPTIONAL:
+        at(source, f"ALTER TABLE uses DROP COLUMN {name}")
     at(source, "UPDATE schema_version SET version = 1")
     async with running(source, clock=Clock(NOON + timedelta(hours=1))) as ledger:
         assert ledger.state().ok, ledger.state().error

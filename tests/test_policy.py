@@ -161,9 +161,13 @@ def test_what_is_in_force_is_told_in_a_few_words() -> None:
     entries = rules(
         {"match": "ci-*", "phase": "reject"}, {"match": "x", "owner": "team"}, {"match": "y"}
     )
-    assert in_force(Terms()) == "translate"
-    assert in_force(Terms(Phase.REJECT, dry_run=True)) == "reject (dry run)"
-    assert in_force(Terms(callers=entries)) == "translate, ci-*: reject"
+    now = at(OUTSIDE)
+    assert in_force(Terms(), now) == "translate"
+    assert in_force(Terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
+    assert in_force(Terms(callers=entries), now) == "translate, ci-*: reject"
+    until = rules({"match": "old", "phase": "reject", "until": date(2026, 12, 1)})
+    assert in_force(Terms(callers=until), at("2026-12-01T23:59:59Z")) == "translate, old: reject"
+    assert in_force(Terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
 
 
 def test_a_callers_own_brownout_uses_the_windows_of_all() -> None:
@@ -214,6 +218,7 @@ def test_the_description_tells_a_caller_which_entry_counts_and_what_it_means() -
             "known": False,
             "refused": True,
             "would_be_refused": True,
+            "refused_share": 1.0,
             "retry_after": 1200,
             "rule": {
                 "entry": 2,
@@ -225,6 +230,16 @@ def test_the_description_tells_a_caller_which_entry_counts_and_what_it_means() -
             },
         },
     }
+
+
+def test_a_caller_of_whom_a_window_refuses_a_share_is_not_said_to_be_refused() -> None:
+    # 35 of 400 calls were refused, and the description said that all are.
+    world = World(Clock(at(INSIDE)))
+    told = world.policy(phase=Phase.BROWNOUT, brownout_share=0.1).describe("ci-1")["caller"]
+    assert (told["refused"], told["would_be_refused"]) == (False, False)
+    assert told["refused_share"] == 0.1
+    told = world.policy(phase=Phase.BROWNOUT, brownout_share=0.1, dry_run=True).describe("ci-1")
+    assert told["caller"]["refused_share"] == 0
 
 
 def test_the_description_without_a_caller_is_of_everyone() -> None:
@@ -244,9 +259,10 @@ def test_the_description_without_a_caller_is_of_everyone() -> None:
         ({"match": "a", "until": "2027-01-31"}, "until: got '2027-01-31', takes a date"),
         ({"match": "a", "until": datetime(2027, 1, 31, tzinfo=UTC)}, "takes a date"),
         ({"match": "a", "phse": "reject"}, "phse is no key of it"),
+        ("x", "got 'x', takes a table"),
     ],
 )
-def test_a_bad_entry_says_what_it_would_take(table: dict[str, Any], says: str) -> None:
+def test_a_bad_entry_says_what_it_would_take(table: Any, says: str) -> None:
     with pytest.raises(ValueError, match=r"\[\[caller\]\] entry 2") as error:
         parse_caller_rules([{"match": "fine"}, table])
     assert says in str(error.value)

@@ -115,7 +115,19 @@ async def test_a_flag_still_wins_over_the_file(world: World) -> None:
         pytest.param(
             '[[caller]]\n\n[[caller]]\nmatch = "a"\n', 1, "match is missing", id="no match"
         ),
-        pytest.param('sunset = "2020-01-01"\n', None, "--sunset is before", id="two together"),
+        pytest.param(
+            '\nsunset = "2020-01-01"\n', 2, "takes a time after --deprecated-since", id="together"
+        ),
+        pytest.param(f'tls-key = "{__file__}"\n', 1, "got --tls-key only", id="one of two"),
+        pytest.param("\n[fase]\nx = 1\n", 2, "fase is no setting", id="unknown table"),
+        pytest.param('[caller]\nmatch = "a"\n', 1, "is written [[caller]]", id="one bracket"),
+        pytest.param(
+            '\ncaller = [{match = "a", phase = "x"}]\n', 2, "phase: got 'x'", id="in one line"
+        ),
+        pytest.param("max-body = 1.5\n", 1, "got 1.5, takes a string", id="a type that is none"),
+        pytest.param(
+            'sunset = "0001-01-01T00:00+14:00"\n', 1, "takes a date such as", id="no such day"
+        ),
     ],
 )
 async def test_a_bad_file_changes_nothing_and_tells_its_line(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shim.addresses import Address, parse_listen, parse_upstreams
+from shim.cli import _parser
 from shim.loading import load
 from shim.policy import Phase
 from shim.settings import SETTINGS, SettingError, settings_keys
@@ -51,6 +52,10 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("upstream", "http://a/path"),
         ("upstream", "ftp://a"),
         ("upstream", "unix:relative"),
+        ("upstream", "http://127.0.0.1:0"),
+        ("upstream", "http://a b:80"),
+        ("ledger", ""),
+        ("ledger", "/"),
         ("listen", "9170"),
         ("listen", "a:99999"),
         ("listen", "unix:/" + "x" * 200),
@@ -60,6 +65,8 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("caller", "header:"),
         ("trusted_proxies", "10.0.0.1/8"),
         ("sunset", "soon"),
+        ("sunset", "0001-01-01T00:00+14:00"),
+        ("sunset", "9999-12-31T23:00-14:00"),
         ("sunset", "2026-12-01T10:00"),
         ("shutdown_grace", "30"),
         ("upstream_timeout", "0s"),
@@ -115,6 +122,28 @@ def test_a_bad_file_says_what_is_wrong_in_it(tmp_path: Path, text: str, said: st
     with pytest.raises(SettingError) as caught:
         load({}, {}, config(tmp_path, text))
     assert said in str(caught.value)
+
+
+def test_what_cannot_be_counted_as_a_moment_is_no_window() -> None:
+    # It ended in a traceback: the moment is before the first one that there is.
+    with pytest.raises(SettingError, match=r"--brownout: got '0001-01-01T00:00\+14:00/PT30M'"):
+        load({"brownout": ["0001-01-01T00:00+14:00/PT30M"]}, {})
+
+
+def test_sources_and_entries_of_callers_fit_into_one_file(tmp_path: Path) -> None:
+    # TOML lets no key be both a string and a list of tables.
+    text = 'caller-sources = "user-agent,address"\n[[caller]]\nmatch = "a"\n'
+    settings = load({}, {}, config(tmp_path, text))
+    assert settings.caller == ("user-agent", "address")
+    assert [rule.match for rule in settings.callers] == ["a"]
+
+
+def test_a_flag_undoes_a_switch_of_the_environment() -> None:
+    assert load({}, {"SHIM_DRY_RUN": "true"}).dry_run
+    args = _parser().parse_args(["serve", "--dry-run=false", "--no-headers"])
+    settings = load({"dry_run": args.dry_run}, {"SHIM_DRY_RUN": "true"})
+    assert not settings.dry_run
+    assert args.no_headers == "true"
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

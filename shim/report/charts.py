@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from shim.evidence import PhaseChange
 from shim.report.model import CallerReport, DayCount, Report
 from shim.report.text import name_of, plain, plural
 
@@ -186,16 +188,17 @@ def _dates(days: Sequence[date], step: float, width: int, height: int) -> list[L
 
 
 def _marks(report: Report, days: Sequence[date], step: float, width: int) -> list[Mark]:
-    phases: Mapping[date, str] = {
-        change.moment.date(): change.phase for change in report.phase_changes
-    }
+    phases: defaultdict[date, list[PhaseChange]] = defaultdict(list)
+    for change in report.phase_changes:
+        phases[change.moment.date()].append(change)
     marks: list[Mark] = []
     free = 0.0
-    for day, phase in sorted(phases.items()):
+    for day, changes in sorted(phases.items()):
         if day < days[0] or day > days[-1]:
             continue
         x = _LEFT + (day - days[0]).days * step
-        text = plain(phase, 28)
+        text = plain(changes[-1].phase, 28)
+        said = ", ".join(f"{one.moment:%H:%M} {plain(one.phase, 200)}" for one in changes)
         room = 7.0 * len(text)
         anchor = "end" if x + room > width else "start"
         left = x - room if anchor == "end" else x
@@ -207,7 +210,7 @@ def _marks(report: Report, days: Sequence[date], step: float, width: int) -> lis
             Mark(
                 _r(x),
                 Label(_r(at), 12, text if fits else "", anchor),
-                f"{day}: {plain(phase, 500)}",
+                f"{day}: {said}",
             )
         )
     return marks

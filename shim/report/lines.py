@@ -22,7 +22,7 @@ from shim.usage import (
     USE_EVENT,
     Use,
     parse_rfc3339,
-    without_default,
+    without_defaults,
 )
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
@@ -115,7 +115,7 @@ class Lines:
         for record in self.records(sources):
             if record["event"] == USE_EVENT:
                 values = {name: record.get(name) for name in _USE_FIELDS}
-                yield without_default(values)
+                yield without_defaults(values)
 
     def records(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use and each near miss once, as it was logged."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, inspect
 
 from shim.tables import schema
 from shim.tables.writing import Batch, Names, apply, write_fact
-from shim.usage import parse_rfc3339
+from shim.usage import OPTIONAL, parse_rfc3339
 
 
 def _sum_what_was_single(connection: Connection) -> None:
@@ -21,7 +21,7 @@ def _sum_what_was_single(connection: Connection) -> None:
     write_fact(connection, "ledger", uuid.uuid4().hex)
     names = Names(cap=1000)
     names.load(connection)
-    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS if field != "would_refuse")
+    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS if field not in OPTIONAL)
     old = connection.exec_driver_sql(f"SELECT {fields} FROM uses_0 ORDER BY timestamp")  # noqa: S608 - names of ours
     for some in old.partitions(1000):
         apply(connection, Batch(uses=[_row(row) for row in some]), names)
@@ -30,13 +30,13 @@ def _sum_what_was_single(connection: Connection) -> None:
 
 def _row(old: Any) -> schema.Row:
     moment = schema.to_ms(parse_rfc3339(old.timestamp))
-    return (old.id, moment, *old[2:], False)
+    return (old.id, moment, *old[2:], *(False for _ in OPTIONAL))
 
 
 def _tell_stops_and_dry_runs(connection: Connection) -> None:
     """From 1, which told neither a shim that was stopped from one that went dark, nor dry runs."""
     namespace = None if connection.dialect.name == "sqlite" else schema.FLEET_SCHEMA
-    for table, name in ((schema.spans, "stopped"), (schema.uses, "would_refuse")):
+    for table, name in ((schema.spans, "stopped"), *((schema.uses, name) for name in OPTIONAL)):
         columns = inspect(connection).get_columns(table.name, namespace)
         # The step before makes the tables as they are today.
         if all(column["name"] != name for column in columns):

@@ -23,7 +23,7 @@ from sqlalchemy import (
     false,
 )
 
-from shim.usage import Decision, rfc3339, without_default
+from shim.usage import OPTIONAL, Decision, rfc3339, without_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ USE_FIELDS: Final = (
     *("id", "timestamp", "caller", "caller_source", "user_agent", "client_address", "request_id"),
     *("trace_id", "target", "api_version", "invocation_id", "mode", "mode_given", "phase"),
     *("decision", "replacement", "upstream_status", "status", "masked", "duration_ms", "error"),
-    *("instance", "version", "would_refuse"),
+    *("instance", "version", *OPTIONAL),
 )
 NEAR_MISS_FIELDS: Final = (
     *("id", "timestamp", "caller", "caller_source", "user_agent", "client_address", "request_id"),
@@ -83,7 +83,7 @@ _TYPES: Final[dict[str, Any]] = {
     "upstream_status": Integer,
     "status": Integer,
     "masked": Boolean,
-    "would_refuse": Boolean,
+    **dict.fromkeys(OPTIONAL, Boolean),
     "duration_ms": Double,
 }
 _MAY_BE_MISSING: Final = frozenset(
@@ -100,7 +100,7 @@ def _records(name: str, fields: tuple[str, ...]) -> Table:
             field,
             _TYPES.get(field, Text),
             nullable=field in _MAY_BE_MISSING,
-            server_default=false() if field == "would_refuse" else None,
+            server_default=false() if field in OPTIONAL else None,
             unique=field == "id",
             index=field == "timestamp",
         )
@@ -218,5 +218,5 @@ def as_json(fields: tuple[str, ...], row: Row) -> dict[str, Any]:
     values["timestamp"] = rfc3339(from_ms(values["timestamp"]))
     if "decision" in values:
         values["decision"] = Decision(values["decision"])
-        without_default(values)
+        without_defaults(values)
     return values

@@ -26,6 +26,7 @@ from ledger_records import a_use, now
 
 from shim.ledger import Ledger, read_evidence, read_recent
 from shim.tables import schema
+from shim.usage import OPTIONAL
 
 RATE = 5_000
 SECONDS = 10
@@ -121,7 +122,7 @@ def scale(folder: Path, count: int) -> None:
     start = schema.to_ms(datetime.now(UTC)) - DAYS * schema.DAY
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("PRAGMA synchronous=OFF; PRAGMA cache_size=-400000; BEGIN")
-    names = [field for field in schema.USE_FIELDS if field != "would_refuse"]
+    names = [field for field in schema.USE_FIELDS if field not in OPTIONAL]
     fields = ", ".join(f'"{field}"' for field in names)
     marks = ", ".join("?" * len(names))
     connection.executemany(f"INSERT INTO uses ({fields}) VALUES ({marks})", rows(count, start))

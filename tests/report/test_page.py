@@ -251,6 +251,20 @@ def test_phase_changes_that_every_instance_repeats_are_marked_once() -> None:
     assert [change.phase for change in kept] == ["observe", "translate"]
 
 
+def test_every_phase_of_a_day_is_told_where_it_is_marked() -> None:
+    # A day's last phase hid the others: a reject that was taken back at once left no trace.
+    changes = [
+        PhaseChange(moment=NOW - HOUR + n * timedelta(minutes=5), instance="a", phase=phase)
+        for n, phase in enumerate(["translate", "reject", "translate"])
+    ]
+    page = render_page(
+        build_report(Evidence(sums=[use_sum("ci-7", NOW)], phase_changes=changes), now=NOW)
+    )
+    begun = f"{NOW - HOUR:%H:%M}"
+    assert f"<title>{NOW:%Y-%m-%d}: {begun} translate, " in page
+    assert " reject, " in page
+
+
 def test_restarts_of_shims_in_different_phases_are_no_phase_changes() -> None:
     changes = [
         PhaseChange(moment=NOW - DAY + n * HOUR, instance=instance, phase=phase)

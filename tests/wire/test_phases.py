@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -19,7 +21,7 @@ from shim.ledger import read_uses
 
 from .client import Client, ask, request
 from .origin import Origin, answer, reply
-from .running import Shim
+from .running import ROOT, Shim, environment
 
 Start = Callable[..., Shim]
 
@@ -36,6 +38,18 @@ def get(url: str) -> Any:
 def window(begins: timedelta, lasts: timedelta) -> str:
     start = (datetime.now(UTC) + begins).replace(microsecond=0)
     return f"{start.isoformat()}/PT{int(lasts.total_seconds())}S"
+
+
+# Signals itself where the settings are about to be read.
+SIGHUP_EARLY = """
+import os, signal, shim.cli
+load = shim.cli.load
+def late(*given, **more):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return load(*given, **more)
+shim.cli.load = late
+shim.cli.main()
+"""
 
 
 def open_window() -> str:
@@ -326,6 +340,21 @@ class TestReload:
         assert (changed["before"], changed["phase"]) == ("translate", "reject")
         assert ask(shim.proxy, delete()).status == 405
 
+    def test_sighup_while_it_starts_ends_nothing(self, own_origin: Origin, tmp_path: Path) -> None:
+        # Until the event loop ran, the signal did what it does to any process: end it.
+        command = ["-u", "-c", SIGHUP_EARLY, "serve", "--upstream", own_origin.url]
+        command += ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--ledger", "memory"]
+        process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, env=environment(), cwd=ROOT
+        )
+        assert process.stdout is not None
+        try:
+            assert any(b'"listening"' in line for line in process.stdout)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
     def test_sighup_without_a_file_ends_nothing(self, start: Start, own_origin: Origin) -> None:
         shim = start(upstream=own_origin.url)
         shim.process.send_signal(signal.SIGHUP)
@@ -339,6 +368,7 @@ class TestReload:
             with pytest.raises(urllib.error.HTTPError) as error:
                 urllib.request.urlopen(asked, timeout=5)
             assert error.value.code == 405
+            assert error.value.headers["Allow"] == "GET,HEAD"
             error.value.close()
         assert get(f"{shim.ops}/phase")["phase"] == "translate"
 

@@ -315,6 +315,9 @@ class TestFallback:
             got = client.ask(request("DELETE", "/v2/invocations/inv_a?mode=Kill&x=%31", b"X-B: 2"))
             assert (got.status, got.values(b"x-old")) == (202, [b"1"])
             assert got.values(STATUS) == []
+            # The route is to go here too; but there is nothing yet that takes its place.
+            assert got.values(b"deprecation") == [b"@1750636800"]
+            assert b"successor-version" not in got.values(b"link")[0]
             patch, delete = own_origin.requests
             assert patch.line == b"PATCH /v2/invocations/inv_a/kill HTTP/1.1"
             assert delete.line == b"DELETE /v2/invocations/inv_a?mode=Kill&x=%31 HTTP/1.1"
