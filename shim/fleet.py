@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 
 from shim.tables import schema, writing
 from shim.tables.opening import LedgerError, open_fleet, open_reader, say
@@ -24,6 +24,7 @@ from shim.tables.writing import Batch, Names, SumKey, Tally
 _AT_ONCE: Final = 1000
 _LAST_DELAY: Final = 30.0
 _PRUNE_STEP: Final = 500
+_SINGLE: Final = (schema.uses, schema.near_misses)
 _COUNTED: Final = ("hour", *schema.SUM_KEY, "count", "first", "last")
 
 
@@ -145,15 +146,31 @@ class Shipper(threading.Thread):
         with fleet.begin():
             self._marks = {row.stream: row.seq for row in fleet.execute(mine)}
             self._names.load(fleet)
+            # Single records older than this are gone there, though they were counted.
+            horizon = int(writing.read_fact(fleet, "pruned_before") or 0)
+            if not all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE):
+                # The ledger was put back from a copy: its numbers begin again at some older one.
+                # What the fleet has already it takes for what it is, by its id.
+                self._marks = {table.name: _before(ledger, table, horizon) for table in _SINGLE}
         self._identity = identity
         self._spans.clear()
         self._phases.clear()
         return fleet
 
+    def _goes_on(self, ledger: Connection, fleet: Connection, table: Table, horizon: int) -> bool:
+        """Tell whether the ledger holds what comes after what was shipped from it last."""
+        mark, highest = self._marks.get(table.name, 0), writing.highest(ledger, table)
+        shipped = select(table.c.id, table.c.timestamp).where(table.c.seq <= mark)
+        last = ledger.execute(shipped.order_by(table.c.seq.desc()).limit(1)).first()
+        if last is None or last.timestamp < horizon:
+            return True
+        found = fleet.execute(select(table.c.id).where(table.c.id == last.id)).scalar()
+        return mark <= highest and found is not None
+
     def _count_unsent(self, ledger: Connection) -> None:
         self.unsent = sum(
             max(0, writing.highest(ledger, table) - self._marks.get(table.name, 0))
-            for table in (schema.uses, schema.near_misses)
+            for table in _SINGLE
         )
         ledger.rollback()
 
@@ -204,6 +221,12 @@ class Shipper(threading.Thread):
             writing.write_phases(fleet, new)
         self._spans = spans
         self._phases = set(phases)
+
+
+def _before(ledger: Connection, table: Table, horizon: int) -> int:
+    """Return the number of the newest record older than ``horizon``, 0 where there is none."""
+    older = select(func.max(table.c.seq)).where(table.c.timestamp < horizon)
+    return int(ledger.execute(older).scalar() or 0)
 
 
 def _without_nul(row: Sequence[Any]) -> Row:

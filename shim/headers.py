@@ -37,6 +37,7 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 VIA_PSEUDONYM: Final = b"restate-shim"
 MAX_CALLER_LENGTH: Final = 200
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+_XFCC_ELEMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])*')
 _XFCC_PAIR: Final = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,]*)(?:[;,]|$)')
 
 
@@ -210,9 +211,11 @@ def _caller_from(
 
 def _xfcc_name(value: bytes | None) -> str | None:
     """Return the best name in Envoy's ``X-Forwarded-Client-Cert``: URI, DNS, Subject, then Hash."""
+    # One element per hop that forwarded a certificate; the first is the client's own.
+    text = _XFCC_ELEMENT.match((value or b"").decode("utf-8", "replace"))
     pairs: dict[str, str] = {}
-    for key, text in _XFCC_PAIR.findall((value or b"").decode("utf-8", "replace")):
-        pairs.setdefault(key.lower(), text.strip('"').replace('\\"', '"'))
+    for key, said in _XFCC_PAIR.findall(text[0] if text else ""):
+        pairs.setdefault(key.lower(), said.strip('"').replace('\\"', '"'))
     for key in ("uri", "dns", "subject", "hash"):
         if pairs.get(key):
             return _text(pairs[key].encode())

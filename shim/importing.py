@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from shim.ledger import LedgerError, import_records
-from shim.report.command import UsageError, open_record
+from shim.report.command import UsageError, is_ledger, open_record
 from shim.report.lines import Lines, Source
 from shim.report.text import plain, plural
 from shim.settings import Settings
@@ -28,6 +28,9 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextI
         with contextlib.ExitStack() as stack:
             lines = Lines()
             sources = [Source(name, open_record(name, stack)) for name in args.lines]
+            for source in sources:
+                if is_ledger(source.stream):
+                    raise UsageError(f"{source.name} is a ledger: takes JSON lines")
             done = import_records(target, lines.records(sources))
     except (UsageError, LedgerError) as error:
         err.write(f"restate-shim import: {plain(str(error), None)}\n")

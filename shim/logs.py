@@ -172,7 +172,7 @@ def make_logger(
     renderer: _Renderer = (
         structlog.dev.ConsoleRenderer(colors=colors)
         if log_format == "console"
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+        else structlog.processors.JSONRenderer()
     )
     logger: Logger = structlog.wrap_logger(
         _LineLogger(writer),

@@ -55,6 +55,7 @@ class Usage:
     def __init__(
         self,
         source: Path | str,
+        own: Path | str,
         state: Callable[[], LedgerState],
         rules: Callable[[], Sequence[CallerRule]],
         rejected: Callable[[], str],
@@ -63,6 +64,7 @@ class Usage:
         instance: str,
     ) -> None:
         self._source = source
+        self._own = own
         self._state = state
         self._rules = rules
         self._rejected = rejected
@@ -80,8 +82,8 @@ class Usage:
                 self._read_at = time.monotonic()
             return self._report
 
-    def _build(self) -> Report:
-        evidence = read_evidence(self._source)
+    def _build(self, source: Path | str | None = None) -> Report:
+        evidence = read_evidence(source or self._source)
         lost = self._state().dropped
         return build_report(evidence, now=self._clock(), rules=self._rules(), lost=lost)
 
@@ -90,19 +92,22 @@ class Usage:
         filters = Filters.from_query(request.query)
         state = self._state()
         recording = Recording(ok=state.ok, detail=state.error or "")
+        source, partly = self._source, ""
         try:
             report = await self.report()
         except LedgerError as error:
-            # Whoever watches the page must see that there is nothing to see.
-            recording = Recording(ok=False, detail=state.error or str(error))
-            report = build_report(Evidence(), now=self._clock(), lost=state.dropped)
+            # Whoever watches the page must see what there is to see, and what there is not.
+            partly = str(error)
+            source = self._own
+            report = await asyncio.to_thread(self._own_report)
 
         def render() -> str:
             return render_page(
                 report,
-                recent=self._recent(filters, report.generated_at),
+                recent=self._recent(source, filters, report.generated_at),
                 filters=filters,
                 recording=recording,
+                partly=partly,
                 rejected=self._rejected(),
                 instance=self._instance,
                 version=__version__,
@@ -116,10 +121,16 @@ class Usage:
         }
         return web.Response(text=text, content_type="text/html", headers=headers)
 
-    def _recent(self, filters: Filters, now: datetime) -> list[dict[str, Any]]:
+    def _own_report(self) -> Report:
+        try:
+            return self._build(self._own)
+        except LedgerError:
+            return build_report(Evidence(), now=self._clock(), lost=self._state().dropped)
+
+    def _recent(self, source: Path | str, filters: Filters, now: datetime) -> list[dict[str, Any]]:
         try:
             return read_recent(
-                self._source,
+                source,
                 _RECENT,
                 since=filters.begin(now),
                 caller=filters.caller or None,
@@ -174,8 +185,10 @@ def make_app(
     @web.middleware
     async def answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if token is not None and request.path not in _OPEN:
-            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            field = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            scheme, _, given = field.partition(b" ")
+            good = hmac.compare_digest(given.strip(), token.encode())
+            if scheme.lower() != b"bearer" or not good:
                 return _error(
                     401,
                     "A bearer token is needed (--ops-token)",

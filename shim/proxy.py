@@ -112,7 +112,15 @@ class Proxy:
         self, request: DownstreamRequest, meaning: translation.Meaning, started: float
     ) -> web.StreamResponse:
         head = request.head
-        exchange = await self._send_as_it_is(request, repeatable=head.method in _REPEATABLE)
+        try:
+            exchange = await self._send_as_it_is(request, repeatable=head.method in _REPEATABLE)
+        except UpstreamError as error:
+            if isinstance(meaning, translation.NearMiss):
+                identity = self._identify(request)
+                await self._recorder.near_miss(
+                    identity, meaning, head.method, head.target, error.status
+                )
+            raise
         status = exchange.answer.status
         if isinstance(meaning, translation.NearMiss):
             identity = self._identify(request)
@@ -145,10 +153,20 @@ class Proxy:
         identity = self._identify(request)
         ruling = live.policy.rule(identity.caller, call.invocation_id)
         outcome = Outcome(ruling, translation.near_miss_of(call))
+
+        async def record() -> None:
+            if not outcome.recorded:
+                outcome.recorded = True
+                elapsed = time.perf_counter() - started
+                await self._recorder.use(identity, call, request.head.target, outcome, elapsed)
+
+        outcome.record = record
         try:
             response = await self._decide(request, call, live, ruling, outcome)
         except UpstreamError as error:
             self._failed(error)
+            if request.connection.answer_begun:
+                raise DownstreamGoneError from error
             outcome.decision, outcome.error = Decision.FAILED, str(error)
             outcome.status = error.status
             response = self._error(request, Refusal(error.status, str(error)))
@@ -160,8 +178,7 @@ class Proxy:
             outcome.decision, outcome.error = Decision.FAILED, "The caller left before it was sent"
             outcome.status = 499
             response = Ready(b"", keep_alive=False)
-        elapsed = time.perf_counter() - started
-        await self._recorder.use(identity, call, request.head.target, outcome, elapsed)
+        await record()
         return response
 
     async def _decide(
@@ -256,6 +273,13 @@ class Proxy:
     ) -> web.StreamResponse:
         outcome.status = outcome.upstream_status = exchange.answer.status
         outcome.upstream_seconds = exchange.seconds
+        if not exchange.answer.complete:
+            # It leaves piece by piece, the first of them now.
+            try:
+                await outcome.record()
+            except BaseException:
+                exchange.end()
+                raise
         return await self._gateway.relay(request, exchange, keep_alive=not self.draining)
 
     async def _invalid(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -48,9 +48,16 @@ class Store(Protocol):
         """Count a call to a new endpoint."""
 
 
+async def _nothing_yet() -> None:
+    raise AssertionError("nobody has said how to record it")
+
+
 @dataclass(slots=True)
 class Outcome:
-    """How a call to the old route went; filled in on its way."""
+    """How a call to the old route went; filled in on its way.
+
+    ``record`` writes it down, once, and must be done before the answer leaves.
+    """
 
     ruling: Ruling
     near_miss: translation.NearMiss | None
@@ -61,6 +68,8 @@ class Outcome:
     masked: bool = False
     announced: bool = False
     error: str | None = None
+    recorded: bool = False
+    record: Callable[[], Awaitable[None]] = _nothing_yet
 
 
 class Recorder:

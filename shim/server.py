@@ -153,6 +153,7 @@ async def running(
         )
         usage = Usage(
             settings.fleet or ledger.source,
+            ledger.source,
             ledger.state,
             lambda: reload.settings.callers,
             reload.why_rejected,
@@ -207,6 +208,14 @@ async def running(
                 task.cancel()
             await _drain(listening, where, logger, settings.shutdown_grace.total_seconds())
             recorder.tell_sums()
+            await ledger.close()
+            if lost := ledger.state().queued:
+                logger.error(
+                    "uses_not_in_ledger",
+                    count=lost,
+                    hint="restate-shim import brings them back from these lines",
+                    instance=settings.instance,
+                )
             logger.info("stopped", instance=settings.instance)
 
 

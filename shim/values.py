@@ -13,6 +13,10 @@ from typing import Final, TypeVar
 from shim.headers import Network
 
 _LONGEST: Final = timedelta(days=36525)
+# A caller's name is written everywhere that the caller is.
+_CREDENTIAL: Final = re.compile(
+    r"(?i)authorization|cookie|api-?key|token|secret|password|credential|signature"
+)
 _E = TypeVar("_E", bound=Enum)
 
 
@@ -53,6 +57,8 @@ def parse_sources(text: str) -> tuple[str, ...]:
     for source in sources:
         kind, _, name = source.partition(":")
         named = kind in ("header", "jwt") and re.fullmatch(r"[!-9;-~]+", name)
+        if kind == "header" and _CREDENTIAL.search(name):
+            raise ValueError("no header that holds a credential; of a bearer token jwt:CLAIM")
         if not named and source not in ("xfcc", "user-agent", "address"):
             raise ValueError("of header:NAME, xfcc, jwt:CLAIM, user-agent, address, in order")
     return sources

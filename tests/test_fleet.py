@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import tempfile
 import warnings
@@ -169,6 +170,27 @@ async def test_a_restarted_shim_goes_on_where_it_was_and_a_memory_ledger_adds_to
         (Kind.REPLACEMENT_CALL, 4),
         (Kind.USE, 4),
     ]
+
+
+async def test_a_ledger_put_back_from_a_copy_loses_nothing_in_the_fleet(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    # Its numbers began again below the one that had been shipped: what came next never was.
+    url, source, copy = postgres.url(), tmp_path / "ledger.db", tmp_path / "copy.db"
+    for number in (5, 10):
+        async with running(source, fleet_url=url, ship_seconds=60) as ledger:
+            await asyncio.gather(*(ledger.append(a_use()) for _ in range(number)))
+        if not copy.exists():
+            shutil.copy(source, copy)
+    assert total(url) == 15
+    for name in (source, Path(f"{source}-wal")):
+        name.unlink(missing_ok=True)
+    shutil.copy(copy, source)
+    for _ in range(2):
+        async with running(source, fleet_url=url, ship_seconds=60) as ledger:
+            await asyncio.gather(*(ledger.append(a_use()) for _ in range(7)))
+    assert total(url) == 29
+    assert len(list(read_uses(url))) == 29
 
 
 async def test_lines_imported_into_the_fleet_are_not_counted_again_when_shipped(

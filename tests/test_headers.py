@@ -155,6 +155,17 @@ def jwt(payload: object) -> bytes:
         ),
         ([(b"X-Forwarded-Client-Cert", b'Hash=0a;Subject="CN=x,O=y"')], "CN=x,O=y", "xfcc"),
         ([(b"X-Forwarded-Client-Cert", b"Hash=0a1b")], "0a1b", "xfcc"),
+        # The second element is the proxy's own: it named every caller behind it alike.
+        (
+            [
+                (
+                    b"X-Forwarded-Client-Cert",
+                    b'By=spiffe://p1;Hash=aa;Subject="CN=c,O=x",By=spiffe://p2;URI=spiffe://proxy',
+                )
+            ],
+            "CN=c,O=x",
+            "xfcc",
+        ),
         ([(b"X-Forwarded-Client-Cert", b";;;")], "192.0.2.1", "address"),
         ([], "192.0.2.1", "address"),
     ],

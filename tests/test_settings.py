@@ -63,6 +63,11 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("replies", "old"),
         ("caller", "cookie"),
         ("caller", "header:"),
+        # What it holds would stand in log, ledger and page.
+        ("caller", "header:authorization"),
+        ("caller", "user-agent,header:Cookie"),
+        ("caller", "header:X-Api-Key"),
+        ("caller", "header:x-auth-token"),
         ("trusted_proxies", "10.0.0.1/8"),
         ("sunset", "soon"),
         ("sunset", "0001-01-01T00:00+14:00"),

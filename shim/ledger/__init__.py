@@ -10,6 +10,7 @@ from shim.ledger.importing import Imported, import_records
 from shim.ledger.queue import Ledger, LedgerState
 from shim.ledger.reading import (
     read_evidence,
+    read_identity,
     read_near_misses,
     read_recent,
     read_uses,
@@ -23,6 +24,7 @@ __all__ = [
     "LedgerState",
     "import_records",
     "read_evidence",
+    "read_identity",
     "read_near_misses",
     "read_recent",
     "read_uses",

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 
 from shim.tables import schema, writing
-from shim.tables.opening import is_fleet, open_fleet, open_ledger
+from shim.tables.opening import is_fleet, open_fleet, open_ledger, reading
 from shim.tables.schema import Row, to_ms
 from shim.tables.writing import Batch, Names
-from shim.usage import NEAR_MISS_EVENT, parse_rfc3339
+from shim.usage import NEAR_MISS_EVENT, Decision, parse_rfc3339
 
 _AT_ONCE: Final = 1000
 
@@ -40,10 +40,9 @@ def import_records(
 
     A shim may be writing to ``source`` meanwhile.
     """
-    opened = open_fleet(str(source)) if is_fleet(source) else open_ledger(source, busy_seconds=30)
     names = Names(caller_cap)
     new = known = too_old = unreadable = 0
-    with closing(opened) as connection:
+    with reading(source), closing(_opened(source)) as connection:
         with connection.begin():
             names.load(connection)
             horizon = int(writing.read_fact(connection, "pruned_before") or 0)
@@ -72,6 +71,10 @@ def import_records(
     return Imported(new=new, known=known, too_old=too_old, unreadable=unreadable)
 
 
+def _opened(source: Path | str) -> Connection:
+    return open_fleet(str(source)) if is_fleet(source) else open_ledger(source, busy_seconds=30)
+
+
 def _row(record: Mapping[str, Any], table: Table) -> Row | None:
     """Return the values of ``record`` as ``table`` takes them, ``None`` where it does not."""
     values: list[Any] = []
@@ -79,6 +82,8 @@ def _row(record: Mapping[str, Any], table: Table) -> Row | None:
         if column.name == "seq":
             continue
         value = record.get(column.name)
+        if column.name == "decision" and value not in list(Decision):
+            return None
         if column.server_default is not None and value is None:
             value = False
         if column.name == "timestamp":

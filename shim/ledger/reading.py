@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
 from shim.tables import schema, writing
-from shim.tables.opening import open_reader
+from shim.tables.opening import open_reader, reading
 from shim.tables.schema import (
     DAY,
     HOUR,
@@ -52,7 +52,7 @@ def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence
     Raise :class:`shim.ledger.LedgerError` where the source cannot be read.
     """
     start = None if since is None else to_ms(since)
-    with closing(open_reader(source)) as connection:
+    with reading(source), closing(open_reader(source)) as connection:
         sums = _sums(connection, start)
         names = {one.caller for one in sums}
         spans, phases, callers = schema.spans.c, schema.phases.c, schema.callers.c
@@ -88,6 +88,12 @@ def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence
         )
 
 
+def read_identity(source: Path | str) -> str:
+    """Return what tells this ledger from all others, and a copy of it not."""
+    with reading(source), closing(open_reader(source)) as connection:
+        return writing.read_fact(connection, "ledger") or ""
+
+
 def read_uses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield every single use that is kept, as ``Use.as_dict`` gives it, by time."""
     return _read(source, schema.uses, USE_FIELDS, since)
@@ -118,7 +124,7 @@ def read_recent(
         query = query.where(uses.decision == decision)
         sought["decision"] = (decision,)
     query = query.order_by(uses.timestamp.desc(), uses.seq.desc()).limit(most)
-    with closing(open_reader(source)) as connection:
+    with reading(source), closing(open_reader(source)) as connection:
         if sought:
             # What is rare is found by the sums; among ten million uses that saves reading them all.
             days = _periods_with(connection, schema.days.c.day, sought, most, None)
@@ -165,7 +171,7 @@ def _read(
     query = select(*(table.c[field] for field in fields)).order_by(table.c.timestamp, table.c.seq)
     if since is not None:
         query = query.where(table.c.timestamp >= to_ms(since))
-    with closing(open_reader(source)) as connection:
+    with reading(source), closing(open_reader(source)) as connection:
         streaming = connection.execution_options(yield_per=_AT_ONCE)
         for row in streaming.execute(query):
             yield schema.as_json(fields, tuple(row))

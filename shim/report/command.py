@@ -21,7 +21,7 @@ from shim.loading import load
 from shim.report.build import build_report, merge
 from shim.report.lines import Lines, Source
 from shim.report.model import Report
-from shim.report.text import plain
+from shim.report.text import plain, plural
 from shim.settings import SettingError, Settings
 from shim.usage import USE_EVENT
 from shim.values import parse_duration, parse_moment
@@ -88,6 +88,10 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
     except (UsageError, SettingError) as error:
         err.write(f"restate-shim report: {plain(str(error), None)}\n")
         return BAD_USAGE
+    except OSError as error:
+        err.write(f"restate-shim report: cannot write the report: {error.strerror}\n")
+        _let_go(out)
+        return BAD_USAGE
 
 
 @contextlib.contextmanager
@@ -100,9 +104,13 @@ def _reader_may_leave(out: TextIO) -> Iterator[None]:
         yield
         out.flush()
     except BrokenPipeError:
-        # The interpreter must not trip over the pipe when it ends.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        _let_go(out)
+
+
+def _let_go(out: TextIO) -> None:
+    """Keep the interpreter from tripping over ``out`` when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:
@@ -165,6 +173,7 @@ def _report(
             from shim.ledger import LedgerError, read_evidence  # noqa: PLC0415 - lines need none
 
             with _reading(LedgerError):
+                _refuse_copies(ledgers)
                 evidence = merge([read_evidence(ledger, since) for ledger in ledgers])
     return build_report(
         evidence,
@@ -188,6 +197,7 @@ def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, e
             from shim.ledger import LedgerError, read_uses  # noqa: PLC0415 - lines need none
 
             with _reading(LedgerError):
+                _refuse_copies(ledgers)
                 for ledger in ledgers:
                     _write_uses(read_uses(ledger, since), out)
 
@@ -242,13 +252,24 @@ def _record(
             continue
         known.add(path.resolve())
         stream = open_record(name, stack)
-        if _is_ledger(stream):
+        if is_ledger(stream):
             ledgers.append(path)
         else:
             sources.append(Source(path.name, stream))
     if ledgers and sources:
         raise UsageError("takes ledgers or JSON lines, not both: a use may be in either")
     return ledgers, sources
+
+
+def _refuse_copies(ledgers: list[str | Path]) -> None:
+    """Refuse two copies of one ledger: every use in both would count twice."""
+    from shim.ledger import read_identity  # noqa: PLC0415 - lines need none
+
+    known: dict[str, str | Path] = {}
+    for ledger in ledgers if len(ledgers) > 1 else []:
+        other = known.setdefault(read_identity(ledger), ledger)
+        if other is not ledger:
+            raise UsageError(f"{other} and {ledger} are copies of one ledger: takes one of them")
 
 
 def _configured(args: argparse.Namespace, settings: Settings) -> str | Path:
@@ -276,7 +297,8 @@ def open_record(name: str, stack: contextlib.ExitStack) -> BinaryIO:
         raise UsageError(f"cannot read {name}: {error.strerror}") from None
 
 
-def _is_ledger(stream: BinaryIO) -> bool:
+def is_ledger(stream: BinaryIO) -> bool:
+    """Tell a SQLite file by how it begins."""
     if stream is sys.stdin.buffer or not stream.seekable():
         return False
     start = stream.read(len(_SQLITE))
@@ -294,7 +316,7 @@ def _reading(failure: type[Exception]) -> Iterator[None]:
 
 def _say_problems(lines: Lines, err: TextIO) -> None:
     if lines.lost:
-        err.write(f"restate-shim report: {lines.lost} lines are known to be lost\n")
+        err.write(f"restate-shim report: {plural(lines.lost, 'line')} known to be lost\n")
     if lines.broken:
-        err.write(f"restate-shim report: {lines.broken} lines without a record in them\n")
+        err.write(f"restate-shim report: {plural(lines.broken, 'line')} without a record\n")
     err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)

@@ -248,7 +248,7 @@ def _moment(value: dict[str, Any]) -> datetime:
     text = _text(value, "timestamp")
     try:
         return parse_rfc3339(text)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise BrokenLineError(
             f"timestamp is no RFC 3339 time with an offset: {text[:40]!r}"
         ) from None

@@ -31,13 +31,13 @@ def usage_markdown(report: Report) -> str:
             f"{plural(totals.uses, 'use')} by {plural(_users(report), 'caller')}; "
             f"{totals.masked:,} told 202 where the new endpoint says 404 or 409, "
             f"{totals.refused:,} refused, {totals.failed:,} failed, "
-            f"{totals.near_misses:,} near misses, "
+            f"{plural(totals.near_misses, 'near miss')}, "
             f"{plural(totals.replacement_calls, 'call')} to the new endpoints."
         ),
     ]
     if report.callers:
         lines += ["", *_table(report)]
-    if to_change := [caller for caller in report.callers if caller.uses]:
+    if to_change := [caller for caller in report.callers if caller.uses or caller.near_misses]:
         lines += ["", "### What to change", ""]
         for caller in to_change:
             lines += _change(caller)
@@ -75,6 +75,10 @@ def _change(caller: CallerReport) -> list[str]:
     text = f"- **{escape(name_of(caller.caller))}**"
     if caller.hint:
         text += f": {escape(caller.hint, None)}"
+    if caller.came_back:
+        text += "<br>came back after a week or more without a use"
+    if caller.near_miss_kinds:
+        text += f"<br>near misses: {_counts(caller.near_miss_kinds)}"
     if line := curl_line(caller.replacement):
         text += f"<br>{_code(line)}"
     if caller.acknowledged_until:

@@ -66,9 +66,9 @@ class Filters:
         """Read the page's query parameters; what is not known is ignored."""
         since = query.get("since", "")
         return cls(
-            caller=query.get("caller", "").encode("utf-8", "replace").decode(),
-            mode=query.get("mode", ""),
-            decision=query.get("decision", ""),
+            caller=_clean(query.get("caller", "")),
+            mode=_clean(query.get("mode", "")),
+            decision=_clean(query.get("decision", "")),
             since=since if since in _SINCE or _moment(since) else "",
         )
 
@@ -110,13 +110,15 @@ def render_page(
     filters: Filters | None = None,
     recording: Recording | None = None,
     rejected: str = "",
+    partly: str = "",
     refresh_seconds: int = 30,
     instance: str = "",
     version: str = "",
 ) -> str:
     """Return ``/usage``.  ``recent`` are uses as ``Use.as_dict`` gives them, latest first.
 
-    ``rejected`` says why the settings' file, as it is now, is not in force.
+    ``rejected`` says why the settings' file, as it is now, is not in force; ``partly`` why the
+    whole record cannot be read.
     Send it with :data:`CONTENT_SECURITY_POLICY`, ``Cache-Control: no-store`` and
     ``Referrer-Policy: no-referrer``.
     """
@@ -129,6 +131,7 @@ def render_page(
         filters=chosen,
         recording=recording or Recording(),
         rejected=rejected,
+        partly=partly,
         refresh_seconds=refresh_seconds,
         instance=instance,
         version=version,
@@ -144,18 +147,19 @@ def render_document(report: Report) -> str:
         filters=Filters(),
         recording=Recording(),
         rejected="",
+        partly="",
         refresh_seconds=0,
         instance="",
         version="",
     )
 
 
-def _render(report: Report, *, recording: Recording, **more: Any) -> str:
+def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -> str:
     series = series_of(report)
     days = days_of(report)
     callers = report.callers[:MOST_CALLERS]
     verdict = report.verdict
-    if not recording.ok and verdict.status is Status.SAFE:
+    if (partly or not recording.ok) and verdict.status is Status.SAFE:
         # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
         verdict = replace(verdict, status=Status.UNPROVEN)
     return (
@@ -166,6 +170,7 @@ def _render(report: Report, *, recording: Recording, **more: Any) -> str:
             generated_at=rfc3339(report.generated_at),
             verdict=verdict,
             recording=recording,
+            partly=partly,
             headline=_HEADLINES[verdict.status],
             empty=not any((report.totals.uses, report.callers)),
             quiet=length(verdict.quiet_seconds) if verdict.quiet_seconds is not None else "–",
@@ -244,6 +249,11 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 
 _DOCUMENT_POLICY: Final = f"default-src 'none'; style-src {_hash('page.css')}; img-src data:"
+
+
+def _clean(text: str) -> str:
+    """Replace what no database takes as text: lone surrogates and U+0000."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def _moment(text: str) -> datetime | None:

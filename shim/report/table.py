@@ -43,7 +43,7 @@ def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
     narrow = console.width < _NARROW
     console.print(Group(*_cards(report)) if narrow else _callers(report))
     for caller in report.callers:
-        if caller.uses:
+        if caller.uses or caller.near_misses:
             _print_change(console, caller)
 
 
@@ -112,7 +112,10 @@ def _print_change(console: Console, caller: CallerReport) -> None:
         console.print(Padding(Text(text, style), (0, 0, 0, 2), expand=False))
 
     console.print(Text(name_of(caller.caller), "bold"))
-    say(f"first used {minute(caller.first_seen)}; {_counts(caller.decisions)}")
+    if caller.uses:
+        say(f"first used {minute(caller.first_seen)}; {_counts(caller.decisions)}")
+    if caller.came_back:
+        say("came back after a week or more without a use", "yellow")
     if caller.near_miss_kinds:
         say(f"near misses: {_counts(caller.near_miss_kinds)}", "yellow")
     if caller.hint:

@@ -24,7 +24,8 @@ _LONGEST_CELL: Final = 32_000
 def usage_csv(report: Report) -> str:
     """Return RFC 4180 CSV with a header; it carries what the JSON's callers carry, and the note."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    # Where a semicolon separates cells, a name that holds one must not become two.
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
     rows = [_row(caller) for caller in report.callers]
     header = list(_row(None))
     writer.writerow(header)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event, insert, inspect, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from shim.tables import schema
@@ -45,6 +47,16 @@ def say(error: BaseException) -> str:
     """Return one line that says what went wrong, without statement or values."""
     reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+
+
+@contextmanager
+def reading(source: Path | str) -> Iterator[None]:
+    """Turn what a database says into a :class:`LedgerError`: damage shows only as one reads."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        what = "the fleet" if is_fleet(source) else f"the ledger {source}"
+        raise LedgerError(f"cannot read or write {what}: {say(error)}") from error
 
 
 def open_ledger(source: Path | str, *, busy_seconds: float = 1.0) -> Connection:

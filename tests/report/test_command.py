@@ -9,6 +9,8 @@ import gzip
 import io
 import json
 import resource
+import shutil
+import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -134,7 +136,7 @@ def test_broken_lines_are_named_on_stderr(tmp_path: Path) -> None:
     code, out, err = report(log, "--format", "json")
     assert code == 0
     assert json.loads(out)["totals"]["uses"] == 1
-    assert "1 lines without a record" in err
+    assert "1 line without a record" in err
     assert "log:1: no JSON object" in err
 
 
@@ -275,3 +277,29 @@ def test_a_report_needs_none_of_the_files_that_serving_does(tmp_path: Path) -> N
     code, out, _ = report(log, "--config", str(config), "--format", "json")
     assert code == 0
     assert json.loads(out)["callers"][0]["owner"] == "platform"
+
+
+def test_two_copies_of_a_ledger_are_refused(tmp_path: Path) -> None:
+    # Their uses counted twice; of JSON lines each counts once.
+    ledger, copy = tmp_path / "x.db", tmp_path / "copy.db"
+    asyncio.run(_fill(ledger, [use_line(NOW, 1)], NOW))
+    shutil.copy(ledger, copy)
+    for more in ([], ["--uses"]):
+        code, out, err = report(str(ledger), str(copy), *more)
+        assert (code, out) == (2, "")
+        assert "are copies of one ledger: takes one of them" in err
+
+
+def test_a_report_that_cannot_be_written_is_no_verdict(tmp_path: Path) -> None:
+    log = write(tmp_path / "log", QUIET)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "shim", "report", str(log), "--fail-if-used-within", "1h"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
+    assert done.returncode == 2
+    assert done.stderr == "restate-shim report: cannot write the report: No space left on device\n"

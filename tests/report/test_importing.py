@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def test_a_report_of_the_ledger_then_tells_what_one_of_the_lines_does(
     assert reports[0]["callers"] == reports[1]["callers"]
 
 
+def test_what_no_shim_has_ever_decided_is_not_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It was taken, and from then on neither page nor report could be made.
+    log = tmp_path / "log"
+    log.write_bytes(as_lines([use_line(NOW, 1, decision="weird"), use_line(NOW, 2)]))
+    assert main(["import", str(log), "--ledger", str(tmp_path / "ledger.db")]) == 0
+    assert capsys.readouterr().out.startswith("1 record added")
+    assert len(list(read_uses(tmp_path / "ledger.db"))) == 1
+
+
 def test_lines_come_from_stdin_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +84,7 @@ def test_lines_come_from_stdin_too(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["a.db"], "a.db is a ledger: takes JSON lines"),
         (["missing.log"], "cannot read missing.log: No such file or directory"),
         (["log", "--ledger", "memory"], "a ledger in memory cannot be added to: name a file"),
         (["log", "--ledger", "a/b/c.db"], "folder a/b is missing"),
@@ -87,6 +100,7 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "log").write_bytes(as_lines(USES))
+    sqlite3.connect("a.db").execute("CREATE TABLE t (x)").connection.close()
     assert main(["import", *arguments]) == 2
     said = capsys.readouterr()
     assert said.out == ""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from .client import ask, request
-from .origin import Origin
+from shim.ledger import read_near_misses, read_uses
+
+from .client import Client, ask, request
+from .origin import Connection, Origin, Received, answer, reply
 from .running import ROOT, Shim, environment
 
 WINDOW = 4.0
@@ -74,6 +78,98 @@ def test_one_that_was_stopped_in_order_is_not_missed_while_another_records(
     old.process.wait()
     time.sleep(WINDOW - 1)
     assert verdict(ledger)[0] == expected
+
+
+@pytest.mark.parametrize("mode", ["kill", "KILL"])
+def test_a_use_is_on_record_before_an_answer_that_comes_in_pieces_begins(
+    mode: str, ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # It was recorded when the answer had ended: killed in between, the shim lost it.
+    def script(connection: Connection, received: Received) -> None:
+        connection.read_body(received)
+        connection.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\n\r\nno")
+        connection.gone.wait(5)
+
+    own_origin.script = script
+    shim = start("--ledger", str(ledger), "--phase", "observe", upstream=own_origin.url)
+    with Client(shim.proxy) as client:
+        client.send(request("DELETE", f"/invocations/inv_1?mode={mode}"))
+        assert client.read_head().status == 400
+        shim.process.kill()
+        shim.process.wait()
+    (use,) = read_uses(ledger)
+    assert (use["decision"], use["status"]) == ("observed", 400)
+
+
+def test_near_misses_are_on_record_though_upstream_is_away(
+    ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    own_origin.refuse()
+    shim = start("--ledger", str(ledger), upstream=own_origin.url)
+    for method, target in (("DELETE", "/invocations/a/b"), ("POST", "/invocations/a/kill")):
+        assert ask(shim.proxy, request(method, target)).status == 502
+    assert [(miss["kind"], miss["status"]) for miss in read_near_misses(ledger)] == [
+        ("extra_segment", 502),
+        ("wrong_method", 502),
+    ]
+
+
+def test_what_the_ledger_did_not_take_in_the_end_is_said(
+    ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start("--ledger", str(ledger), upstream=own_origin.url)
+    other = sqlite3.connect(ledger, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    for number in range(3):
+        own_origin.script = reply(answer(200))
+        assert ask(shim.proxy, request("DELETE", f"/invocations/inv_{number}")).status == 202
+    shim.process.terminate()
+    said = shim.event("uses_not_in_ledger", within=15)
+    assert (said["count"], "import" in said["hint"]) == (3, True)
+    other.close()
+
+
+@pytest.mark.parametrize("query", ["caller=%00", "since=0001-01-01T00:00:00%2B23:59", "mode=%00"])
+def test_no_query_breaks_the_page(
+    query: str, ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start("--ledger", str(ledger), upstream=own_origin.url)
+    assert ask(shim.ops, request("GET", f"/usage?{query}")).status == 200
+
+
+def test_a_ledger_with_damaged_pages_is_no_traceback(
+    ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # Damage shows as one reads, after the file was opened well.
+    own_origin.script = reply(answer(200))
+    shim = start("--ledger", str(ledger), upstream=own_origin.url)
+    assert ask(shim.proxy, USE).status == 202
+    shim.process.terminate()
+    shim.process.wait()
+    with closing(sqlite3.connect(ledger)) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'totals'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with ledger.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    done = subprocess.run(
+        [sys.executable, "-m", "shim", "report", "--ledger", str(ledger)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "malformed" in done.stderr
+    assert "Traceback" not in done.stderr
+    again = start("--ledger", str(ledger), upstream=own_origin.url)
+    page_of_it = ask(again.ops, request("GET", "/usage"))
+    assert page_of_it.status == 200
+    assert b"malformed" in page_of_it.body
+    assert ask(again.ops, request("GET", "/usage.json")).status == 503
 
 
 def test_a_ledger_that_cannot_be_read_is_an_alarm_on_the_page(
