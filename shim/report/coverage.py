@@ -9,6 +9,7 @@ at the end, and only there, a heartbeat may be ``slack`` old.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -74,14 +75,16 @@ def observe(spans: Iterable[Span], start: datetime, end: datetime) -> Coverage:
     up: list[tuple[datetime, datetime]] = []
     dark: list[tuple[datetime, datetime, str]] = []
     for instance, own in sorted(_by_instance(spans, start, end).items()):
-        for index, (begun, reached, stopped) in enumerate(own):
-            last = index == len(own) - 1
-            fresh = last and not stopped and end - reached <= slack
+        starts = [begun for begun, _, _ in own]
+        for begun, reached, stopped in own:
+            # Whoever began later is the same shim again; one that was up meanwhile is another.
+            at = bisect_left(starts, reached)
+            resumed = next((one for one in starts[at:] if one > begun), None)
+            fresh = resumed is None and not stopped and end - reached <= slack
             ended = end if fresh else reached
             up.append((begun, ended))
-            resumed = end if last else own[index + 1][0]
-            if not stopped and ended < resumed:
-                dark.append((ended, resumed, instance))
+            if not stopped and ended < (resumed or end):
+                dark.append((ended, resumed or end, instance))
     dark.extend((begun, ended, "") for begun, ended in _outside(up, start, end))
     return Coverage(start, end, _gaps(dark))
 
@@ -89,23 +92,13 @@ def observe(spans: Iterable[Span], start: datetime, end: datetime) -> Coverage:
 def _by_instance(
     spans: Iterable[Span], start: datetime, end: datetime
 ) -> dict[str, list[tuple[datetime, datetime, bool]]]:
-    """Return each instance's spans within the window: in order, merged, with how they ended."""
+    """Return each instance's spans within the window, by their start, with how they ended."""
     found: dict[str, list[tuple[datetime, datetime, bool]]] = defaultdict(list)
     for span in sorted(spans, key=lambda span: span.start):
         # What a clock ahead of ours says is cut off at now.
         begun, ended = max(span.start, start), min(span.end, end)
-        if ended < begun:
-            continue
-        stopped = span.stopped and span.end <= end
-        own = found[span.instance]
-        if own and begun <= own[-1][1]:
-            before = own[-1]
-            if ended > before[1]:
-                own[-1] = (before[0], ended, stopped)
-            elif ended == before[1]:
-                own[-1] = (before[0], ended, before[2] or stopped)
-        else:
-            own.append((begun, ended, stopped))
+        if begun <= ended:
+            found[span.instance].append((begun, ended, span.stopped and span.end <= end))
     return found
 
 

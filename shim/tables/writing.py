@@ -245,11 +245,14 @@ def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def cut_spans(connection: Connection, instance: str, now: int) -> None:
-    """Let no span of ``instance`` claim time that has not come yet: its clock has been put back."""
+    """Let no span of ``instance`` claim time that has not come yet: its clock has been put back.
+
+    That is their end, and not that of the shim: nobody waits for more of them.
+    """
     spans = schema.spans.c
     late = and_(spans.instance == instance, spans.end > now)
     end = case((spans.start > now, spans.start), else_=now)
-    connection.execute(update(schema.spans).where(late).values(end=end))
+    connection.execute(update(schema.spans).where(late).values(end=end, stopped=True))
 
 
 def write_phases(connection: Connection, rows: Sequence[Row]) -> None:

@@ -97,6 +97,18 @@ def test_silence_counts_only_where_a_shim_was_recording(
     assert (verdict.observed_percent == 100) == (longest == timedelta(0))
 
 
+def test_two_shims_of_one_name_do_not_stand_in_for_each_other() -> None:
+    # Both had the host's name: what one recorded hid that the other had been killed.
+    dark = Span(instance="host", start=LONG_AGO, end=NOW - HOUR)
+    alive = Span(instance="host", start=LONG_AGO + HOUR, end=NOW)
+    verdict = build_report(Evidence(spans=[dark, alive]), now=NOW, verdict_window=DAY).verdict
+    assert (verdict.status, verdict.longest_gap_seconds) == (Status.UNPROVEN, 3600)
+    again = Span(instance="host", start=NOW - HOUR + MINUTE, end=NOW)
+    spans = [dark, again, alive]
+    verdict = build_report(Evidence(spans=spans), now=NOW, verdict_window=DAY).verdict
+    assert verdict.longest_gap_seconds == 60
+
+
 @pytest.mark.parametrize(
     ("spans", "status", "named"),
     [

@@ -80,6 +80,18 @@ def test_one_that_was_stopped_in_order_is_not_missed_while_another_records(
     assert verdict(ledger)[0] == expected
 
 
+def test_one_of_two_shims_of_one_name_is_missed_too(
+    ledger: Path, origin: Origin, start: Callable[..., Shim]
+) -> None:
+    one = start("--ledger", str(ledger), upstream=origin.url)
+    start("--ledger", str(ledger), upstream=origin.url)
+    time.sleep(WINDOW - 1)
+    one.process.kill()
+    one.process.wait()
+    time.sleep(WINDOW - 1)
+    assert verdict(ledger)[0] == 4
+
+
 @pytest.mark.parametrize("mode", ["kill", "KILL"])
 def test_a_use_is_on_record_before_an_answer_that_comes_in_pieces_begins(
     mode: str, ledger: Path, own_origin: Origin, start: Callable[..., Shim]
