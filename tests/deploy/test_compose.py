@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from shim.loading import load
+from shim.settings import Settings
 
 from .tools import DEPLOY, run, tool
 
@@ -62,15 +63,28 @@ def test_only_restates_ports_are_open_to_others(services: dict[str, dict[str, An
     assert open_to_all == {"8080:8080", "9070:9170"}
 
 
+def _settings(shim: dict[str, Any]) -> Settings:
+    """Load what the container would, with its mounted file where it is here."""
+    environment = dict(shim["environment"])
+    assert "./compose:/etc/restate-shim:ro" in shim["volumes"]
+    path = environment["SHIM_CONFIG"].replace("/etc/restate-shim", str(DEPLOY / "compose"))
+    return load({}, environment | {"SHIM_CONFIG": path})
+
+
+def test_a_container_made_anew_is_the_same_node(services: dict[str, dict[str, Any]]) -> None:
+    # Under another name, which it takes from its container, Restate does not start on its data.
+    assert services["restate"]["environment"]["RESTATE_NODE_NAME"]
+
+
 def test_the_shim_takes_its_settings(services: dict[str, dict[str, Any]]) -> None:
-    settings = load({}, services["shim"]["environment"])
+    settings = _settings(services["shim"])
     assert str(settings.upstream[0].host) == "restate"
     assert settings.instance == "compose"
     assert settings.sunset is not None
 
 
 def test_the_shim_is_given_the_time_it_takes_to_end(services: dict[str, dict[str, Any]]) -> None:
-    grace = load({}, services["shim"]["environment"]).shutdown_grace.total_seconds()
+    grace = _settings(services["shim"]).shutdown_grace.total_seconds()
     assert int(services["shim"]["stop_grace_period"].removesuffix("s")) > grace
 
 

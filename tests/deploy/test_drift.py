@@ -30,6 +30,7 @@ _OTHERS = frozenset(
             "--allow-unsafe",
             "--build",
             "--build-arg",
+            "--remove-orphans",
             "--concurrency",
             "--extra",
             "--extra-index-url",
@@ -66,7 +67,7 @@ def _flags_of(command: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
-    commands = ("serve", "report", "check", "brownouts", "demo")
+    commands = ("serve", "report", "check", "brownouts", "import", "demo")
     return {command: _flags_of(command) for command in commands}
 
 
@@ -88,10 +89,22 @@ def test_every_flag_is_there(path: Path, flags: dict[str, set[str]]) -> None:
 
 @pytest.mark.parametrize("path", _FILES, ids=_IDS)
 def test_every_command_takes_the_flags_it_is_given(path: Path, flags: dict[str, set[str]]) -> None:
-    pattern = r"restate-shim\S* (serve|report|check|brownouts|demo)\b((?: +(?:--?)?[^\s|#`;&)]+)*)"
+    pattern = (
+        r"restate-shim\S* (serve|report|check|brownouts|import|demo)\b((?: +(?:--?)?[^\s|#`;&)]+)*)"
+    )
     for command, arguments in re.findall(pattern, _text(path)):
         given = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", arguments))
         assert given <= flags[command], f"restate-shim {command}{arguments}"
+
+
+@pytest.mark.parametrize("path", _FILES, ids=_IDS)
+def test_every_file_that_is_named_is_there(path: Path) -> None:
+    # A comment went on naming a folder that had been renamed.
+    folders = "kubernetes|prometheus|grafana|gateway|systemd|compose|sidecar|switch|example"
+    named = re.findall(rf"(?<![\w./-])((?:{folders})/[\w./-]+\.\w+)", path.read_text())
+    places = (path.parent, DEPLOY, DEPLOY / "kubernetes", DEPLOY / "grafana", ROOT)
+    for name in named:
+        assert any((place / name).is_file() for place in places), name
 
 
 @pytest.mark.parametrize("path", _FILES, ids=_IDS)

@@ -231,3 +231,26 @@ def test_envoy_finds_nothing_to_complain_about(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr.lower()
+
+
+def test_a_head_that_restate_takes_passes(gateway: Gateway) -> None:
+    # HAProxy said 400 and Envoy 431 to what both Restate and the shim take.
+    gateway.origin.forget()
+    gateway.origin.script = _restate
+    large = b"X-Large: " + b"x" * (62 << 10)
+    assert gateway.ask(b"GET /deployments", large) == (200, b"ok")
+    assert gateway.ask(b"DELETE /invocations/inv_1", large) == (202, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("haproxy.cfg", "may think for long.\n    timeout server 1h\n"),
+        ("envoy.yaml", "stream_idle_timeout: 0s\n"),
+        ("envoy.yaml", "route: {cluster: restate, timeout: 0s}\n"),
+        ("nginx.conf", "proxy_read_timeout 1h;\n"),
+    ],
+)
+def test_a_query_may_think_for_long(name: str, says: str) -> None:
+    # HAProxy cut it off after 75 seconds, Envoy after 5 minutes.
+    assert says in (DEPLOY / "gateway" / name).read_text()

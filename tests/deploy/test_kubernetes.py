@@ -311,3 +311,14 @@ def test_the_verdicts_command_is_one(
     monkeypatch.setenv("SHIM_LEDGER", str(tmp_path / "none.db"))
     assert main(job["containers"][0]["args"]) == 2
     assert "there is no ledger" in capsys.readouterr().err
+
+
+def test_taking_it_out_never_leaves_a_port_that_is_denied() -> None:
+    # Applied first, the Service went back to the port that the policy still denied.
+    lines = (DEPLOY / "README.md").read_text().split("# Take it out:")[1].split("\n\n")[0]
+    assert lines.index("delete networkpolicy restate-shim") < lines.index("apply -k .")
+    policy = yaml.safe_load((_FOLDER / "switch/networkpolicy.yaml").read_text())
+    allowed = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+    service = yaml.safe_load((_FOLDER / "switch/service.yaml").read_text())
+    assert {port["targetPort"] for port in service["spec"]["ports"]} <= allowed
+    assert 9070 not in allowed
