@@ -1,9 +1,40 @@
 """A reverse proxy before Restate's admin API that keeps one deprecated call working.
 
+The rooms, from the bottom up; each imports only from those above it in this list:
+
+moments
+    Times and durations as text.
+net
+    Addresses, listening sockets, TLS contexts.
+http1
+    Messages as bytes, without I/O.
+route
+    The deprecated route: what a call means, who makes it, what applies to it, what it is told.
+ledger
+    The record that is kept.
+upstream
+    Connections to Restate.
+record
+    What happened, told once: to the log, the ledger, the metrics.
+settings
+    What can be set, where it comes from, when it is read again.
+proxy
+    The proxy port: a request comes in, is decided upon, is answered.
+report
+    Who still has to migrate, and whether the route can go.
+ops
+    The shim's own endpoints.
+server
+    The planes put together, started and drained.
+demo
+    The whole on a real Restate server.
+commands, cli
+    What is typed.
+
 Words used throughout:
 
 downstream
-    The side of the callers; :mod:`shim.downstream` speaks to them.
+    The side of the callers; :mod:`shim.proxy` speaks to them.
 upstream
     Restate's admin API, over TCP, TLS or its Unix socket.
 pass through

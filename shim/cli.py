@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from shim import __version__
-from shim.loading import load
-from shim.report.command import add_arguments as add_report_arguments
-from shim.settings import SETTINGS, SettingError, Settings
+from shim.commands.arguments import add_settings, join_values, settings_from
+from shim.commands.report import add_arguments as add_report_arguments
+from shim.settings.loading import load
+from shim.settings.table import SettingError
 
 EXIT_USAGE = 2
 
@@ -22,25 +22,13 @@ EXIT_USAGE = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = _parser()
-    args = parser.parse_args(_join_values(sys.argv[1:] if argv is None else argv))
+    args = parser.parse_args(join_values(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.run(args)
     except SettingError as error:
         print(f"restate-shim: {error}", file=sys.stderr)
         return EXIT_USAGE
     return code
-
-
-def _join_values(argv: Sequence[str]) -> list[str]:
-    """Join ``--flag -1s`` to ``--flag=-1s``: the setting then says what is wrong with it."""
-    valued = {f"--{setting.name}" for setting in SETTINGS if not setting.switch}
-    joined: list[str] = []
-    for word in argv:
-        if joined and joined[-1] in valued and word.startswith("-") and word not in valued:
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,62 +109,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add ``--config`` and a flag for every setting."""
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file of settings [SHIM_CONFIG]"
-    )
-    for setting in SETTINGS:
-        text = f"{setting.help} [{setting.variable}]"
-        if setting.default is not None and not setting.switch:
-            text += f" (default: {setting.default})"
-        text = text.replace("%", "%%")
-        if setting.switch:
-            # --dry-run=false undoes what the environment or the file says.
-            parser.add_argument(
-                f"--{setting.name}", nargs="?", const="true", metavar="true|false", help=text
-            )
-        else:
-            parser.add_argument(
-                f"--{setting.name}",
-                metavar=setting.metavar,
-                action="append" if setting.repeatable else "store",
-                help=text,
-            )
-
-
-def settings_from(args: argparse.Namespace, *, needed: Container[str] | None = None) -> Settings:
-    """Load the settings that :func:`add_settings` has put on the command line."""
-    flags = {setting.key: getattr(args, setting.key) for setting in SETTINGS}
-    return load(flags, os.environ, args.config, needed=needed)
-
-
 def _serve(args: argparse.Namespace) -> int:
-    # Asking for the settings to be read again, before they have been read, must not end it.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    settings = settings_from(args)
-    # Only here: every other command starts faster without them.
-    import uvloop
+    # Only here, as below: every other command starts faster without it.
+    from shim.commands.serve import run
 
-    from shim.listening import CannotListenError
-    from shim.server import serve
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(serve(settings, lambda: settings_from(args)))
-    except CannotListenError as error:
-        print(f"restate-shim: {error}", file=sys.stderr)
-        return 1
+    return run(args)
 
 
 def _report(args: argparse.Namespace) -> int:
-    from shim.report.command import run
+    from shim.commands.report import run
 
     return run(args, out=sys.stdout, err=sys.stderr, now=datetime.now(UTC))
 
 
 def _check(args: argparse.Namespace) -> int:
-    from shim.check import check, check_alive, ops_url
+    from shim.commands.check import check, check_alive, ops_url
 
     if args.ops is not None:
         needed = () if args.ops else ("ops_listen",)
@@ -186,13 +133,13 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _brownouts(args: argparse.Namespace) -> int:
-    from shim.brownouts import NEEDED, run
+    from shim.commands.brownouts import NEEDED, run
 
     return run(args, settings_from(args, needed=NEEDED), out=sys.stdout, now=datetime.now(UTC))
 
 
 def _import(args: argparse.Namespace) -> int:
-    from shim.importing import run
+    from shim.commands.import_lines import run
 
     flags = {"ledger": args.ledger, "fleet": args.fleet}
     settings = load(flags, os.environ, args.config, needed=flags)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import logging
-import os
-import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,26 +13,28 @@ from aiohttp import http_parser, web
 from prometheus_client import CollectorRegistry
 
 from shim import __version__
-from shim.addresses import Address
-from shim.announcing import PhaseWatch, beat, describe, headers_of, ledger_part, ledger_watch
-from shim.deprecation import deprecation_fields
-from shim.downstream import DownstreamServer
-from shim.framing import Refusal
-from shim.gateway import Gateway
-from shim.health import UpstreamHealth
-from shim.ledger import Ledger
-from shim.listening import listen, open_socket, remove_socket, url_of
-from shim.logs import LineWriter, Logger, StdlibHandler, make_logger
-from shim.metrics import Metrics
-from shim.numbers import Sources
-from shim.ops import Readiness, Usage, count_callers, make_app
-from shim.policy import Policy
-from shim.proxy import Live, Proxy
-from shim.recorder import Recorder
-from shim.reload import Reload
-from shim.settings import Settings
-from shim.tls import server_context, upstream_context
-from shim.upstream import Pool
+from shim.http1.requests import Refusal
+from shim.ledger.ledger import Ledger
+from shim.net.addresses import Address
+from shim.net.listening import listen, open_socket, remove_socket, url_of
+from shim.ops.app import make_app
+from shim.ops.phase import PhaseWatch, describe, headers_of
+from shim.ops.readiness import Readiness, ledger_part, ledger_watch
+from shim.ops.usage_page import Usage, count_callers
+from shim.proxy.downstream import DownstreamServer
+from shim.proxy.forwarding import Gateway
+from shim.proxy.handling import Proxy
+from shim.record.log import Logger
+from shim.record.metrics import Metrics
+from shim.record.numbers import Sources
+from shim.record.recorder import Recorder, beat
+from shim.route.in_force import Live
+from shim.route.notice import deprecation_fields
+from shim.route.policy import Policy
+from shim.settings.reload import Reload
+from shim.settings.table import Settings
+from shim.upstream.health import UpstreamHealth
+from shim.upstream.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ async def running(
         metrics.build(__version__)
         pool = Pool(
             settings.upstream,
-            tls=upstream_context(settings),
+            tls=settings.upstream_tls(),
             connect_timeout=settings.connect_timeout.total_seconds(),
             answer_timeout=settings.upstream_timeout.total_seconds(),
             loop=loop,
@@ -177,7 +175,7 @@ async def running(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, ops_socket).start()
-        listening = await listen(loop, server, proxy_socket, server_context(settings))
+        listening = await listen(loop, server, proxy_socket, settings.server_tls())
         where = Running(url_of(proxy_socket, scheme), url_of(ops_socket, "http"), proxy, server)
         logger.info(
             "listening",
@@ -286,44 +284,3 @@ def _applier(
 
 def _default_host(address: Address) -> bytes:
     return b"localhost" if address.path else str(address).encode()
-
-
-async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1) -> int:
-    """Run ``restate-shim serve`` until SIGTERM or SIGINT; return the exit code.
-
-    SIGHUP, or another content of the settings' file, makes it ``reread`` them.
-    """
-    writer = LineWriter(fd)
-    logger = make_logger(
-        writer,
-        clock=utc_now,
-        log_format=settings.log_format,
-        level=settings.log_level,
-        colors=os.isatty(fd),
-    )
-    writer.on_recovered = lambda lines: logger.warning(
-        "log_lines_dropped", lines=lines, instance=settings.instance
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[StdlibHandler(logger)], force=True)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            # Whoever asks twice does not want to wait.
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    asked = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, asked.set)
-    async with running(
-        settings, logger, reread=reread, asked=asked, lines_dropped=lambda: writer.dropped
-    ):
-        gc.collect()
-        gc.freeze()
-        await stop.wait()
-    writer.flush()
-    writer.close()
-    return 0

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shim.ledger import Ledger, LedgerState
-from shim.usage import Decision, NearMiss, ReplacementCall, Use
+from shim.ledger.ledger import Ledger, LedgerState
+from shim.ledger.records import Decision, NearMiss, ReplacementCall, Use
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

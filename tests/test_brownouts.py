@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from shim.brownouts import rehearse
-from shim.ledger import Ledger
-from shim.loading import load
-from shim.settings import SETTINGS
-from shim.usage import Decision, Use, rfc3339
+from shim.ledger.ledger import Ledger
+from shim.ledger.records import Decision, Use
+from shim.moments import rfc3339
+from shim.report.rehearsal import rehearse
+from shim.settings.loading import load
+from shim.settings.table import SETTINGS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from shim.deprecation import deprecation_fields, uri
+from shim.route.notice import deprecation_fields, uri
 
 SINCE = datetime(2025, 6, 23, tzinfo=UTC)
 SUNSET = datetime(2027, 1, 31, 12, 30, 5, tzinfo=UTC)

@@ -15,9 +15,11 @@ import psycopg
 import pytest
 from ledger_records import NOON, Changes, a_call, a_near_miss, a_use, running, until
 
-from shim.evidence import Kind
-from shim.ledger import LedgerError, import_records, read_evidence, read_near_misses, read_uses
-from shim.usage import Decision
+from shim.ledger.adding import import_records
+from shim.ledger.evidence import Kind
+from shim.ledger.reading import read_evidence, read_near_misses, read_uses
+from shim.ledger.records import Decision
+from shim.ledger.tables.opening import LedgerError
 
 with warnings.catch_warnings():
     # Where no desktop session is, it says which folder it takes for its lock instead.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.framing import Head, Refusal, RequestFramer, parse_head
+from shim.http1.requests import Head, Refusal, RequestFramer, parse_head
 
 HOST = b"Host: a\r\n"
 Part = Head | bytes | Refusal

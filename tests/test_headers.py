@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.headers import (
-    MAX_CALLER_LENGTH,
-    Network,
-    client_address,
-    end_to_end,
-    forwarded_request,
-    identify,
-)
+from shim.http1.fields import end_to_end, forwarded_request
+from shim.route.caller import MAX_CALLER_LENGTH, Network, client_address, identify
 
 SOURCES = ("header:x-client-id", "xfcc", "jwt:sub", "user-agent", "address")
 TEN: tuple[Network, ...] = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))

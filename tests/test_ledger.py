@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 from ledger_records import NOON, Changes, Clock, a_call, a_near_miss, a_use, now, running, until
 
-from shim.evidence import Kind
-from shim.ledger import (
-    LedgerError,
-    LedgerState,
-    import_records,
-    read_evidence,
-    read_near_misses,
-    read_recent,
-    read_uses,
-)
-from shim.tables import schema
-from shim.usage import NEAR_MISS_EVENT, OPTIONAL, USE_EVENT, Decision
+from shim.ledger.adding import import_records
+from shim.ledger.evidence import Kind
+from shim.ledger.ledger import LedgerState
+from shim.ledger.reading import read_evidence, read_near_misses, read_recent, read_uses
+from shim.ledger.records import NEAR_MISS_EVENT, OPTIONAL, USE_EVENT, Decision
+from shim.ledger.tables import schema
+from shim.ledger.tables.opening import LedgerError
 
 
 def at(source: Path, query: str, *values: object) -> list[tuple[object, ...]]:

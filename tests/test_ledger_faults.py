@@ -15,7 +15,8 @@ import pytest
 from ledger_records import Changes, a_call, a_use, now, running, until
 from wanting import missing
 
-from shim.ledger import import_records, read_evidence, read_uses
+from shim.ledger.adding import import_records
+from shim.ledger.reading import read_evidence, read_uses
 
 
 def ids(source: Path) -> list[str]:

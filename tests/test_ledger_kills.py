@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ledger_records
 
-from shim.ledger import read_evidence, read_uses
+from shim.ledger.reading import read_evidence, read_uses
 
 KILLS = 16
 

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_records import NOON, Clock, a_call, a_near_miss, a_use, running
 
-from shim.evidence import Kind
-from shim.ledger import Imported, Ledger, import_records, read_evidence, read_uses
-from shim.usage import Decision, Use
+from shim.ledger.adding import Imported, import_records
+from shim.ledger.evidence import Kind
+from shim.ledger.ledger import Ledger
+from shim.ledger.reading import read_evidence, read_uses
+from shim.ledger.records import Decision, Use
 
 
 @dataclass(frozen=True)

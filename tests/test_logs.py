@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.logs import LineWriter, make_logger
+from shim.record.log import LineWriter, make_logger
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

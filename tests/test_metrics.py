@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from wanting import missing
 
-from shim.metrics import Metrics
-from shim.numbers import Sources
+from shim.record.metrics import Metrics
+from shim.record.numbers import Sources
 
 _ROUTES = ("pass_through", "deprecated", "near_miss", "replacement", "refused")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shim.policy import CallerRule, Phase, Policy, Refusal, in_force, parse_caller_rules
-from shim.windows import Spec, parse_window
+from shim.route.policy import CallerRule, Phase, Policy, Refusal, in_force, parse_caller_rules
+from shim.route.windows import Spec, parse_window
 
 FROZEN = "; only callers from before the freeze are served"
 WINDOW = "2026-12-01T10:00Z/PT30M"

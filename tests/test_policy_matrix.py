@@ -9,8 +9,8 @@ from itertools import product
 
 import pytest
 
-from shim.policy import CallerRule, Phase, Policy, Refusal
-from shim.windows import Spec, parse_window
+from shim.route.policy import CallerRule, Phase, Policy, Refusal
+from shim.route.windows import Spec, parse_window
 
 KNOWN, NEWCOMER = "ci-old", "ci-new"
 FROZEN = "; only callers from before the freeze are served"

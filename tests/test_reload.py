@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from shim.loading import load
-from shim.logs import LineWriter, make_logger
-from shim.policy import Phase
-from shim.reload import LIVE, Reload, line_of
-from shim.settings import Settings, settings_keys
+from shim.record.log import LineWriter, make_logger
+from shim.route.policy import Phase
+from shim.settings.loading import load
+from shim.settings.reload import LIVE, Reload, line_of
+from shim.settings.table import Settings, settings_keys
 
 
 @dataclass

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from shim.addresses import Address, parse_listen, parse_upstreams
 from shim.cli import _parser
-from shim.loading import load
-from shim.policy import Phase
-from shim.settings import SETTINGS, SettingError, settings_keys
-from shim.values import parse_duration, parse_moment, parse_size
+from shim.moments import parse_duration, parse_moment
+from shim.net.addresses import Address, parse_listen, parse_upstreams
+from shim.route.policy import Phase
+from shim.settings.loading import load
+from shim.settings.table import SETTINGS, SettingError, settings_keys
+from shim.settings.values import parse_size
 
 
 def config(tmp_path: Path, text: str) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.translation import (
+from shim.route.translation import (
     Mode,
     NearMiss,
     NewCall,

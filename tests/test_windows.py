@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.windows import Schedule, Window, drawn, parse_share, parse_window
+from shim.route.windows import Schedule, Window, drawn, parse_share, parse_window
 
 SECOND = timedelta(seconds=1)
 

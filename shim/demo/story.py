@@ -28,7 +28,7 @@ from shim.demo.callers import Caller
 from shim.demo.http import call
 from shim.demo.node import CLI, SERVER, InstallError, program
 from shim.demo.restate import Restate, StartError, restate_server
-from shim.usage import USE_EVENT
+from shim.ledger.records import USE_EVENT
 
 SERVER_VERSION: Final = "1.7.12"
 CLI_VERSION: Final = "1.7.12"

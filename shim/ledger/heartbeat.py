@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shim.tables import writing
+from shim.ledger.tables import writing
 
 if TYPE_CHECKING:
     from datetime import timedelta

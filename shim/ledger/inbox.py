@@ -7,16 +7,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from shim.evidence import Kind
-from shim.tables import writing
-from shim.tables.schema import HOUR, to_ms
-from shim.tables.writing import SumKey, Tally
-from shim.usage import OTHER
+from shim.ledger.evidence import Kind
+from shim.ledger.records import OTHER
+from shim.ledger.tables import writing
+from shim.ledger.tables.schema import HOUR, to_ms
+from shim.ledger.tables.writing import SumKey, Tally
 
 if TYPE_CHECKING:
     import asyncio
 
-    from shim.usage import NearMiss, ReplacementCall, Use
+    from shim.ledger.records import NearMiss, ReplacementCall, Use
 
 COUNT_KEYS: Final = 10_000
 """How many sums of calls to the new endpoints may wait; what comes on top is of ``(other)``."""

@@ -23,10 +23,11 @@ from sqlalchemy import (
     select,
 )
 
-from shim.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
-from shim.tables import schema, writing
-from shim.tables.opening import open_reader, reading
-from shim.tables.schema import (
+from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
+from shim.ledger.records import OTHER
+from shim.ledger.tables import schema, writing
+from shim.ledger.tables.opening import open_reader, reading
+from shim.ledger.tables.schema import (
     DAY,
     HOUR,
     NEAR_MISS_FIELDS,
@@ -35,8 +36,7 @@ from shim.tables.schema import (
     to_day,
     to_ms,
 )
-from shim.tables.writing import Tally
-from shim.usage import OTHER
+from shim.ledger.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
 # SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.

@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import COUNT_KEYS, Inbox
-from shim.tables import schema, writing
-from shim.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
-from shim.tables.schema import Row, near_miss_row, to_ms, use_row
-from shim.tables.writing import Batch, Names
-from shim.usage import OTHER, Use
+from shim.ledger.records import OTHER, Use
+from shim.ledger.tables import schema, writing
+from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
+from shim.ledger.tables.schema import Row, near_miss_row, to_ms, use_row
+from shim.ledger.tables.writing import Batch, Names
 
 if TYPE_CHECKING:
     import asyncio

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from shim.evidence import CallerFacts, Evidence, Kind, PhaseChange, Sum
+from shim.ledger.evidence import CallerFacts, Evidence, Kind, PhaseChange, Sum
 from shim.report.coverage import observe
 from shim.report.hints import hint_for
 from shim.report.model import (

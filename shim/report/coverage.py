@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from shim.evidence import Span
+from shim.ledger.evidence import HEARTBEAT_SLACK, Span
 from shim.report.model import DayCoverage, Gap
 
-HEARTBEAT_SLACK: Final = timedelta(minutes=2)
 # The ledger takes a heartbeat every second.
 _LEAST_SLACK: Final = timedelta(seconds=1.5)
 

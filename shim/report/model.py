@@ -7,8 +7,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from shim.evidence import PhaseChange
-from shim.usage import rfc3339
+from shim.ledger.evidence import PhaseChange
+from shim.moments import rfc3339
 
 
 class State(StrEnum):

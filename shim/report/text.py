@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NAME_LENGTH: Final = 80
@@ -59,27 +58,6 @@ def curl_line(replacement: str | None) -> str | None:
     if re.search(r"/\.\.?(/|$)", path):
         flags += " --path-as-is"
     return f'curl {flags} "$RESTATE_ADMIN_URL"{shlex.quote(path)}'
-
-
-def length(duration: timedelta | float) -> str:
-    """Return a duration for people, to two units: ``3 days 4 h``, ``12 s``."""
-    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
-    if 0 < seconds < 1:
-        return "less than 1 s"
-    left = int(seconds)
-    parts = []
-    for size, name in ((86400, "day"), (3600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {name}s" if name == "day" and count > 1 else f"{count} {name}")
-        elif parts:
-            break
-    return " ".join(parts[:2]) or "0 s"
-
-
-def minute(moment: datetime | None) -> str:
-    """Return ``2026-11-07 13:02 UTC``, or a dash."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else "–"
 
 
 def plural(count: int, noun: str) -> str:

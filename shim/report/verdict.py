@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from shim.evidence import Span
+from shim.ledger.evidence import Span
+from shim.moments import length, minute
 from shim.report.coverage import Coverage, observe
 from shim.report.model import CallerReport, Status, Verdict
-from shim.report.text import length, minute, name_of, plain, plural
+from shim.report.text import name_of, plain, plural
 
 DEFAULT_WINDOW: Final = timedelta(days=14)
 LONGEST_GAP: Final = timedelta(minutes=2)

@@ -24,9 +24,10 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from ledger_records import a_use, now
 
-from shim.ledger import Ledger, read_evidence, read_recent
-from shim.tables import schema
-from shim.usage import OPTIONAL
+from shim.ledger.ledger import Ledger
+from shim.ledger.reading import read_evidence, read_recent
+from shim.ledger.records import OPTIONAL
+from shim.ledger.tables import schema
 
 RATE = 5_000
 SECONDS = 10

@@ -20,7 +20,7 @@ from wire.client import ask, request
 from wire.origin import Origin, reply
 from wire.running import Shim
 
-from shim.metrics import Metrics
+from shim.record.metrics import Metrics
 
 from .tools import DEPLOY, free_port, needs_module, run, started, tool
 
@@ -42,7 +42,7 @@ def _rules() -> list[dict[str, Any]]:
 
 def _names_in_code() -> set[str]:
     """Return the names of everything that can be on /metrics."""
-    source = (Path(__file__).parents[2] / "shim/metrics.py").read_text()
+    source = (Path(__file__).parents[2] / "shim/record/metrics.py").read_text()
     names = set(re.findall(r'"(restate_shim_[a-z_]*[a-z])"', source))
     names |= {f"restate_shim_ledger_{name}" for name in re.findall(r'name \+ "(\w+)"', source)}
     return names

@@ -14,7 +14,7 @@ from wire.client import ask, request
 from wire.origin import Origin
 from wire.running import COMMAND, environment
 
-from shim.loading import load
+from shim.settings.loading import load
 
 from .tools import DEPLOY, run, tool
 

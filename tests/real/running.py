@@ -20,7 +20,7 @@ from wanting import missing
 from shim.demo.http import call
 from shim.demo.node import InstallError, program
 from shim.demo.restate import Restate
-from shim.usage import NEAR_MISS_EVENT, USE_EVENT
+from shim.ledger.records import NEAR_MISS_EVENT, USE_EVENT
 
 ROOT: Final = Path(__file__).parents[2]
 UNKNOWN: Final = "inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"

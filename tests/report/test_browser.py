@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from shim.evidence import Evidence
-from shim.report import build_report
-from shim.report.page import CONTENT_SECURITY_POLICY, Filters, render_document, render_page
+from shim.ledger.evidence import Evidence
+from shim.report.build import build_report
+from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, render_document, render_page
 
 from .samples import DAY, HOUR, NOW, hostile_evidence, hostile_uses, lively_evidence, up, use_line
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from shim.ledger import Ledger
-from shim.report.command import add_arguments, run
-from shim.usage import Decision, Use, parse_rfc3339
+from shim.commands.report import add_arguments, run
+from shim.ledger.ledger import Ledger
+from shim.ledger.records import Decision, Use
+from shim.moments import parse_rfc3339
 
 from .samples import DAY, HOUR, NOW, as_lines, beats, use_line
 

@@ -15,14 +15,15 @@ from datetime import date, timedelta
 import pytest
 from markdown_it import MarkdownIt
 
-from shim.evidence import CallerFacts, Evidence, Kind
-from shim.policy import CallerRule
-from shim.report import build_report
+from shim.ledger.evidence import CallerFacts, Evidence, Kind
+from shim.moments import length
+from shim.report.build import build_report
+from shim.report.formats.markdown import usage_markdown
+from shim.report.formats.spreadsheet import usage_csv
+from shim.report.formats.terminal import print_table
 from shim.report.hints import hint_for
-from shim.report.markdown import usage_markdown
-from shim.report.table import print_table
-from shim.report.tabular import usage_csv
-from shim.report.text import curl_line, length, plain
+from shim.report.text import curl_line, plain
+from shim.route.policy import CallerRule
 
 from .samples import (
     DAY,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from shim.cli import main
-from shim.ledger import read_near_misses, read_uses
-from shim.usage import NEAR_MISS_EVENT
+from shim.ledger.reading import read_near_misses, read_uses
+from shim.ledger.records import NEAR_MISS_EVENT
 
 from .samples import HOUR, NOW, as_lines, beats, life_line, use_line
 

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shim.evidence import Evidence, Kind
-from shim.report import State, Status, build_report
-from shim.report.lines import Lines, Source
-from shim.usage import NEAR_MISS_EVENT, OPTIONAL, REPLACEMENT_EVENT, Use
+from shim.ledger.evidence import Evidence, Kind
+from shim.ledger.log_lines import Lines, Source
+from shim.ledger.records import NEAR_MISS_EVENT, OPTIONAL, REPLACEMENT_EVENT, Use
+from shim.report.build import build_report
+from shim.report.model import State, Status
 
 from .samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
 

@@ -11,17 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from shim.evidence import CallerFacts, Evidence, PhaseChange
-from shim.report import build_report
-from shim.report.charts import MOST_DAYS, days_of, draw, series_of, sparkline
-from shim.report.model import DayCount
-from shim.report.page import (
+from shim.ledger.evidence import CallerFacts, Evidence, PhaseChange
+from shim.report.build import build_report
+from shim.report.formats.charts import MOST_DAYS, days_of, draw, series_of, sparkline
+from shim.report.formats.page import (
     CONTENT_SECURITY_POLICY,
     Filters,
     Recording,
     render_document,
     render_page,
 )
+from shim.report.model import DayCount
 
 from . import samples
 from .samples import DAY, HOSTILE, HOUR, NOW, hostile_evidence, hostile_uses, up, use_line, use_sum

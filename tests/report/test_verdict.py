@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from shim.evidence import CallerFacts, Evidence, Kind, Span
-from shim.policy import CallerRule
-from shim.report import State, Status, build_report, merge
+from shim.ledger.evidence import CallerFacts, Evidence, Kind, Span
+from shim.report.build import build_report, merge
 from shim.report.coverage import observe
+from shim.report.model import State, Status
+from shim.route.policy import CallerRule
 
 from .samples import DAY, HOUR, NOW, days_of, up, use_sum
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.ledger import read_near_misses, read_uses
+from shim.ledger.reading import read_near_misses, read_uses
 
 from .client import Client, ask, request
 from .origin import Connection, Origin, Received, answer, reply

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shim.ledger import read_uses
+from shim.ledger.reading import read_uses
 
 from .client import Client, ask, request
 from .origin import Origin, answer, reply

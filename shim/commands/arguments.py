@@ -1,0 +1,53 @@
+"""The settings as flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from shim.settings.loading import load
+from shim.settings.table import SETTINGS, Settings
+
+
+def join_values(argv: Sequence[str]) -> list[str]:
+    """Join ``--flag -1s`` to ``--flag=-1s``: the setting then says what is wrong with it."""
+    valued = {f"--{setting.name}" for setting in SETTINGS if not setting.switch}
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in valued and word.startswith("-") and word not in valued:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and a flag for every setting."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file of settings [SHIM_CONFIG]"
+    )
+    for setting in SETTINGS:
+        text = f"{setting.help} [{setting.variable}]"
+        if setting.default is not None and not setting.switch:
+            text += f" (default: {setting.default})"
+        text = text.replace("%", "%%")
+        if setting.switch:
+            # --dry-run=false undoes what the environment or the file says.
+            parser.add_argument(
+                f"--{setting.name}", nargs="?", const="true", metavar="true|false", help=text
+            )
+        else:
+            parser.add_argument(
+                f"--{setting.name}",
+                metavar=setting.metavar,
+                action="append" if setting.repeatable else "store",
+                help=text,
+            )
+
+
+def settings_from(args: argparse.Namespace, *, needed: Container[str] | None = None) -> Settings:
+    """Load the settings that :func:`add_settings` has put on the command line."""
+    flags = {setting.key: getattr(args, setting.key) for setting in SETTINGS}
+    return load(flags, os.environ, args.config, needed=needed)

@@ -1,0 +1,43 @@
+"""``restate-shim import``: bring what JSON lines tell back into a ledger, or into the fleet.
+
+For when a ledger was lost, or the disk was full for too long: the same records are in the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from typing import TextIO
+
+from shim.commands.sources import UsageError, import_target, is_ledger, open_record
+from shim.ledger.adding import import_records
+from shim.ledger.log_lines import Lines, Source
+from shim.ledger.tables.opening import LedgerError
+from shim.report.text import plain, plural
+from shim.settings.table import Settings
+
+
+def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextIO) -> int:
+    """Run the command; return 0, or 2 where there is nothing to add to or a file is unreadable.
+
+    A record that is there already changes nothing, so that a file may be given twice.  Heartbeats
+    and sums of calls to the new endpoints are not added: a report of the lines counts them.
+    """
+    try:
+        target = import_target(args, settings)
+        with contextlib.ExitStack() as stack:
+            lines = Lines()
+            sources = [Source(name, open_record(name, stack)) for name in args.lines]
+            for source in sources:
+                if is_ledger(source.stream):
+                    raise UsageError(f"{source.name} is a ledger: takes JSON lines")
+            done = import_records(target, lines.records(sources))
+    except (UsageError, LedgerError) as error:
+        err.write(f"restate-shim import: {plain(str(error), None)}\n")
+        return 2
+    err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)
+    out.write(
+        f"{plural(done.new, 'record')} added, {done.known} already there, "
+        f"{done.too_old} older than what is kept, {lines.broken + done.unreadable} unreadable\n"
+    )
+    return 0

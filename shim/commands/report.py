@@ -1,0 +1,240 @@
+"""``restate-shim report``: read the record, show it, and answer by exit code.
+
+Exit codes: 0; 2 for bad usage or a record that cannot be read; with ``--fail-if-used-within`` also
+3 (used) and 4 (not used as far as is known, but the record has gaps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from shim.commands.sources import UsageError, reading_record, record, refuse_copies
+from shim.ledger.log_lines import Lines
+from shim.ledger.records import USE_EVENT
+from shim.moments import parse_duration, parse_moment
+from shim.report.build import build_report, merge
+from shim.report.model import Report
+from shim.report.text import plain, plural
+from shim.settings.loading import load
+from shim.settings.table import SettingError, Settings
+
+FORMATS: Final = ("table", "json", "csv", "markdown", "html")
+BAD_USAGE: Final = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``report``."""
+    parser.add_argument(
+        "record",
+        nargs="*",
+        metavar="FILE",
+        help="ledgers, or the shims' JSON lines (gzip too), or - for lines on stdin; "
+        "without any, the ledger or fleet that is configured",
+    )
+    parser.add_argument("--ledger", metavar="PATH", help="the ledger to read")
+    parser.add_argument("--fleet", metavar="URL", help="the fleet to read: postgresql://…")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file with settings and [[caller]] entries"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="how to show it (default: table)"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="count nothing before: a duration back such as 30d, or a date",
+    )
+    parser.add_argument(
+        "--uses", action="store_true", help="print every use as a JSON line instead of the sums"
+    )
+    parser.add_argument(
+        "--fail-if-used-within",
+        metavar="DURATION",
+        help="exit 0 when nobody used the route in that time and the record shows it, "
+        "3 when somebody did, 4 when the record has gaps",
+    )
+
+
+def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) -> int:
+    """Run the command; return the exit code."""
+    try:
+        since = _since(args.since, now)
+        window = _window(args.fail_if_used_within, since, now)
+        if args.uses:
+            if window and "-" in args.record:
+                raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
+            with _reader_may_leave(out):
+                _print_uses(args, since, out, err)
+            if window is None:
+                return 0
+        report = _report(args, since, window, now, err)
+        if not args.uses:
+            with _reader_may_leave(out):
+                _print(report, args.format, out)
+        return report.verdict.exit_code if window else 0
+    except (UsageError, SettingError) as error:
+        err.write(f"restate-shim report: {plain(str(error), None)}\n")
+        return BAD_USAGE
+    except OSError as error:
+        err.write(f"restate-shim report: cannot write the report: {error.strerror}\n")
+        _let_go(out)
+        return BAD_USAGE
+
+
+@contextlib.contextmanager
+def _reader_may_leave(out: TextIO) -> Iterator[None]:
+    """Let ``| head`` end the printing early: the exit code answers all the same."""
+    if isinstance(out, io.TextIOWrapper):
+        # A terminal that is not UTF-8 gets escapes where it lacks a character.
+        out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        out.flush()
+    except BrokenPipeError:
+        _let_go(out)
+
+
+def _let_go(out: TextIO) -> None:
+    """Keep the interpreter from tripping over ``out`` when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _since(text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        since = _back(text, now) or parse_moment(text)
+    except ValueError:
+        raise UsageError(
+            f"--since: got {text!r}, takes a duration back such as 30d, or a date"
+        ) from None
+    if since >= now:
+        raise UsageError(f"--since: {text!r} is not in the past")
+    return since
+
+
+def _back(text: str, now: datetime) -> datetime | None:
+    try:
+        return now - parse_duration(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _window(text: str | None, since: datetime | None, now: datetime) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        window = parse_duration(text)
+        start = now - window
+    except (ValueError, OverflowError) as error:
+        takes = error if isinstance(error, ValueError) else "a duration such as 14d"
+        raise UsageError(f"--fail-if-used-within: got {text!r}, takes {takes}") from None
+    if not window:
+        raise UsageError(f"--fail-if-used-within: got {text!r}, takes a duration above zero")
+    if since is not None and since > start:
+        raise UsageError(
+            f"--since leaves out a part of the time that --fail-if-used-within {text} is about; "
+            "reach back at least as far"
+        )
+    return window
+
+
+def _report(
+    args: argparse.Namespace,
+    since: datetime | None,
+    window: timedelta | None,
+    now: datetime,
+    err: TextIO,
+) -> Report:
+    settings = _settings(args)
+    lost = 0
+    with contextlib.ExitStack() as stack:
+        ledgers, sources = record(args, settings, stack)
+        if sources:
+            lines = Lines(since)
+            evidence = lines.evidence(sources)
+            lost = lines.lost
+            _say_problems(lines, err)
+        else:
+            from shim.ledger.reading import read_evidence  # noqa: PLC0415 - lines need none
+            from shim.ledger.tables.opening import LedgerError  # noqa: PLC0415 - lines need none
+
+            with reading_record(LedgerError):
+                refuse_copies(ledgers)
+                evidence = merge([read_evidence(ledger, since) for ledger in ledgers])
+    return build_report(
+        evidence,
+        now=now,
+        since=since,
+        rules=settings.callers,
+        verdict_window=window,
+        lost=lost,
+    )
+
+
+def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, err: TextIO) -> None:
+    settings = _settings(args)
+    with contextlib.ExitStack() as stack:
+        ledgers, sources = record(args, settings, stack)
+        if sources:
+            lines = Lines(since)
+            _write_uses(lines.uses(sources), out)
+            _say_problems(lines, err)
+        else:
+            from shim.ledger.reading import read_uses  # noqa: PLC0415 - lines need none
+            from shim.ledger.tables.opening import LedgerError  # noqa: PLC0415 - lines need none
+
+            with reading_record(LedgerError):
+                refuse_copies(ledgers)
+                for ledger in ledgers:
+                    _write_uses(read_uses(ledger, since), out)
+
+
+def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:
+    out.writelines(
+        json.dumps({"event": USE_EVENT, **use}, separators=(",", ":")) + "\n" for use in uses
+    )
+
+
+def _print(report: Report, style: str, out: TextIO) -> None:
+    # Each is imported where it is asked for: what CI runs in a loop should start quickly.
+    if style == "table":
+        from shim.report.formats.terminal import print_table  # noqa: PLC0415
+
+        print_table(report, out)
+    elif style == "json":
+        out.write(json.dumps(report.as_json(), indent=2) + "\n")
+    elif style == "csv":
+        from shim.report.formats.spreadsheet import usage_csv  # noqa: PLC0415
+
+        out.write(usage_csv(report))
+    elif style == "markdown":
+        from shim.report.formats.markdown import usage_markdown  # noqa: PLC0415
+
+        out.write(usage_markdown(report))
+    else:
+        from shim.report.formats.page import render_document  # noqa: PLC0415
+
+        out.write(render_document(report))
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    flags = {"ledger": args.ledger, "fleet": args.fleet}
+    return load(flags, os.environ, args.config, needed=flags)
+
+
+def _say_problems(lines: Lines, err: TextIO) -> None:
+    if lines.lost:
+        err.write(f"restate-shim report: {plural(lines.lost, 'line')} known to be lost\n")
+    if lines.broken:
+        err.write(f"restate-shim report: {plural(lines.broken, 'line')} without a record\n")
+    err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)

@@ -1,0 +1,94 @@
+"""What a report is made from, whatever it was read from: sums, days, spans of observation.
+
+The ledger, the fleet and the JSON lines each produce one :class:`Evidence`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What was counted."""
+
+    USE = "use"
+    NEAR_MISS = "near_miss"
+    REPLACEMENT_CALL = "replacement_call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """How often one caller did one thing.
+
+    ``mode``, ``decision`` and ``upstream_status`` are ``None`` where they do not apply; for a near
+    miss ``mode`` holds its kind.
+    """
+
+    caller: str
+    caller_source: str
+    kind: Kind
+    mode: str | None
+    decision: str | None
+    upstream_status: int | None
+    masked: bool
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaySum:
+    """How often one caller did one kind of thing on one day (UTC)."""
+
+    day: date
+    caller: str
+    kind: Kind
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerFacts:
+    """What the latest use of a caller showed."""
+
+    user_agent: str | None
+    replacement: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One instance was up and recording from ``start`` to ``end``.
+
+    ``stopped`` tells that it was stopped in order then: nobody expects it any more, and its silence
+    is no gap by itself.  One that was not and that ended long ago is a shim that went dark.
+    """
+
+    instance: str
+    start: datetime
+    end: datetime
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseChange:
+    """The phase that one instance went into, and when."""
+
+    moment: datetime
+    instance: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything a report needs.  Times are aware and in UTC."""
+
+    sums: list[Sum] = field(default_factory=list)
+    days: list[DaySum] = field(default_factory=list)
+    callers: dict[str, CallerFacts] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    phase_changes: list[PhaseChange] = field(default_factory=list)
+
+
+HEARTBEAT_SLACK: Final = timedelta(minutes=2)

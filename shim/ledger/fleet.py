@@ -1,0 +1,236 @@
+"""The fleet: what many ledgers hold, together in one PostgreSQL.
+
+Each shim's ledger is its outbox.  A thread of its own reads what the fleet has yet to get, writes
+it there with the same code that wrote the ledger, and notes in the same transaction how far it has
+got; so nothing is lost or counted twice, wherever either side is cut off.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, func, select
+
+from shim.ledger.tables import schema, writing
+from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say
+from shim.ledger.tables.schema import NEAR_MISS_FIELDS, USE_FIELDS, Row, to_ms
+from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
+
+_AT_ONCE: Final = 1000
+_LAST_DELAY: Final = 30.0
+_PRUNE_STEP: Final = 500
+_SINGLE: Final = (schema.uses, schema.near_misses)
+_COUNTED: Final = ("hour", *schema.SUM_KEY, "count", "first", "last")
+
+
+class Shipper(threading.Thread):
+    """Brings what the ledger at ``source`` holds to the fleet at ``url``, for as long as it takes.
+
+    ``shipped`` gets how far each table has got, ``known`` the callers whose calls were let through
+    anywhere, and ``changed`` is called when the fleet goes away or comes back; all are called in
+    this thread.  ``error`` is ``None`` while all is well, ``unsent`` the number of single records
+    that the fleet has yet to get, ``None`` until it was asked.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        source: Path | str,
+        *,
+        clock: Callable[[], datetime],
+        retain: timedelta,
+        caller_cap: int,
+        every: float,
+        shipped: Callable[[dict[str, int]], None],
+        known: Callable[[list[str]], None],
+        changed: Callable[[], None],
+    ) -> None:
+        super().__init__(name="fleet", daemon=True)
+        self.error: str | None = None
+        self.unsent: int | None = None
+        self._url = url
+        self._source = source
+        self._clock = clock
+        self._retain = retain
+        self._every = every
+        self._shipped, self._known, self._changed = shipped, known, changed
+        self._names = Names(caller_cap)
+        self._ending = threading.Event()
+        self._fleet: Connection | None = None
+        self._fresh = False
+        self._identity = ""
+        self._marks: dict[str, int] = {}
+        self._spans: dict[tuple[str, int], tuple[int, bool]] = {}
+        self._phases: set[tuple[str, int]] = set()
+
+    def stop(self) -> None:
+        """Let the thread ship once more and end."""
+        self._ending.set()
+
+    def run(self) -> None:
+        """Ship until stopped."""
+        delay = self._every
+        while True:
+            last = self._ending.is_set()
+            try:
+                self._ship()
+            except Exception as error:  # noqa: BLE001 - no fault of network or server may end this
+                stale = not self._fresh and self._fleet is not None
+                self._hang_up()
+                if stale:
+                    # The server was restarted since the last round: a new connection may do.
+                    continue
+                self._tell(self._explain(error))
+                delay = min(2 * delay, _LAST_DELAY)
+            else:
+                self._fresh = False
+                self._tell(None)
+                delay = self._every
+            if last:
+                break
+            self._ending.wait(delay)
+        self._hang_up()
+
+    def _tell(self, error: str | None) -> None:
+        turned = (error is None) != (self.error is None)
+        self.error = error
+        if turned:
+            self._changed()
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, LedgerError):
+            return str(error)
+        return f"the fleet cannot be reached or written: {say(error)}"
+
+    def _hang_up(self) -> None:
+        fleet, self._fleet = self._fleet, None
+        if fleet is not None:
+            try:
+                fleet.close()
+            except Exception:  # noqa: BLE001 - the connection is broken already
+                fleet.invalidate()
+
+    def _ship(self) -> None:
+        with closing(open_reader(self._source)) as ledger:
+            fleet = self._connected(ledger)
+            for table, fields in (
+                (schema.uses, USE_FIELDS),
+                (schema.near_misses, NEAR_MISS_FIELDS),
+                (schema.outbox, _COUNTED),
+            ):
+                while rows := self._unsent(ledger, table, fields):
+                    self._send(fleet, table, rows)
+            self._send_spans(ledger, fleet)
+        self.unsent = 0
+        self._shipped(dict(self._marks))
+        self._known(list(writing.admitted_callers(fleet)))
+        fleet.rollback()
+        before = to_ms(self._clock() - self._retain)
+        writing.prune(fleet, before, limit=_PRUNE_STEP)
+
+    def _connected(self, ledger: Connection) -> Connection:
+        identity = writing.read_fact(ledger, "ledger") or ""
+        self._count_unsent(ledger)
+        if self._fleet is not None and identity == self._identity:
+            return self._fleet
+        self._hang_up()
+        self._fresh = True
+        fleet = self._fleet = open_fleet(self._url)
+        marks = schema.marks.c
+        mine = select(marks.stream, marks.seq).where(marks.ledger == identity)
+        with fleet.begin():
+            self._marks = {row.stream: row.seq for row in fleet.execute(mine)}
+            self._names.load(fleet)
+            # Single records older than this are gone there, though they were counted.
+            horizon = int(writing.read_fact(fleet, "pruned_before") or 0)
+            if not all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE):
+                # The ledger was put back from a copy: its numbers begin again at some older one.
+                # What the fleet has already it takes for what it is, by its id.
+                self._marks = {table.name: _before(ledger, table, horizon) for table in _SINGLE}
+        self._identity = identity
+        self._spans.clear()
+        self._phases.clear()
+        return fleet
+
+    def _goes_on(self, ledger: Connection, fleet: Connection, table: Table, horizon: int) -> bool:
+        """Tell whether the ledger holds what comes after what was shipped from it last."""
+        mark, highest = self._marks.get(table.name, 0), writing.highest(ledger, table)
+        shipped = select(table.c.id, table.c.timestamp).where(table.c.seq <= mark)
+        last = ledger.execute(shipped.order_by(table.c.seq.desc()).limit(1)).first()
+        if last is None or last.timestamp < horizon:
+            return True
+        found = fleet.execute(select(table.c.id).where(table.c.id == last.id)).scalar()
+        return mark <= highest and found is not None
+
+    def _count_unsent(self, ledger: Connection) -> None:
+        self.unsent = sum(
+            max(0, writing.highest(ledger, table) - self._marks.get(table.name, 0))
+            for table in _SINGLE
+        )
+        ledger.rollback()
+
+    def _unsent(self, ledger: Connection, table: Table, fields: tuple[str, ...]) -> Sequence[Any]:
+        columns = (table.c.seq, *(table.c[field] for field in fields))
+        after = table.c.seq > self._marks.get(table.name, 0)
+        rows = ledger.execute(
+            select(*columns).where(after).order_by(table.c.seq).limit(_AT_ONCE)
+        ).all()
+        # A reader that stays makes the ledger's log grow.
+        ledger.rollback()
+        return rows
+
+    def _send(self, fleet: Connection, table: Table, rows: Sequence[Any]) -> None:
+        mark = rows[-1][0]
+        values = [_without_nul(row[1:]) for row in rows]
+        batch = Batch()
+        if table is schema.uses:
+            batch.uses = values
+        elif table is schema.near_misses:
+            batch.near_misses = values
+        else:
+            counts: dict[SumKey, Tally] = batch.counts
+            for *key, count, first, last in values:
+                writing.add(counts, tuple(key), (count, first, last))
+
+        def note(connection: Connection) -> None:
+            writing.write_mark(connection, self._identity, table.name, mark)
+
+        writing.write(fleet, batch, self._names, also=note)
+        self._marks[table.name] = mark
+        if self.unsent is not None and table is not schema.outbox:
+            self.unsent = max(0, self.unsent - len(rows))
+
+    def _send_spans(self, ledger: Connection, fleet: Connection) -> None:
+        spans = {
+            (row.instance, row.start): (row.end, row.stopped)
+            for row in ledger.execute(select(schema.spans))
+        }
+        phases = {
+            (row.instance, row.moment): row.phase for row in ledger.execute(select(schema.phases))
+        }
+        ledger.rollback()
+        fresh = [(*key, *end) for key, end in spans.items() if self._spans.get(key) != end]
+        new = [(*key, phase) for key, phase in phases.items() if key not in self._phases]
+        with fleet.begin():
+            writing.write_spans(fleet, fresh)
+            writing.write_phases(fleet, new)
+        self._spans = spans
+        self._phases = set(phases)
+
+
+def _before(ledger: Connection, table: Table, horizon: int) -> int:
+    """Return the number of the newest record older than ``horizon``, 0 where there is none."""
+    older = select(func.max(table.c.seq)).where(table.c.timestamp < horizon)
+    return int(ledger.execute(older).scalar() or 0)
+
+
+def _without_nul(row: Sequence[Any]) -> Row:
+    """Return ``row`` without U+0000, the one character that PostgreSQL's text does not take."""
+    return tuple(
+        value.replace("\x00", "\ufffd") if isinstance(value, str) else value for value in row
+    )

@@ -1,0 +1,53 @@
+"""The steps from each schema version to the next."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, inspect
+
+from shim.ledger.records import OPTIONAL
+from shim.ledger.tables import schema
+from shim.ledger.tables.writing import Batch, Names, apply, write_fact
+from shim.moments import parse_rfc3339
+
+
+def _sum_what_was_single(connection: Connection) -> None:
+    """From 0, which had nothing but uses with their time as RFC 3339 text, to 1."""
+    connection.exec_driver_sql("ALTER TABLE uses RENAME TO uses_0")
+    schema.metadata.create_all(connection)
+    connection.execute(insert(schema.schema_version).values(version=0))
+    write_fact(connection, "ledger", uuid.uuid4().hex)
+    names = Names(cap=1000)
+    names.load(connection)
+    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS if field not in OPTIONAL)
+    old = connection.exec_driver_sql(f"SELECT {fields} FROM uses_0 ORDER BY timestamp")  # noqa: S608 - names of ours
+    for some in old.partitions(1000):
+        apply(connection, Batch(uses=[_row(row) for row in some]), names)
+    connection.exec_driver_sql("DROP TABLE uses_0")
+
+
+def _row(old: Any) -> schema.Row:
+    moment = schema.to_ms(parse_rfc3339(old.timestamp))
+    return (old.id, moment, *old[2:], *(False for _ in OPTIONAL))
+
+
+def _tell_stops_and_dry_runs(connection: Connection) -> None:
+    """From 1, which told neither a shim that was stopped from one that went dark, nor dry runs."""
+    namespace = None if connection.dialect.name == "sqlite" else schema.FLEET_SCHEMA
+    for table, name in ((schema.spans, "stopped"), *((schema.uses, name) for name in OPTIONAL)):
+        columns = inspect(connection).get_columns(table.name, namespace)
+        # The step before makes the tables as they are today.
+        if all(column["name"] != name for column in columns):
+            where = table.name if namespace is None else f"{namespace}.{table.name}"
+            connection.exec_driver_sql(
+                f"ALTER TABLE {where} ADD COLUMN {name} BOOLEAN DEFAULT FALSE NOT NULL"
+            )
+
+
+MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {
+    0: _sum_what_was_single,
+    1: _tell_stops_and_dry_runs,
+}

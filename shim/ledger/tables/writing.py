@@ -1,0 +1,315 @@
+"""Telling a ledger or the fleet what happened: records, their sums, spans, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from shim.ledger.evidence import Kind
+from shim.ledger.records import OTHER, admits
+from shim.ledger.tables import schema, statements
+from shim.ledger.tables.schema import HOUR, NEAR_MISS_FIELDS, USE_FIELDS, Row
+
+SumKey = tuple[int, str, str, str, str, str, str, int, bool]
+"""Hour, then the fields of :data:`SUM_KEY`."""
+Tally = tuple[int, int, int]
+"""Count, first and last, the latter two in milliseconds since 1970."""
+
+_AT_ONCE: Final = 500
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is written together."""
+
+    uses: list[Row] = field(default_factory=list)
+    near_misses: list[Row] = field(default_factory=list)
+    counts: dict[SumKey, Tally] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Names:
+    """The callers that have sums of their own, and how many of each kind may.
+
+    Each kind is capped by itself, so that whoever tries many names on a route that does not exist
+    cannot push the users of the old one into :data:`OTHER`.  ``callers`` are those of whom the
+    latest use is kept, up to ``20 * cap``.
+    """
+
+    cap: int
+    summed: dict[str, set[str]] = field(default_factory=dict)
+    callers: set[str] = field(default_factory=set)
+    _fresh: list[tuple[set[str], str]] = field(default_factory=list)
+
+    def load(self, connection: Connection) -> None:
+        """Read the names that are there already."""
+        pairs = select(schema.totals.c.kind, schema.totals.c.caller).distinct()
+        self.summed = {kind: set() for kind in Kind}
+        for kind, caller in connection.execute(pairs):
+            if caller != OTHER:
+                self.summed[kind].add(caller)
+        self.callers = set(connection.execute(select(schema.callers.c.caller)).scalars())
+
+    def under(self, kind: str, caller: str) -> str:
+        """Return the name under which ``caller`` is summed."""
+        return caller if self._admit(self.summed[kind], caller, self.cap) else OTHER
+
+    def kept(self, caller: str) -> bool:
+        """Tell whether the latest use of ``caller`` is kept."""
+        return self._admit(self.callers, caller, 20 * self.cap)
+
+    def settle(self, *, committed: bool) -> None:
+        """Keep the names taken since the last time, or give them back."""
+        if not committed:
+            for names, caller in self._fresh:
+                names.discard(caller)
+        self._fresh.clear()
+
+    def _admit(self, names: set[str], caller: str, cap: int) -> bool:
+        if caller in names:
+            return True
+        if len(names) >= cap:
+            return False
+        names.add(caller)
+        self._fresh.append((names, caller))
+        return True
+
+
+class _KnownError(Exception):
+    """Some of the records were there already."""
+
+
+def write(
+    connection: Connection,
+    batch: Batch,
+    names: Names,
+    *,
+    also: Callable[[Connection], None] | None = None,
+    outbox: bool = False,
+) -> int:
+    """Write ``batch``, and what ``also`` does, in one transaction; return how many were new.
+
+    A record whose ``id`` is there already changes nothing.
+    """
+    for check in (False, True, True, True):
+        # The last two only happen where two shims tell the fleet of the same records at once.
+        try:
+            with connection.begin():
+                new = apply(connection, batch, names, check=check, outbox=outbox)
+                if also is not None:
+                    also(connection)
+        except _KnownError:
+            names.settle(committed=False)
+        except BaseException:
+            names.settle(committed=False)
+            raise
+        else:
+            names.settle(committed=True)
+            return new
+    raise TimeoutError("others keep writing the same records")
+
+
+def apply(
+    connection: Connection, batch: Batch, names: Names, *, check: bool = True, outbox: bool = False
+) -> int:
+    """Do what :func:`write` does in a transaction that is open; ``check`` for known ids first."""
+    uses = _insert(connection, schema.uses, statements.USES, batch.uses, check=check)
+    near_misses = _insert(
+        connection, schema.near_misses, statements.NEAR_MISSES, batch.near_misses, check=check
+    )
+    sums: dict[SumKey, Tally] = {}
+    callers: dict[str, Row] = {}
+    for row in uses:
+        _sum_use(sums, callers, names, row)
+    for row in near_misses:
+        _sum_near_miss(sums, names, row)
+    if outbox and batch.counts:
+        statements.OUTBOX.run(connection, [(*key, *tally) for key, tally in batch.counts.items()])
+    for (hour, caller, *rest), tally in batch.counts.items():
+        name = names.under(Kind.REPLACEMENT_CALL, caller)
+        add(sums, (hour, name, *rest), tally)
+    _write_sums(connection, sums)
+    if callers:
+        statements.CALLERS.run(connection, [callers[name] for name in sorted(callers)])
+    return len(uses) + len(near_misses)
+
+
+def add(sums: dict[Any, Tally], key: tuple[Any, ...], tally: Tally) -> None:
+    """Add ``tally`` to what ``sums`` holds under ``key``."""
+    old = sums.get(key)
+    if old is not None:
+        tally = (old[0] + tally[0], min(old[1], tally[1]), max(old[2], tally[2]))
+    sums[key] = tally
+
+
+def _insert(
+    connection: Connection,
+    table: Table,
+    statement: statements.Statement,
+    rows: list[Row],
+    *,
+    check: bool,
+) -> list[Row]:
+    if not rows:
+        return rows
+    fresh = {row[0]: row for row in reversed(rows)}
+    if check:
+        ids = list(fresh)
+        for start in range(0, len(ids), _AT_ONCE):
+            known = select(table.c.id).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
+            for known_id in connection.execute(known).scalars():
+                del fresh[known_id]
+    new = list(fresh.values())[::-1]
+    if new and statement.run(connection, new) != len(new):
+        raise _KnownError
+    return new
+
+
+_TIMESTAMP: Final = USE_FIELDS.index("timestamp")
+_CALLER: Final = USE_FIELDS.index("caller")
+_SOURCE: Final = USE_FIELDS.index("caller_source")
+_USER_AGENT: Final = USE_FIELDS.index("user_agent")
+_MODE: Final = USE_FIELDS.index("mode")
+_DECISION: Final = USE_FIELDS.index("decision")
+_REPLACEMENT: Final = USE_FIELDS.index("replacement")
+_UPSTREAM_STATUS: Final = USE_FIELDS.index("upstream_status")
+_MASKED: Final = USE_FIELDS.index("masked")
+_PHASE: Final = USE_FIELDS.index("phase")
+_WOULD_REFUSE: Final = USE_FIELDS.index("would_refuse")
+_INSTANCE: Final = USE_FIELDS.index("instance")
+_MISS_KIND: Final = NEAR_MISS_FIELDS.index("kind")
+_MISS_INSTANCE: Final = NEAR_MISS_FIELDS.index("instance")
+
+
+def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, row: Row) -> None:
+    moment, caller, decision = row[_TIMESTAMP], row[_CALLER], row[_DECISION]
+    key = (
+        *(moment // HOUR, names.under(Kind.USE, caller), Kind.USE.value),
+        *(row[_INSTANCE], row[_SOURCE], row[_MODE] or "", decision),
+        *(row[_UPSTREAM_STATUS] or 0, row[_MASKED]),
+    )
+    add(sums, key, (1, moment, moment))
+    if names.kept(caller):
+        admitted = admits(decision, row[_PHASE], would_refuse=row[_WOULD_REFUSE])
+        before = callers.get(caller)
+        if before is not None:
+            admitted = admitted or before[-1]
+        if before is None or moment >= before[1]:
+            callers[caller] = (caller, moment, row[_USER_AGENT], row[_REPLACEMENT], admitted)
+        else:
+            callers[caller] = (*before[:-1], admitted)
+
+
+def _sum_near_miss(sums: dict[SumKey, Tally], names: Names, row: Row) -> None:
+    moment = row[_TIMESTAMP]
+    key = (
+        *(moment // HOUR, names.under(Kind.NEAR_MISS, row[_CALLER]), Kind.NEAR_MISS.value),
+        *(row[_MISS_INSTANCE], row[_SOURCE], row[_MISS_KIND], "", 0, False),
+    )
+    add(sums, key, (1, moment, moment))
+
+
+def _write_sums(connection: Connection, sums: dict[SumKey, Tally]) -> None:
+    if not sums:
+        return
+    by_day: dict[tuple[Any, ...], Tally] = {}
+    in_all: dict[tuple[Any, ...], Tally] = {}
+    for key, tally in sums.items():
+        add(by_day, (key[0] // 24, *key[1:]), tally)
+        add(in_all, key[1:], tally)
+    # Sorted: two shims that write to one fleet take the rows' locks in the same order.
+    for statement, part in (
+        (statements.HOURS, sums),
+        (statements.DAYS, by_day),
+        (statements.TOTALS, in_all),
+    ):
+        statement.run(connection, [(*key, *part[key]) for key in sorted(part)])
+
+
+def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write spans ``(instance, start, end, stopped)``, in place of those with the same start."""
+    if rows:
+        statements.SPANS.run(connection, rows)
+
+
+def cut_spans(connection: Connection, instance: str, now: int) -> None:
+    """Let no span of ``instance`` claim time that has not come yet: its clock has been put back.
+
+    That is their end, and not that of the shim: nobody waits for more of them.
+    """
+    spans = schema.spans.c
+    late = and_(spans.instance == instance, spans.end > now)
+    end = case((spans.start > now, spans.start), else_=now)
+    connection.execute(update(schema.spans).where(late).values(end=end, stopped=True))
+
+
+def write_phases(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write changes of phase ``(instance, moment, phase)``."""
+    if rows:
+        statements.PHASES.run(connection, rows)
+
+
+def write_mark(connection: Connection, ledger: str, stream: str, seq: int) -> None:
+    """Note in the fleet how far ``stream`` of ``ledger`` has been shipped."""
+    statements.MARKS.run(connection, [(ledger, stream, seq)])
+
+
+def write_fact(connection: Connection, name: str, value: str) -> None:
+    """Note a fact about this ledger."""
+    statements.FACTS.run(connection, [(name, value)])
+
+
+def read_fact(connection: Connection, name: str) -> str | None:
+    """Return a fact about this ledger."""
+    fact = select(schema.facts.c.value).where(schema.facts.c.name == name)
+    return connection.execute(fact).scalar()
+
+
+def prune(
+    connection: Connection, before: int, *, limit: int, shipped: dict[str, int] | None = None
+) -> int:
+    """Delete up to ``limit`` uses and near misses older than ``before``; return how many went.
+
+    What ``shipped`` says the fleet has not got yet stays.  The sums stay.
+    """
+    gone = 0
+    with connection.begin():
+        for table in (schema.uses, schema.near_misses):
+            old = table.c.timestamp < before
+            if shipped is not None:
+                old = and_(old, table.c.seq <= shipped.get(table.name, 0))
+            some = select(table.c.seq).where(old).order_by(table.c.timestamp).limit(limit)
+            gone += connection.execute(delete(table).where(table.c.seq.in_(some))).rowcount
+        if gone:
+            pruned = int(read_fact(connection, "pruned_before") or 0)
+            write_fact(connection, "pruned_before", str(max(pruned, before)))
+    return gone
+
+
+def drop_shipped(connection: Connection, seq: int) -> None:
+    """Empty the outbox up to ``seq``, which the fleet has got."""
+    with connection.begin():
+        connection.execute(delete(schema.outbox).where(schema.outbox.c.seq <= seq))
+
+
+def highest(connection: Connection, table: Table) -> int:
+    """Return the number of the newest row of ``table``, 0 where there is none."""
+    return int(connection.execute(select(func.max(table.c.seq))).scalar() or 0)
+
+
+def admitted_callers(connection: Connection) -> Iterable[str]:
+    """Return the callers of whom a call was let through."""
+    callers = schema.callers.c
+    return connection.execute(select(callers.caller).where(callers.admitted)).scalars().all()

@@ -1,0 +1,96 @@
+"""The sockets that the shim listens on: TCP and Unix, with and without TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from shim.net.addresses import Address
+
+_BACKLOG: Final = 1024
+
+
+class CannotListenError(Exception):
+    """A listener's address cannot be had; the message says which and why."""
+
+
+def open_socket(address: Address, flag: str) -> socket.socket:
+    """Bind and listen, or raise :class:`CannotListenError`."""
+    try:
+        if address.path is not None:
+            return _open_unix_socket(address.path)
+        assert address.host is not None
+        infos = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, where = infos[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(where)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            why = "the address is in use; stop who listens there, or choose another"
+        raise CannotListenError(f"{flag}: cannot listen on {address}: {why}") from None
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _open_unix_socket(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if Path(path).is_socket():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(path) == 0:
+                    raise OSError(errno.EADDRINUSE, "in use")
+            # Left behind by a process that has ended.
+            Path(path).unlink()
+        # The admin API asks nobody who they are: the socket's mode is its protection.
+        before = os.umask(0o117)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(before)
+    except BaseException:
+        listener.close()
+        raise
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def remove_socket(address: Address) -> None:
+    """Remove the file of a Unix socket."""
+    if address.path is not None:
+        with contextlib.suppress(OSError):
+            Path(address.path).unlink()
+
+
+def url_of(listener: socket.socket, scheme: str) -> str:
+    """Return where ``listener`` can be reached, with the port that the kernel chose."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def listen(
+    loop: asyncio.AbstractEventLoop,
+    protocol: Callable[[], asyncio.BaseProtocol],
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+) -> asyncio.Server:
+    """Accept connections from now on."""
+    create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+    return await create(protocol, sock=listener, backlog=_BACKLOG, ssl=tls)

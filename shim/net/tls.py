@@ -1,0 +1,39 @@
+"""The TLS contexts of both sides."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+
+class CertificateError(Exception):
+    """A certificate, key or CA file that cannot be used; the message names the settings."""
+
+
+def server_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return the TLS context of the proxy's listener, or ``None`` for plain text."""
+    if cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    _load_chain(context, cert, key, "--tls-cert, --tls-key")
+    return context
+
+
+def upstream_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    """Return the TLS context towards ``https`` upstreams; without ``ca`` the system's CAs count."""
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise CertificateError(f"--upstream-ca: {ca} is no PEM: {error}") from None
+    context.set_alpn_protocols(["http/1.1"])
+    if cert is not None:
+        _load_chain(context, cert, key, "--upstream-cert, --upstream-key")
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, cert: Path, key: Path | None, names: str) -> None:
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CertificateError(f"{names}: {cert} and {key} are no chain and key: {error}") from None

@@ -1,0 +1,159 @@
+"""The report as pages, and its sums as metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from shim import __version__
+from shim.ledger.evidence import Evidence
+from shim.ledger.ledger import LedgerState
+from shim.ledger.reading import read_evidence, read_recent
+from shim.ledger.tables.opening import LedgerError
+from shim.record.log import Logger
+from shim.record.metrics import Metrics
+from shim.report.build import build_report
+from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
+from shim.report.formats.spreadsheet import usage_csv
+from shim.report.model import Report, State
+from shim.route.policy import CallerRule
+
+_RECENT: Final = 200
+
+
+_FRESH_SECONDS: Final = 1.0
+
+
+_COUNT_SECONDS: Final = 60.0
+
+
+_RETRY_SECONDS: Final = 5.0
+
+
+class Usage:
+    """The report as pages; reading the ledger happens in a thread, once for all who ask at once."""
+
+    def __init__(
+        self,
+        source: Path | str,
+        own: Path | str,
+        state: Callable[[], LedgerState],
+        rules: Callable[[], Sequence[CallerRule]],
+        rejected: Callable[[], str],
+        *,
+        clock: Callable[[], datetime],
+        instance: str,
+    ) -> None:
+        self._source = source
+        self._own = own
+        self._state = state
+        self._rules = rules
+        self._rejected = rejected
+        self._clock = clock
+        self._instance = instance
+        self._lock = asyncio.Lock()
+        self._report: Report | None = None
+        self._read_at = 0.0
+
+    async def report(self) -> Report:
+        """Return a report that is at most a second old; raise ``LedgerError``."""
+        async with self._lock:
+            if self._report is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
+                self._report = await asyncio.to_thread(self._build)
+                self._read_at = time.monotonic()
+            return self._report
+
+    def _build(self, source: Path | str | None = None) -> Report:
+        evidence = read_evidence(source or self._source)
+        lost = self._state().dropped
+        return build_report(evidence, now=self._clock(), rules=self._rules(), lost=lost)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """``GET /usage``."""
+        filters = Filters.from_query(request.query)
+        state = self._state()
+        recording = Recording(ok=state.ok, detail=state.error or "")
+        source, partly = self._source, ""
+        try:
+            report = await self.report()
+        except LedgerError as error:
+            # Whoever watches the page must see what there is to see, and what there is not.
+            partly = str(error)
+            source = self._own
+            report = await asyncio.to_thread(self._own_report)
+
+        def render() -> str:
+            return render_page(
+                report,
+                recent=self._recent(source, filters, report.generated_at),
+                filters=filters,
+                recording=recording,
+                partly=partly,
+                rejected=self._rejected(),
+                instance=self._instance,
+                version=__version__,
+            )
+
+        text = await asyncio.to_thread(render)
+        headers = {
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return web.Response(text=text, content_type="text/html", headers=headers)
+
+    def _own_report(self) -> Report:
+        try:
+            return self._build(self._own)
+        except LedgerError:
+            return build_report(Evidence(), now=self._clock(), lost=self._state().dropped)
+
+    def _recent(self, source: Path | str, filters: Filters, now: datetime) -> list[dict[str, Any]]:
+        try:
+            return read_recent(
+                source,
+                _RECENT,
+                since=filters.begin(now),
+                caller=filters.caller or None,
+                mode=filters.mode or None,
+                decision=filters.decision or None,
+            )
+        except LedgerError:
+            return []
+
+    async def json(self, _: web.Request) -> web.Response:
+        """``GET /usage.json``."""
+        return web.json_response((await self.report()).as_json())
+
+    async def csv(self, _: web.Request) -> web.Response:
+        """``GET /usage.csv``."""
+        return web.Response(text=usage_csv(await self.report()), content_type="text/csv")
+
+
+async def count_callers(usage: Usage, metrics: Metrics, logger: Logger, *, most: int) -> None:
+    """Tell the metrics who uses the old route by the record, at once and every minute.
+
+    ``most`` of the busiest callers are named; the counts since the start know of no use before it.
+    """
+    while True:
+        try:
+            report = await usage.report()
+        except Exception as error:  # noqa: BLE001 - a record that cannot be read now may be later
+            logger.debug("callers_not_counted", error=str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+            continue
+        users = [caller for caller in report.callers if caller.uses]
+        states = dict.fromkeys((state.value for state in State), 0)
+        for caller in users:
+            states[caller.state.value] += 1
+        busiest = sorted(users, key=lambda caller: -caller.uses)[:most]
+        metrics.callers(states, {caller.caller: caller.uses for caller in busiest} or None)
+        if report.verdict.last_use is not None:
+            metrics.last_used(report.verdict.last_use.timestamp())
+        await asyncio.sleep(_COUNT_SECONDS)

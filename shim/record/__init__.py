@@ -1,0 +1,1 @@
+"""What happened, told once: to the log, the ledger, the metrics."""

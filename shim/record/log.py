@@ -1,0 +1,202 @@
+"""Log lines that never hold up a request.
+
+A reader of stdout that stops reading must cost lines, not answers: :class:`LineWriter` writes only
+where the kernel will take the bytes at once, keeps a bounded backlog, and counts what it drops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import select
+import socket
+import stat
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from shim.moments import rfc3339
+
+Logger = FilteringBoundLogger
+
+# Linux reports a pipe as writable when a write of PIPE_BUF bytes will not block (pipe(7)).
+_SLICE: Final = select.PIPE_BUF
+_RETRY_SECONDS: Final = 0.05
+
+
+class LineWriter:
+    """Writes lines to a file descriptor without blocking; at most ``limit`` bytes wait."""
+
+    def __init__(self, fd: int, limit: int = 1 << 20) -> None:
+        self.dropped = 0
+        self.on_recovered: Callable[[int], None] | None = None
+        self._unreported = 0
+        self._backlog: deque[bytes] = deque()
+        self._waiting = 0
+        self._limit = limit
+        self._retry: asyncio.TimerHandle | None = None
+        self._write, self._release = _writer_for(fd)
+
+    def write(self, line: bytes) -> None:
+        """Write ``line``, keep it for later, or drop and count it."""
+        if self._backlog:
+            self.flush()
+        if not self._backlog:
+            line = line[self._write(line) :]
+        if not line:
+            return
+        if self._waiting + len(line) > self._limit:
+            self.dropped += 1
+            self._unreported += 1
+            return
+        self._backlog.append(line)
+        self._waiting += len(line)
+        self._retry_later()
+
+    def flush(self) -> None:
+        """Write as much of the backlog as the reader takes now."""
+        while self._backlog:
+            line = self._backlog[0]
+            written = self._write(line)
+            self._waiting -= written
+            if written < len(line):
+                self._backlog[0] = line[written:]
+                return
+            self._backlog.popleft()
+        if self._unreported and self.on_recovered is not None:
+            lines, self._unreported = self._unreported, 0
+            self.on_recovered(lines)
+
+    def close(self) -> None:
+        """Give up what is held besides ``fd`` itself; the backlog is lost."""
+        if self._retry is not None:
+            self._retry.cancel()
+        self._write = len
+        self._release()
+
+    def _retry_later(self) -> None:
+        # Without a running loop the next line, or nobody, finds out that there is room again.
+        if self._retry is None:
+            with contextlib.suppress(RuntimeError):
+                loop = asyncio.get_running_loop()
+                self._retry = loop.call_later(_RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.flush()
+        if self._backlog:
+            self._retry_later()
+
+
+def _writer_for(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
+    """Return a function that writes what fits at once and says how much, and one to end it."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return len, _nothing
+    if stat.S_ISSOCK(mode):
+        # The duplicate shares the connection, not the Python object's fate.
+        sock = socket.socket(fileno=os.dup(fd))
+
+        def send(data: bytes) -> int:
+            try:
+                return sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return 0
+            except OSError:
+                return len(data)
+
+        return send, sock.close
+
+    poll = select.poll()
+    always_ready = stat.S_ISREG(mode)
+    if not always_ready:
+        poll.register(fd, select.POLLOUT)
+
+    def write(data: bytes) -> int:
+        written = 0
+        try:
+            while written < len(data) and (always_ready or poll.poll(0)):
+                written += os.write(fd, data[written : written + _SLICE])
+        except OSError:
+            # Nobody will ever read it: the other end is closed, or the disk is full.
+            return len(data)
+        return written
+
+    return write, _nothing
+
+
+def _nothing() -> None:
+    """Release nothing."""
+
+
+class _LineLogger:
+    """What structlog hands finished lines to."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+
+    def msg(self, line: str) -> None:
+        self._writer.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    debug = info = warning = warn = error = critical = exception = msg
+
+
+class _Renderer(Protocol):
+    def __call__(
+        self, logger: Any, name: str, event_dict: MutableMapping[str, Any], /
+    ) -> str | bytes: ...
+
+
+def make_logger(
+    writer: LineWriter,
+    *,
+    clock: Callable[[], datetime],
+    log_format: str = "json",
+    level: str = "info",
+    colors: bool = False,
+) -> Logger:
+    """Return a logger that renders events as JSON lines, or for people (``console``)."""
+
+    def head_first(_: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        head = {"event": event.pop("event"), "level": name}
+        timestamp = event.pop("timestamp", None) or rfc3339(clock())
+        return {**head, "timestamp": timestamp, **event}
+
+    renderer: _Renderer = (
+        structlog.dev.ConsoleRenderer(colors=colors)
+        if log_format == "console"
+        else structlog.processors.JSONRenderer()
+    )
+    logger: Logger = structlog.wrap_logger(
+        _LineLogger(writer),
+        processors=[structlog.processors.format_exc_info, head_first, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    writer.on_recovered = lambda lines: logger.warning("log_lines_dropped", lines=lines)
+    return logger
+
+
+class StdlibHandler(logging.Handler):
+    """Takes what libraries log through :mod:`logging` into the same lines."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log ``record`` as an event ``library_log``."""
+        self._logger.log(
+            record.levelno,
+            "library_log",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )

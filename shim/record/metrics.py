@@ -1,0 +1,331 @@
+"""The numbers on ``/metrics``, by Prometheus' rules for names, units and cardinality.
+
+The event loop is the only writer, so the counts are plain integers that a collector reads when it
+is scraped: a request costs two look-ups here.  Every label takes its values from a fixed set,
+except the names of the busiest callers, which are there only where they were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from shim.record.histograms import Requests, Times, histogram
+from shim.record.numbers import Sources
+from shim.route.translation import Mode
+
+METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+)
+OVERHEAD_BOUNDS: Final = (
+    *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005),
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+)
+UPSTREAM_BOUNDS: Final = (
+    *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+_ERROR_KINDS: Final = (
+    *("aborted", "bad_answer", "closed", "connect", "connect_timeout"),
+    *("downstream", "stalled", "timeout", "tls", "truncated"),
+)
+# The answers that are to be expected.  A series that appears at 1 has no increase, so that the
+# first use of all, which matters most, would raise no alert: these are there from the start, at 0.
+_EXPECTED_USES: Final = (
+    *((mode, "translated", status) for mode in Mode for status in (200, 202, 404, 409)),
+    *((mode, "observed", 202) for mode in Mode),
+    *((mode, "fell_back", 202) for mode in Mode),
+    *((mode, decision, None) for mode in Mode for decision in ("refused", "failed")),
+    *((mode, "invalid", 400) for mode in (*Mode, "invalid")),
+)
+
+
+class Metrics(Collector):
+    """Everything the shim counts, registered with ``registry``.
+
+    All times are in seconds, all timestamps in seconds since 1970.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.sources = Sources()
+        self._requests: dict[tuple[str, str, int], Requests] = {}
+        self._overhead: dict[str, Times] = {}
+        self._upstream: dict[str, Times] = {}
+        self._uses: dict[tuple[str, str, int | None], int] = dict.fromkeys(_EXPECTED_USES, 0)
+        self._last_used: float | None = None
+        self._announced = 0
+        self._would_refuse = 0
+        self._phase_changes = 0
+        self._errors = dict.fromkeys(_ERROR_KINDS, 0)
+        self._ledger_errors = 0
+        self._callers: Mapping[str, int] | None = None
+        self._busiest: Mapping[str, int] = {}
+        self._build: str | None = None
+        self._phase: dict[str, str] | None = None
+        self._sunset: float | None = None
+        registry.register(self)
+        ProcessCollector(registry=registry)
+
+    # What is told as it happens
+
+    def request(
+        self, route: str, method: str, code: int, overhead: float | None, upstream: float
+    ) -> None:
+        """Count an answered request; ``upstream`` is 0 where upstream was not asked.
+
+        ``overhead`` is ``None`` where the shim's own share of the time is not known.
+        """
+        requests = self._requests.get((route, method, code))
+        if requests is None:
+            requests = self._series(route, method, code)
+        requests.count += 1
+        if overhead is not None:
+            requests.overhead.add(overhead)
+        if upstream:
+            requests.upstream.add(upstream)
+
+    def deprecated(self, mode: str, decision: str, upstream_status: int | None, at: float) -> None:
+        """Count a use of the deprecated route, made ``at``."""
+        key = (mode, decision, upstream_status)
+        self._uses[key] = self._uses.get(key, 0) + 1
+        self.last_used(at)
+
+    def announced(self) -> None:
+        """Count an answer that told its caller, in header fields, that the route goes."""
+        self._announced += 1
+
+    def would_refuse(self) -> None:
+        """Count a call that was served in a dry run and would have been refused."""
+        self._would_refuse += 1
+
+    def phase_changed(self) -> None:
+        """Count that another phase came into force, for all callers or for some."""
+        self._phase_changes += 1
+
+    def last_used(self, at: float) -> None:
+        """Note a use without counting it: the ledger knows of those before the start."""
+        if self._last_used is None or at > self._last_used:
+            self._last_used = at
+
+    def upstream_error(self, kind: str) -> None:
+        """Count an exchange that failed."""
+        self._errors[kind] = self._errors.get(kind, 0) + 1
+
+    def ledger_error(self) -> None:
+        """Count that the ledger went from recording to not recording."""
+        self._ledger_errors += 1
+
+    # What is told when it changes
+
+    def callers(self, states: Mapping[str, int], busiest: Mapping[str, int] | None = None) -> None:
+        """Set how many callers are in each state, and the uses of those to be named."""
+        self._callers = dict(states)
+        self._busiest = dict(busiest or {})
+
+    def build(self, version: str) -> None:
+        """Set the version."""
+        self._build = version
+
+    def phase(self, phase: str, replies: str, sunset: float | None = None) -> None:
+        """Set the phase and replies in force, and when the old route is to go."""
+        self._phase = {"phase": phase, "replies": replies}
+        self._sunset = sunset
+
+    # Scraping
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: registering must not scrape parts that are not there yet."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family."""
+        yield from self._of_requests()
+        yield from self._of_the_old_route()
+        yield from self._of_upstream()
+        yield from self._of_the_ledger()
+        yield from self._of_the_process()
+
+    def _series(self, route: str, method: str, code: int) -> Requests:
+        # A method that nobody knows is looked up here each time: remembering it would let
+        # callers fill the memory.
+        key = (route, method if method in METHODS else "other", code)
+        requests = self._requests.get(key)
+        if requests is None:
+            overhead = self._overhead.setdefault(route, Times(OVERHEAD_BOUNDS))
+            upstream = self._upstream.setdefault(route, Times(UPSTREAM_BOUNDS))
+            requests = self._requests[key] = Requests(overhead, upstream)
+        return requests
+
+    def _of_requests(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "restate_shim_requests",
+            "Requests answered on the proxy port, by what they meant.",
+            labels=("route", "method", "code"),
+        )
+        for (route, method, code), series in self._requests.items():
+            requests.add_metric((route, method, str(code)), series.count)
+        yield requests
+        yield histogram(
+            "restate_shim_overhead_seconds",
+            "Time that the shim added before the answer began, without upstream's.",
+            self._overhead,
+        )
+        yield histogram(
+            "restate_shim_upstream_seconds",
+            "Time until upstream's answer began.",
+            self._upstream,
+        )
+        if (in_flight := self.sources.in_flight) is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_in_flight_requests", "Requests under way.", in_flight()
+            )
+
+    def _of_the_old_route(self) -> Iterable[Metric]:
+        uses = CounterMetricFamily(
+            "restate_shim_deprecated_requests",
+            "Calls to DELETE /invocations/{invocation_id}, by what was done with them.",
+            labels=("mode", "decision", "upstream_status"),
+        )
+        for (mode, decision, status), count in self._uses.items():
+            uses.add_metric((mode, decision, "none" if status is None else str(status)), count)
+        yield uses
+        yield CounterMetricFamily(
+            "restate_shim_deprecation_headers",
+            "Answers that carried Deprecation, Sunset and Link.",
+            self._announced,
+        )
+        yield CounterMetricFamily(
+            "restate_shim_dry_run_refusals",
+            "Calls that were served and would have been refused without --dry-run.",
+            self._would_refuse,
+        )
+        yield CounterMetricFamily(
+            "restate_shim_phase_changes",
+            "Times that another phase came into force, for all callers or for some.",
+            self._phase_changes,
+        )
+        if self._last_used is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_deprecated_last_used_timestamp_seconds",
+                "When the deprecated route was last used.",
+                self._last_used,
+            )
+        if self._callers is not None:
+            callers = GaugeMetricFamily(
+                "restate_shim_deprecated_callers",
+                "Callers of the deprecated route that are known, by state.",
+                labels=("state",),
+            )
+            for state, count in self._callers.items():
+                callers.add_metric((state,), count)
+            yield callers
+        if self._busiest:
+            busiest = GaugeMetricFamily(
+                "restate_shim_deprecated_caller_uses",
+                "Uses on record of the busiest callers (--metrics-callers).",
+                labels=("caller",),
+            )
+            for caller, count in self._busiest.items():
+                busiest.add_metric((caller,), count)
+            yield busiest
+        if self._sunset is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_sunset_timestamp_seconds",
+                "When the deprecated route is to go (--sunset).",
+                self._sunset,
+            )
+
+    def _of_upstream(self) -> Iterable[Metric]:
+        errors = CounterMetricFamily(
+            "restate_shim_upstream_errors",
+            "Exchanges with upstream that failed, by kind.",
+            labels=("kind",),
+        )
+        for kind, count in self._errors.items():
+            errors.add_metric((kind,), count)
+        yield errors
+        if self.sources.connections is None:
+            return
+        numbers = self.sources.connections()
+        connections = GaugeMetricFamily(
+            "restate_shim_upstream_connections",
+            "Connections to upstream, by state.",
+            labels=("state",),
+        )
+        connections.add_metric(("idle",), numbers.idle)
+        connections.add_metric(("busy",), numbers.busy)
+        yield connections
+        yield CounterMetricFamily(
+            "restate_shim_upstream_connections_opened",
+            "Connections to upstream that were opened.",
+            numbers.opened,
+        )
+
+    def _of_the_ledger(self) -> Iterable[Metric]:
+        if self.sources.ledger is None:
+            return
+        state = self.sources.ledger()
+        name = "restate_shim_ledger_"
+        yield GaugeMetricFamily(
+            name + "recording", "1 while records reach the disk, else 0.", int(state.ok)
+        )
+        yield GaugeMetricFamily(
+            name + "queue_records", "Records that wait to be written.", state.queued
+        )
+        yield CounterMetricFamily(name + "written", "Records written.", state.written)
+        yield CounterMetricFamily(name + "dropped", "Records lost.", state.dropped)
+        yield CounterMetricFamily(
+            name + "errors", "Times that the ledger stopped recording.", self._ledger_errors
+        )
+        if state.last_commit_seconds is not None:
+            yield GaugeMetricFamily(
+                name + "commit_seconds", "How long the last commit took.", state.last_commit_seconds
+            )
+        if state.fleet_ok is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_fleet_connected",
+                "1 while the fleet takes records, else 0.",
+                int(state.fleet_ok),
+            )
+        if state.fleet_unsent is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_fleet_unsent_records",
+                "Records that the fleet has yet to get.",
+                state.fleet_unsent,
+            )
+
+    def _of_the_process(self) -> Iterable[Metric]:
+        if (dropped := self.sources.log_lines_dropped) is not None:
+            yield CounterMetricFamily(
+                "restate_shim_log_lines_dropped",
+                "Log lines that nobody read in time.",
+                dropped(),
+            )
+        if (draining := self.sources.draining) is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_draining", "1 from SIGTERM on, else 0.", int(draining())
+            )
+        if (config_ok := self.sources.config_ok) is not None:
+            yield GaugeMetricFamily(
+                "restate_shim_config_loaded",
+                "1 while the settings' file, as it is now, is in force, else 0.",
+                int(config_ok()),
+            )
+        if self._phase is not None:
+            yield _info("restate_shim_phase_info", "What is in force.", self._phase)
+        if self._build is not None:
+            yield _info("restate_shim_build_info", "What runs.", {"version": self._build})
+
+
+def _info(name: str, text: str, labels: Mapping[str, str]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=tuple(labels))
+    family.add_metric(tuple(labels.values()), 1)
+    return family

@@ -1,0 +1,260 @@
+"""What happened, told once: to the log, the ledger and the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from shim import __version__
+from shim.ledger.records import (
+    NEAR_MISS_EVENT,
+    OTHER,
+    REPLACEMENT_EVENT,
+    USE_EVENT,
+    Decision,
+    NearMiss,
+    ReplacementCall,
+    Use,
+)
+from shim.record.log import Logger
+from shim.record.metrics import Metrics
+from shim.route import translation
+from shim.route.caller import Identity
+from shim.route.policy import Ruling
+from shim.route.translation import Mode, NewCall, OldCall
+from shim.upstream.errors import OUTAGES, UpstreamError
+
+_ROUTES: Final = {
+    type(None): "pass_through",
+    translation.NearMiss: "near_miss",
+    NewCall: "replacement",
+    OldCall: "deprecated",
+}
+_UNREADABLE: Final = "unreadable"
+# Callers with calls of one kind that are summed by themselves until the next lines.
+_MOST_SUMS: Final = 1000
+
+
+class Store(Protocol):
+    """Where records are kept: :class:`shim.ledger.Ledger`."""
+
+    async def append(self, record: Use | NearMiss) -> bool:
+        """Keep ``record``; return whether it is durable. Waits a bounded time, never raises."""
+
+    def count(self, call: ReplacementCall) -> None:
+        """Count a call to a new endpoint."""
+
+
+async def _nothing_yet() -> None:
+    raise AssertionError("nobody has said how to record it")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call to the old route went; filled in on its way.
+
+    ``record`` writes it down, once, and must be done before the answer leaves.
+    """
+
+    ruling: Ruling
+    near_miss: translation.NearMiss | None
+    decision: Decision = Decision.FAILED
+    status: int = 0
+    upstream_status: int | None = None
+    upstream_seconds: float = 0.0
+    masked: bool = False
+    announced: bool = False
+    error: str | None = None
+    recorded: bool = False
+    record: Callable[[], Awaitable[None]] = _nothing_yet
+
+
+class Recorder:
+    """Turns what the data plane saw into records.  Clock, ids and instance are injected."""
+
+    def __init__(
+        self,
+        logger: Logger,
+        store: Store,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        instance: str,
+    ) -> None:
+        self._logger = logger
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._new_id = new_id
+        self._instance = instance
+        self._replacement_calls: Counter[tuple[str, str, Mode, int]] = Counter()
+
+    async def use(
+        self, identity: Identity, call: OldCall, target: bytes, outcome: Outcome, elapsed: float
+    ) -> None:
+        """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
+        began = time.perf_counter()
+        use = Use(
+            **self._about(identity),
+            target=translation.redact_target(target),
+            api_version=call.api_version,
+            invocation_id=translation.printable(call.invocation_id),
+            mode=call.mode,
+            mode_given=call.mode_given,
+            phase=outcome.ruling.phase,
+            decision=outcome.decision,
+            replacement=call.replacement,
+            upstream_status=outcome.upstream_status,
+            status=outcome.status,
+            masked=outcome.masked,
+            duration_ms=round(elapsed * 1000, 3),
+            error=outcome.error,
+            instance=self._instance,
+            version=__version__,
+            would_refuse=outcome.ruling.would_refuse,
+            announced=outcome.announced,
+        )
+        self._logger.info(USE_EVENT, **use.as_dict())
+        self._metrics.deprecated(
+            use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
+        )
+        if outcome.announced:
+            self._metrics.announced()
+        if use.would_refuse:
+            self._metrics.would_refuse()
+        await self._store.append(use)
+        if outcome.near_miss is not None:
+            await self.near_miss(identity, outcome.near_miss, b"DELETE", target, outcome.status)
+        refused = outcome.decision is Decision.REFUSED
+        # A caller waits for its record too.  Waiting for what never came was not the shim's doing.
+        told = refused or outcome.upstream_status is not None
+        recording = time.perf_counter() - began
+        self._metrics.request(
+            "refused" if refused else "deprecated",
+            "DELETE",
+            outcome.status,
+            elapsed - outcome.upstream_seconds + recording if told else None,
+            outcome.upstream_seconds,
+        )
+
+    async def near_miss(
+        self,
+        identity: Identity,
+        near_miss: translation.NearMiss,
+        method: bytes,
+        target: bytes,
+        status: int,
+    ) -> None:
+        """Record a call that missed both routes, whose caller got ``status``."""
+        record = NearMiss(
+            **self._about(identity),
+            method=translation.printable(method),
+            target=translation.redact_target(target),
+            kind=near_miss.kind,
+            hint=near_miss.hint,
+            status=status,
+            instance=self._instance,
+            version=__version__,
+        )
+        self._logger.info(NEAR_MISS_EVENT, **record.as_dict())
+        await self._store.append(record)
+
+    def _about(self, identity: Identity) -> dict[str, Any]:
+        """Return what every record has."""
+        return {
+            "id": self._new_id(),
+            "timestamp": self._clock(),
+            "caller": identity.caller,
+            "caller_source": identity.caller_source,
+            "user_agent": identity.user_agent,
+            "client_address": identity.client_address,
+            "request_id": identity.request_id,
+            "trace_id": identity.trace_id,
+        }
+
+    def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
+        """Count a call that somebody made to a new endpoint.
+
+        These are as many as callers like; the log gets their sums, with :meth:`tell_sums`.
+        """
+        call = ReplacementCall(
+            timestamp=self._clock(),
+            caller=identity.caller,
+            caller_source=identity.caller_source,
+            mode=mode,
+            status=status,
+            instance=self._instance,
+        )
+        self._store.count(call)
+        key = (identity.caller, identity.caller_source, mode, status)
+        if len(self._replacement_calls) >= _MOST_SUMS and key not in self._replacement_calls:
+            key = (OTHER, "", mode, status)
+        self._replacement_calls[key] += 1
+
+    def tell_sums(self) -> None:
+        """Log how many calls to the new endpoints there were since the last time."""
+        sums, self._replacement_calls = self._replacement_calls, Counter()
+        for (caller, caller_source, mode, status), count in sums.items():
+            self._logger.info(
+                REPLACEMENT_EVENT,
+                id=self._new_id(),
+                caller=caller,
+                caller_source=caller_source,
+                mode=mode,
+                status=status,
+                count=count,
+                instance=self._instance,
+                version=__version__,
+            )
+
+    def request(
+        self,
+        meaning: translation.Meaning,
+        method: bytes,
+        status: int,
+        elapsed: float,
+        upstream_seconds: float,
+    ) -> None:
+        """Count a request that passed through; times are in seconds."""
+        self._metrics.request(
+            _ROUTES[type(meaning)],
+            method.decode("latin-1"),
+            status,
+            elapsed - upstream_seconds,
+            upstream_seconds,
+        )
+
+    def unanswered(self, meaning: translation.Meaning, method: bytes, status: int) -> None:
+        """Count a request that the shim answered in upstream's place: it failed, or was not asked.
+
+        How much of the time the shim itself took is not known then.
+        """
+        self._metrics.request(_ROUTES[type(meaning)], method.decode("latin-1"), status, None, 0.0)
+
+    def unreadable(self, status: int) -> None:
+        """Count what was refused because its borders are not certain."""
+        self._metrics.request(_UNREADABLE, "other", status, None, 0.0)
+
+    def upstream_failed(self, error: UpstreamError) -> None:
+        """Count that an exchange with upstream failed, and say it where nobody else does."""
+        self._metrics.upstream_error(error.kind)
+        # An upstream that is away would fill the log: that is said once, when it changes.
+        say = self._logger.debug if error.kind in OUTAGES else self._logger.warning
+        say("upstream_failed", kind=error.kind, error=str(error))
+
+
+_HEARTBEAT_SECONDS: Final = 60.0
+
+
+async def beat(recorder: Recorder, logger: Logger, instance: str) -> None:
+    """Say regularly that the shim is up: silence in the log is then evidence."""
+    while True:
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        recorder.tell_sums()
+        logger.info("heartbeat", instance=instance)

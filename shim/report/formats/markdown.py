@@ -1,0 +1,103 @@
+"""The report as Markdown that fits into a ticket."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shim.moments import minute
+from shim.report.model import CallerReport, Report, Status
+from shim.report.text import curl_line, name_of, plain, plural
+
+_SAID: Final = {
+    Status.SAFE: "Safe to remove",
+    Status.IN_USE: "Still in use",
+    Status.UNPROVEN: "Not proven",
+}
+# What Markdown, HTML in it, mentions (@team) and references (#12, !3) would take for their own.
+_SPECIAL: Final = re.compile(r"[&<>`|*_\[\]~@\\$#!]|(?<=www)\.|:(?=//)")
+
+
+def usage_markdown(report: Report) -> str:
+    """Return GitHub-flavoured Markdown: the verdict, a table of callers, what each must change."""
+    verdict, totals = report.verdict, report.totals
+    since = f"since {minute(report.since)}, " if report.since else ""
+    lines = [
+        "## Deprecated route `DELETE /invocations/{invocation_id}`",
+        "",
+        f"**{_SAID[verdict.status]}.** {escape(verdict.reason, None)}",
+        "",
+        (
+            f"As of {minute(report.generated_at)}, {since}"
+            f"{plural(totals.uses, 'use')} by {plural(_users(report), 'caller')}; "
+            f"{totals.masked:,} told 202 where the new endpoint says 404 or 409, "
+            f"{totals.refused:,} refused, {totals.failed:,} failed, "
+            f"{plural(totals.near_misses, 'near miss')}, "
+            f"{plural(totals.replacement_calls, 'call')} to the new endpoints."
+        ),
+    ]
+    if report.callers:
+        lines += ["", *_table(report)]
+    if to_change := [caller for caller in report.callers if caller.uses or caller.near_misses]:
+        lines += ["", "### What to change", ""]
+        for caller in to_change:
+            lines += _change(caller)
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str, limit: int | None = 80) -> str:
+    """Return ``text`` so that Markdown shows it and does nothing with it."""
+    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", plain(text, limit))
+
+
+def _table(report: Report) -> list[str]:
+    lines = [
+        "| Caller | Owner | State | Uses | First | Last | Modes | Masked | New | Near misses |",
+        "|---|---|---|--:|---|---|---|---|--:|--:|",
+    ]
+    for caller in report.callers:
+        cells = (
+            escape(name_of(caller.caller)),
+            escape(caller.owner or "–"),
+            caller.state.replace("_", " "),
+            f"{caller.uses:,}",
+            minute(caller.first_seen),
+            minute(caller.last_seen),
+            _counts(caller.modes),
+            _counts({status: count for status, count in caller.masked.items() if count}),
+            f"{caller.replacement_calls:,}",
+            f"{caller.near_misses:,}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _change(caller: CallerReport) -> list[str]:
+    text = f"- **{escape(name_of(caller.caller))}**"
+    if caller.hint:
+        text += f": {escape(caller.hint, None)}"
+    if caller.came_back:
+        text += "<br>came back after a week or more without a use"
+    if caller.near_miss_kinds:
+        text += f"<br>near misses: {_counts(caller.near_miss_kinds)}"
+    if line := curl_line(caller.replacement):
+        text += f"<br>{_code(line)}"
+    if caller.acknowledged_until:
+        text += f"<br>acknowledged until {caller.acknowledged_until}"
+    if caller.note:
+        text += f"<br>{escape(caller.note, 300)}"
+    return [text]
+
+
+def _code(line: str) -> str:
+    # A code span decodes no entities, so that it is for harmless lines; <code> is for the others.
+    harmless = re.fullmatch(r"[\w ./:$\"'-]+", line, re.ASCII)
+    return f"`{line}`" if harmless else f"<code>{escape(line, None)}</code>"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{escape(name)} {count:,}" for name, count in counts.items()) or "–"
+
+
+def _users(report: Report) -> int:
+    return sum(1 for caller in report.callers if caller.uses)

@@ -1,0 +1,276 @@
+"""The usage page: one document, rendered here, with nothing fetched from elsewhere.
+
+Everything shown is a stranger's text: Jinja2 escapes it, :func:`shim.report.text.plain` makes what
+is invisible visible, and the content security policy names the one style and the one script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from shim.ledger.records import Decision
+from shim.moments import length, minute, parse_rfc3339, rfc3339
+from shim.report.formats.charts import days_of, draw, series_of, sparkline
+from shim.report.model import CallerReport, Report, State, Status
+from shim.report.text import curl_line, name_of, plain, plural
+
+MOST_CALLERS: Final = 200
+MOST_RECENT: Final = 100
+_LONGEST_LINK: Final = 500
+_SINCE: Final = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+_HEADLINES: Final = {
+    Status.SAFE: "Safe to remove",
+    Status.IN_USE: "Still in use",
+    Status.UNPROVEN: "Not proven",
+}
+_STATES: Final = {
+    State.ACTIVE: "active",
+    State.CAME_BACK: "came back",
+    State.QUIET: "quiet",
+    State.MIGRATED: "migrated",
+}
+_NEAR_MISSES: Final = {
+    "wrong_method": "the new path with another method: it takes PATCH",
+    "extra_segment": "DELETE on a longer path: PATCH /invocations/ID/MODE is meant",
+    "bad_mode": "a mode that is none, or two of them: cancel, kill or purge, once",
+    "removed_version": "/v1, which answers 400 whatever follows: leave it out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which of the recent uses to show; empty means any."""
+
+    caller: str = ""
+    mode: str = ""
+    decision: str = ""
+    since: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Filters:
+        """Read the page's query parameters; what is not known is ignored."""
+        since = query.get("since", "")
+        return cls(
+            caller=_clean(query.get("caller", "")),
+            mode=_clean(query.get("mode", "")),
+            decision=_clean(query.get("decision", "")),
+            since=since if since in _SINCE or _moment(since) else "",
+        )
+
+    def begin(self, now: datetime) -> datetime | None:
+        """Return the moment that ``since`` means: one of 1h, 24h, 7d, 30d, or an RFC 3339 time."""
+        back = _SINCE.get(self.since)
+        return now - back if back else _moment(self.since)
+
+    def match(self, use: Mapping[str, Any], now: datetime) -> bool:
+        """Tell whether ``use``, as ``Use.as_dict`` gives it, is to be shown."""
+        begin = self.begin(now)
+        return (
+            self.caller in ("", use["caller"])
+            and self.mode in ("", use["mode"] or "invalid")
+            and self.decision in ("", use["decision"])
+            and (begin is None or parse_rfc3339(use["timestamp"]) >= begin)
+        )
+
+    def link(self, **changes: str) -> str:
+        """Return the page's address with some filters changed."""
+        changed = replace(self, **changes)
+        query = {name: getattr(changed, name) for name in self.__dataclass_fields__}
+        text = urlencode({k: v for k, v in query.items() if v}, errors="replace")
+        return f"?{text}#recent" if text else "?#recent"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Whether the ledger takes records now; ``detail`` says what is wrong."""
+
+    ok: bool = True
+    detail: str = ""
+
+
+def render_page(
+    report: Report,
+    *,
+    recent: Iterable[Mapping[str, Any]] = (),
+    filters: Filters | None = None,
+    recording: Recording | None = None,
+    rejected: str = "",
+    partly: str = "",
+    refresh_seconds: int = 30,
+    instance: str = "",
+    version: str = "",
+) -> str:
+    """Return ``/usage``.  ``recent`` are uses as ``Use.as_dict`` gives them, latest first.
+
+    ``rejected`` says why the settings' file, as it is now, is not in force; ``partly`` why the
+    whole record cannot be read.
+    Send it with :data:`CONTENT_SECURITY_POLICY`, ``Cache-Control: no-store`` and
+    ``Referrer-Policy: no-referrer``.
+    """
+    chosen = filters or Filters()
+    shown = (use for use in recent if chosen.match(use, report.generated_at))
+    return _render(
+        report,
+        live=True,
+        recent=[use for _, use in zip(range(MOST_RECENT), shown, strict=False)],
+        filters=chosen,
+        recording=recording or Recording(),
+        rejected=rejected,
+        partly=partly,
+        refresh_seconds=refresh_seconds,
+        instance=instance,
+        version=version,
+    )
+
+
+def render_document(report: Report) -> str:
+    """Return the page as a file that stands alone: no refreshing, no links to the shim."""
+    return _render(
+        report,
+        live=False,
+        recent=[],
+        filters=Filters(),
+        recording=Recording(),
+        rejected="",
+        partly="",
+        refresh_seconds=0,
+        instance="",
+        version="",
+    )
+
+
+def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -> str:
+    series = series_of(report)
+    days = days_of(report)
+    callers = report.callers[:MOST_CALLERS]
+    verdict = report.verdict
+    if (partly or not recording.ok) and verdict.status is Status.SAFE:
+        # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
+        verdict = replace(verdict, status=Status.UNPROVEN)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            generated_at=rfc3339(report.generated_at),
+            verdict=verdict,
+            recording=recording,
+            partly=partly,
+            headline=_HEADLINES[verdict.status],
+            empty=not any((report.totals.uses, report.callers)),
+            quiet=length(verdict.quiet_seconds) if verdict.quiet_seconds is not None else "–",
+            window=length(report.generated_at - verdict.window_start),
+            callers=callers,
+            left_out=len(report.callers) - len(callers),
+            masked=[caller for caller in report.callers if caller.times_masked][:MOST_CALLERS],
+            missed=[caller for caller in report.callers if caller.near_misses][:MOST_CALLERS],
+            series=series,
+            charts=[
+                ("wide", draw(report, series, 960, 250)),
+                ("slim", draw(report, series, 380, 230)),
+            ],
+            days=days,
+            decisions=[decision.value for decision in Decision],
+            sinces=list(_SINCE),
+            style=_asset("page.css"),
+            script=_asset("page.js"),
+            policy=_DOCUMENT_POLICY,
+            **more,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("shim.report.formats"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "plain": plain,
+        "name_of": name_of,
+        "minute": minute,
+        "number": lambda value: f"{value:,}",
+        "duration": length,
+        "plural": plural,
+    }
+    environment.globals |= {
+        "sparkline": sparkline,
+        "curl_line": curl_line,
+        "ago": _ago,
+        "state_name": _STATES.__getitem__,
+        "near_miss_means": lambda kind: _NEAR_MISSES.get(kind, plain(kind)),
+        "linkable": lambda caller: len(caller) <= _LONGEST_LINK,
+        "moved": _moved,
+    }
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("shim.report.formats") / "templates" / name).read_text("utf-8")
+
+
+def _hash(name: str) -> str:
+    # The template puts an asset between its tags without a character more.
+    digest = hashlib.sha256(_asset(name).encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src {_hash('page.css')}",
+        f"script-src {_hash('page.js')}",
+        "img-src data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_DOCUMENT_POLICY: Final = f"default-src 'none'; style-src {_hash('page.css')}; img-src data:"
+
+
+def _clean(text: str) -> str:
+    """Replace what no database takes as text: lone surrogates and U+0000."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parse_rfc3339(text if re.search(r"[T ]", text) else f"{text}T00:00Z")
+    except ValueError:
+        return None
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    return f"{length(now - moment)} ago" if moment <= now else minute(moment)
+
+
+def _moved(caller: CallerReport) -> int:
+    """Return how far the caller has moved: the percentage of its calls that are new ones."""
+    calls = caller.uses + caller.replacement_calls
+    return 100 * caller.replacement_calls // calls if calls else 0

@@ -1,0 +1,18 @@
+"""What may change while the shim runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shim.route.policy import Policy
+from shim.route.translation import Replies
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What may change while the shim runs: replaced as a whole, read once per request."""
+
+    policy: Policy
+    replies: Replies
+    deprecation_fields: Callable[[bytes | None], bytes]

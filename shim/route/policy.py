@@ -1,0 +1,253 @@
+"""Which phase applies to a caller, now, and whether its call is refused.
+
+A ``[[caller]]`` entry wins over the phase of the shim: the first whose glob matches the caller's
+name and whose ``until`` (a day in UTC, that day included) has not passed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from fnmatch import translate
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from shim.moments import rfc3339
+from shim.route.windows import Schedule, Spec, Window, drawn
+
+_FROZEN: Final = "; only callers from before the freeze are served"
+_NEXT_WINDOWS: Final = 5
+
+
+class Phase(StrEnum):
+    """How far the retirement of the old route is."""
+
+    OBSERVE = "observe"
+    TRANSLATE = "translate"
+    FREEZE = "freeze"
+    BROWNOUT = "brownout"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerRule:
+    """What the team knows about the callers whose name the glob ``match`` matches."""
+
+    match: str
+    owner: str | None = None
+    phase: Phase | None = None
+    until: date | None = None
+    acknowledged_until: date | None = None
+    note: str | None = None
+
+
+def parse_caller_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerRule, ...]:
+    """Read the ``[[caller]]`` tables; raise ``ValueError`` naming entry, key and what it takes."""
+    return tuple(_parse_rule(number, table) for number, table in enumerate(tables, 1))
+
+
+def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
+    where = f"[[caller]] entry {number}"
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{where}: got {table!r}, takes a table")  # noqa: TRY004 - a file's value
+    values = dict(table)
+    for key, value in table.items():
+        if key in ("match", "owner", "note"):
+            takes, fits = "a string, not empty", isinstance(value, str) and bool(value)
+        elif key in ("until", "acknowledged_until"):
+            takes, fits = "a date such as 2027-01-31, without quotes", type(value) is date
+        elif key == "phase":
+            takes, fits = "one of " + ", ".join(Phase), value in list(Phase)
+            values[key] = Phase(value) if fits else None
+        else:
+            names = "match, owner, phase, until, acknowledged_until, note"
+            raise ValueError(f"{where}: {key} is no key of it; there are {names}")
+        if not fits:
+            got = str(value) if isinstance(value, date) else repr(value)
+            raise ValueError(f"{where}: {key}: got {got}, takes {takes}")
+    if "match" not in values:
+        raise ValueError(f"{where}: match is missing, a glob over the caller's name")
+    return CallerRule(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an old call is refused: what to add to the message, and when to come back."""
+
+    suffix: str = ""
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What applies to one old call."""
+
+    phase: Phase
+    refusal: Refusal | None = None
+    would_refuse: bool = False
+
+
+class Terms(Protocol):
+    """What a policy is made from: the part of the settings that it reads."""
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of callers without one of their own."""
+
+    @property
+    def callers(self) -> tuple[CallerRule, ...]:
+        """The ``[[caller]]`` entries."""
+
+    @property
+    def brownout(self) -> tuple[Spec, ...]:
+        """When phase ``brownout`` refuses."""
+
+    @property
+    def brownout_jitter(self) -> timedelta:
+        """How much later windows by cron may begin."""
+
+    @property
+    def brownout_share(self) -> float:
+        """Of how many invocations, above 0 and up to 1."""
+
+    @property
+    def freeze_known(self) -> tuple[str, ...]:
+        """Globs of callers that phase ``freeze`` serves though the ledger has not seen them."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether everything is served, and only noted what would have been refused."""
+
+
+def in_force(terms: Terms, now: datetime) -> str:
+    """Return the phases in a few words: of everyone, and of the callers with one of their own."""
+    rules = (
+        f"{rule.match}: {rule.phase}"
+        for rule in terms.callers
+        if rule.phase is not None and _holds(rule, now)
+    )
+    return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *rules))
+
+
+def _holds(rule: CallerRule, now: datetime) -> bool:
+    return rule.until is None or now.astimezone(UTC).date() <= rule.until
+
+
+class Policy:
+    """The phases in force.  The clock and what the ledger knows are injected."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        clock: Callable[[], datetime],
+        is_known: Callable[[str], bool],
+    ) -> None:
+        self._phase = terms.phase
+        self._rules = [
+            (number, rule, re.compile(translate(rule.match)).match)
+            for number, rule in enumerate(terms.callers, 1)
+        ]
+        self._schedule = Schedule(terms.brownout, terms.brownout_jitter)
+        self._jitter = terms.brownout_jitter
+        self._share = terms.brownout_share
+        self._expected = [re.compile(translate(glob)).match for glob in terms.freeze_known]
+        self._dry_run = terms.dry_run
+        self._clock = clock
+        self._is_known = is_known
+        self._served = {phase: Ruling(phase) for phase in Phase}
+
+    def rule(self, caller: str, invocation_id: bytes) -> Ruling:
+        """Return what applies to this call now."""
+        now = self._clock()
+        _, rule = self._entry(caller, now)
+        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        refusal = self._refusal(phase, caller, invocation_id, now)
+        if refusal is None:
+            return self._served[phase]
+        if self._dry_run:
+            return Ruling(phase, would_refuse=True)
+        return Ruling(phase, refusal)
+
+    def describe(self, caller: str | None = None) -> dict[str, Any]:
+        """Return, JSON-ready, what applies now: to everyone, or to ``caller`` and why."""
+        now = self._clock()
+        window = self._schedule.at(now)
+        facts: dict[str, Any] = {
+            "phase": self._phase,
+            "dry_run": self._dry_run,
+            "brownout": {
+                "open": _as_json(window) if window else None,
+                "next": [_as_json(one) for one in self.windows(now, _NEXT_WINDOWS)],
+                "share": self._share,
+                "jitter_seconds": self._jitter.total_seconds(),
+            },
+            "rules": len(self._rules),
+        }
+        if caller is not None:
+            facts["caller"] = self._describe_caller(caller, now)
+        return facts
+
+    def windows(self, after: datetime, count: int) -> list[Window]:
+        """Return the next ``count`` brownout windows that end after ``after``."""
+        return list(islice(self._schedule.following(after), count))
+
+    def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
+        number, rule = self._entry(caller, now)
+        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        # An open window with a share refuses some invocations only: here None is the id of any.
+        refusal = self._refusal(phase, caller, None, now)
+        share = self._share if phase is Phase.BROWNOUT else 1.0
+        return {
+            "name": caller,
+            "phase": phase,
+            "known": self._is_known(caller),
+            "refused": refusal is not None and share == 1 and not self._dry_run,
+            "would_be_refused": refusal is not None and share == 1,
+            "refused_share": 0.0 if refusal is None or self._dry_run else share,
+            "retry_after": None if refusal is None else refusal.retry_after,
+            "rule": None
+            if rule is None
+            else {
+                "entry": number,
+                "match": rule.match,
+                "phase": rule.phase,
+                "until": None if rule.until is None else rule.until.isoformat(),
+                "owner": rule.owner,
+                "note": rule.note,
+            },
+        }
+
+    def _entry(self, caller: str, now: datetime) -> tuple[int, CallerRule | None]:
+        """Return the entry that counts for ``caller``, and its number from 1."""
+        for number, rule, matches in self._rules:
+            if matches(caller) and _holds(rule, now):
+                return number, rule
+        return 0, None
+
+    def _refusal(
+        self, phase: Phase, caller: str, invocation_id: bytes | None, now: datetime
+    ) -> Refusal | None:
+        if phase is Phase.REJECT:
+            return Refusal()
+        if phase is Phase.FREEZE:
+            return None if self._may_pass_freeze(caller) else Refusal(_FROZEN)
+        if phase is Phase.BROWNOUT:
+            window = self._schedule.at(now)
+            if window is None:
+                return None
+            if invocation_id is not None and not drawn(invocation_id, self._share):
+                return None
+            return Refusal(retry_after=math.ceil((window.end - now).total_seconds()))
+        return None
+
+    def _may_pass_freeze(self, caller: str) -> bool:
+        return self._is_known(caller) or any(matches(caller) for matches in self._expected)
+
+
+def _as_json(window: Window) -> dict[str, str]:
+    return {"start": rfc3339(window.start), "end": rfc3339(window.end)}

@@ -1,0 +1,1 @@
+"""The settings: what there are, where they come from, when they are read again."""

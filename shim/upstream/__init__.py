@@ -1,0 +1,1 @@
+"""Connections to Restate's admin API."""
