@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from wanting import missing
+
+from tests.support.wanting import missing
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 

@@ -10,8 +10,8 @@ import yaml
 
 from shim.settings.loading import load
 from shim.settings.table import Settings
-
-from .tools import DEPLOY, run, tool
+from tests.support.paths import DEPLOY
+from tests.support.tools import run, tool
 
 pytestmark = pytest.mark.deploy
 

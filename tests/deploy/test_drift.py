@@ -11,8 +11,7 @@ import pytest
 
 from shim.settings.loading import load
 from shim.settings.table import SETTINGS
-
-from .tools import DEPLOY, ROOT
+from tests.support.paths import DEPLOY, ROOT
 
 pytestmark = pytest.mark.deploy
 

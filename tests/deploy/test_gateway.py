@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from wire.client import Client, ask
-from wire.origin import Connection, Origin, Received
-from wire.running import Shim
 
-from .tools import DEPLOY, free_port, started, tool
+from tests.support.client import Client, ask
+from tests.support.origin import Connection, Origin, Received
+from tests.support.paths import DEPLOY
+from tests.support.running import Shim
+from tests.support.tools import free_port, started, tool
 
 pytestmark = pytest.mark.deploy
 

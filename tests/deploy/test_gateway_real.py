@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wanting import missing
-from wire.client import ask, request
-from wire.running import Shim
 
-from .test_gateway import GATEWAYS
-from .tools import ROOT, free_port, run, started
+from tests.deploy.test_gateway import GATEWAYS
+from tests.support.client import ask, request
+from tests.support.paths import ROOT
+from tests.support.running import Shim
+from tests.support.tools import free_port, run, started
+from tests.support.wanting import missing
 
 pytestmark = [pytest.mark.deploy, pytest.mark.real, pytest.mark.timeout(240)]
 

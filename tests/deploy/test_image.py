@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
-from wanting import missing
-from wire.client import ask, request
-from wire.origin import Origin, reply
 
-from .base_image import make_root
-from .tools import DEPLOY, ROOT, free_port, run, tool
+from tests.support.base_image import make_root
+from tests.support.client import ask, request
+from tests.support.origin import Origin, reply
+from tests.support.paths import DEPLOY, ROOT
+from tests.support.tools import free_port, run, tool
+from tests.support.wanting import missing
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(300)]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
-from wanting import missing
-from wire.client import ask, request
-from wire.origin import Origin
-from wire.running import Shim
 
 from shim.cli import main
 from shim.settings.loading import load
 from shim.settings.table import SETTINGS
-
-from .tools import DEPLOY, ROOT, run, tool
+from tests.support.client import ask, request
+from tests.support.origin import Origin
+from tests.support.paths import DEPLOY, ROOT
+from tests.support.running import Shim
+from tests.support.tools import run, tool
+from tests.support.wanting import missing
 
 pytestmark = pytest.mark.deploy
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from wanting import missing
 
-from .test_kubernetes import pods, render
-from .tools import DEPLOY, ROOT, run
+from tests.deploy.test_kubernetes import pods, render
+from tests.support.paths import DEPLOY, ROOT
+from tests.support.tools import run
+from tests.support.wanting import missing
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(400)]
 

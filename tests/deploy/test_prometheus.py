@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
-from wire.client import ask, request
-from wire.origin import Origin, reply
-from wire.running import Shim
 
 from shim.record.metrics import Metrics
-
-from .tools import DEPLOY, free_port, needs_module, run, started, tool
+from tests.support.client import ask, request
+from tests.support.origin import Origin, reply
+from tests.support.paths import DEPLOY, ROOT
+from tests.support.running import Shim
+from tests.support.tools import free_port, needs_module, run, started, tool
 
 pytestmark = pytest.mark.deploy
 
@@ -42,7 +42,7 @@ def _rules() -> list[dict[str, Any]]:
 
 def _names_in_code() -> set[str]:
     """Return the names of everything that can be on /metrics."""
-    source = (Path(__file__).parents[2] / "shim/record/metrics.py").read_text()
+    source = (ROOT / "shim/record/metrics.py").read_text()
     names = set(re.findall(r'"(restate_shim_[a-z_]*[a-z])"', source))
     names |= {f"restate_shim_ledger_{name}" for name in re.findall(r'name \+ "(\w+)"', source)}
     return names

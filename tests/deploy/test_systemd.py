@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from wire.client import ask, request
-from wire.origin import Origin
-from wire.running import COMMAND, environment
 
 from shim.settings.loading import load
-
-from .tools import DEPLOY, run, tool
+from tests.support.client import ask, request
+from tests.support.origin import Origin
+from tests.support.paths import DEPLOY
+from tests.support.running import COMMAND, environment
+from tests.support.tools import run, tool
 
 pytestmark = pytest.mark.deploy
 

@@ -10,8 +10,7 @@ import pytest
 
 from shim.demo.node import SERVER
 from shim.demo.restate import restate_server
-
-from .running import Real, installed, running_shim
+from tests.support.real import Real, installed, running_shim
 
 
 @pytest.fixture(scope="session", params=["1.6.2", "1.7.12"])

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from .running import ROOT, Real
+from tests.support.paths import ROOT
+from tests.support.real import Real
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

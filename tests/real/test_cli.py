@@ -12,8 +12,7 @@ from typing import Final
 import pytest
 
 from shim.demo.node import CLI
-
-from .running import GONE, Real, installed, invocations, states_of
+from tests.support.real import GONE, Real, installed, invocations, states_of
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -7,14 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product, starmap
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from shim.demo.http import Answer, call
-
-from .running import GONE, MALFORMED, UNKNOWN, Real, invocations, states_of
+from tests.support.paths import CONTRACT
+from tests.support.real import GONE, MALFORMED, UNKNOWN, Real, invocations, states_of
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -33,7 +32,6 @@ MODES: Final = [None, "cancel", "Cancel", "kill", "Kill", "purge", "Purge"]
 FEW_MODES: Final = [None, "kill", "Purge"]
 # /v4 came with 1.7; on 1.6.2 it is one more version that is not served, like /v1 and /v5 on both.
 PREFIXES: Final = {"1.6.2": ["", "/v2", "/v3"], "1.7.12": ["", "/v2", "/v3", "/v4"]}
-OBSERVED: Final = Path(__file__).parents[1] / "contract"
 SETTLE_SECONDS: Final = 20.0
 
 
@@ -98,7 +96,7 @@ class Seen:
 def observed(version: str) -> dict[tuple[str, str], Seen]:
     """Return what was observed, by state and mode."""
     found = {}
-    for seen in json.loads((OBSERVED / f"observed-{version}.json").read_text())["states"]:
+    for seen in json.loads((CONTRACT / f"observed-{version}.json").read_text())["states"]:
         state = {"inboxed": "pending"}.get(seen["state"], seen["state"])
         after = seen["after_delete"]
         end = after and (after.get("completion_failure") or after.get("completion_result"))

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wire.client import Client, request
 
-from .running import MALFORMED, UNKNOWN, Real, Shim, invocations, running_shim
+from tests.support.client import Client, request
+from tests.support.real import MALFORMED, UNKNOWN, Real, Shim, invocations, running_shim
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -7,8 +7,7 @@ from typing import Final
 import pytest
 
 from shim.demo.http import call
-
-from .running import UNKNOWN, Real
+from tests.support.real import UNKNOWN, Real
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

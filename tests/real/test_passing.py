@@ -7,8 +7,7 @@ import json
 import pytest
 
 from shim.demo.http import Answer, call
-
-from .running import UNKNOWN, Real
+from tests.support.real import UNKNOWN, Real
 
 pytestmark = pytest.mark.real
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Response
 
-from .running import Real, invocations
+from tests.support.real import Real, invocations
 
 pytestmark = [pytest.mark.real, pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -15,8 +15,16 @@ from playwright.sync_api import Browser, Page
 from shim.ledger.evidence import Evidence
 from shim.report.build import build_report
 from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, render_document, render_page
-
-from .samples import DAY, HOUR, NOW, hostile_evidence, hostile_uses, lively_evidence, up, use_line
+from tests.support.samples import (
+    DAY,
+    HOUR,
+    NOW,
+    hostile_evidence,
+    hostile_uses,
+    lively_evidence,
+    up,
+    use_line,
+)
 
 pytestmark = pytest.mark.browser
 

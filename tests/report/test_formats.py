@@ -24,8 +24,7 @@ from shim.report.formats.terminal import print_table
 from shim.report.hints import hint_for
 from shim.report.text import curl_line, plain
 from shim.route.policy import CallerRule
-
-from .samples import (
+from tests.support.samples import (
     DAY,
     HOSTILE,
     HOUR,

@@ -22,9 +22,18 @@ from shim.report.formats.page import (
     render_page,
 )
 from shim.report.model import DayCount
-
-from . import samples
-from .samples import DAY, HOSTILE, HOUR, NOW, hostile_evidence, hostile_uses, up, use_line, use_sum
+from tests.support import samples
+from tests.support.samples import (
+    DAY,
+    HOSTILE,
+    HOUR,
+    NOW,
+    hostile_evidence,
+    hostile_uses,
+    up,
+    use_line,
+    use_sum,
+)
 
 VOID = {"meta", "link", "wbr", "br", "input", "line", "path", "rect"}
 

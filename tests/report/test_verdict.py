@@ -11,8 +11,7 @@ from shim.report.build import build_report, merge
 from shim.report.coverage import observe
 from shim.report.model import State, Status
 from shim.route.policy import CallerRule
-
-from .samples import DAY, HOUR, NOW, days_of, up, use_sum
+from tests.support.samples import DAY, HOUR, NOW, days_of, up, use_sum
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .certificates import Certificates
-from .client import Client
-from .origin import Origin
-from .running import Shim
+from tests.support.certificates import Certificates
+from tests.support.client import Client
+from tests.support.origin import Origin
+from tests.support.running import Shim
 
 SILENCE = 0.4  # seconds until an impatient shim says 504
 

@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 
-from .client import Client, request
-from .message import without
-from .origin import Origin, answer, drip, reply
+from tests.support.client import Client, request
+from tests.support.message import without
+from tests.support.origin import Origin, answer, drip, reply
 
 FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from .client import Client, request
-from .message import chunk, chunks, values
-from .origin import Connection, Origin, Received, answer, reply
-from .running import Shim
+from tests.support.client import Client, request
+from tests.support.message import chunk, chunks, values
+from tests.support.origin import Connection, Origin, Received, answer, reply
+from tests.support.running import Shim
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])

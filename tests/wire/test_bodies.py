@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from .client import Client, request
-from .message import chunk, chunks
-from .origin import Connection, Origin, Received, answer, drip, reply, reply_and_close
+from tests.support.client import Client, request
+from tests.support.message import chunk, chunks
+from tests.support.origin import Connection, Origin, Received, answer, drip, reply, reply_and_close
 
 PIECES = [b"a", b"bb" * 500, b"\x00\r\n0\r\n\r\n", b"z" * 70000]
 WHOLE = b"".join(PIECES)

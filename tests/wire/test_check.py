@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from .origin import Connection, Origin, Received, answer, reply
-from .running import ROOT, Shim, environment
+from tests.support.origin import Connection, Origin, Received, answer, reply
+from tests.support.paths import ROOT
+from tests.support.running import Shim, environment
 
 JSON = b"Content-Type: application/json"
 VERSION = {"version": "1.9.0", "min_admin_api_version": 2, "max_admin_api_version": 4}

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from .client import Client, ask, request
-from .message import chunks
-from .origin import Connection, Origin, Received, answer, reply
-from .running import Shim
+from tests.support.client import Client, ask, request
+from tests.support.message import chunks
+from tests.support.origin import Connection, Origin, Received, answer, reply
+from tests.support.running import Shim
 
 TWO_FRAMINGS = request("POST", "/", b"Content-Length: 1", b"Transfer-Encoding: chunked")
 

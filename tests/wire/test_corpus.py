@@ -16,12 +16,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from wanting import missing
 
-from .client import Answer, Client
-from .message import SilentError
-from .origin import Origin
-from .running import Shim
+from tests.support.client import Answer, Client
+from tests.support.message import SilentError
+from tests.support.origin import Origin
+from tests.support.paths import ROOT
+from tests.support.running import Shim
+from tests.support.wanting import missing
 
 VERSION = "27.0.1"
 ACCEPT, REFUSE, EITHER = "accept", "refuse", "either"
@@ -80,7 +81,7 @@ def folder() -> Path:
     given = os.environ.get("GUNICORN_REQUESTS")
     if given:
         return Path(given)
-    cache = Path(__file__).parents[2] / ".pytest_cache" / "corpus"
+    cache = ROOT / ".pytest_cache" / "corpus"
     requests = cache / f"gunicorn-{VERSION}" / "tests" / "requests"
     if not requests.is_dir():
         cache.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from .client import Client, ask, request, timed
-from .origin import Origin, answer, echo_target, hang
-from .running import Shim
+from tests.support.client import Client, ask, request, timed
+from tests.support.origin import Origin, answer, echo_target, hang
+from tests.support.running import Shim
 
 
 def drain(shim: Shim) -> None:

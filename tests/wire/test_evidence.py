@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from shim.ledger.reading import read_near_misses, read_uses
-
-from .client import Client, ask, request
-from .origin import Connection, Origin, Received, answer, reply
-from .running import ROOT, Shim, environment
+from tests.support.client import Client, ask, request
+from tests.support.origin import Connection, Origin, Received, answer, reply
+from tests.support.paths import ROOT
+from tests.support.running import Shim, environment
 
 WINDOW = 4.0
 # One in which a shim that is gone for more than half of it is still seen, on a slow machine too.

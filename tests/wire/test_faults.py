@@ -7,10 +7,9 @@ from typing import ClassVar
 
 import pytest
 
-from .client import Answer, Client, ask, request, timed
-from .conftest import SILENCE
-from .message import chunk
-from .origin import (
+from tests.support.client import Answer, Client, ask, request, timed
+from tests.support.message import chunk
+from tests.support.origin import (
     Connection,
     Origin,
     Received,
@@ -19,7 +18,8 @@ from .origin import (
     hang,
     reply,
 )
-from .running import Shim
+from tests.support.running import Shim
+from tests.wire.conftest import SILENCE
 
 
 def check_fault(got: Answer, status: int) -> None:

@@ -11,10 +11,10 @@ from typing import Self
 
 import pytest
 
-from .client import Client, request, timed
-from .message import chunk, chunks
-from .origin import Connection, Origin, Received, answer, hang
-from .running import Shim
+from tests.support.client import Client, request, timed
+from tests.support.message import chunk, chunks
+from tests.support.origin import Connection, Origin, Received, answer, hang
+from tests.support.running import Shim
 
 MIB = 1 << 20
 LARGE = 200 * MIB

@@ -7,10 +7,10 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from .certificates import Certificates
-from .client import Client, ask, request
-from .origin import Origin, answer, reply
-from .running import Shim
+from tests.support.certificates import Certificates
+from tests.support.client import Client, ask, request
+from tests.support.origin import Origin, answer, reply
+from tests.support.running import Shim
 
 
 class TestListening:

@@ -9,10 +9,9 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from shim import __version__
-
-from .client import ask, request
-from .origin import Origin, answer, hang, reply
-from .running import Shim
+from tests.support.client import ask, request
+from tests.support.origin import Origin, answer, hang, reply
+from tests.support.running import Shim
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from shim.ledger.reading import read_uses
-
-from .client import Client, ask, request
-from .origin import Origin, answer, reply
-from .running import ROOT, Shim, environment
+from tests.support.client import Client, ask, request
+from tests.support.origin import Origin, answer, reply
+from tests.support.paths import ROOT
+from tests.support.running import Shim, environment
 
 Start = Callable[..., Shim]
 

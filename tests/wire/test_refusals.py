@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from .client import Answer, Client, request
-from .message import chunk, values, without
-from .origin import Origin
-from .test_requests_pass import ADDED
+from tests.support.client import Answer, Client, request
+from tests.support.message import chunk, values, without
+from tests.support.origin import Origin
+from tests.wire.test_requests_pass import ADDED
 
 H = b"Host: a\r\n"
 

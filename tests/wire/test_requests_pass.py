@@ -6,10 +6,10 @@ import gzip
 
 import pytest
 
-from .client import Client, ask, request
-from .message import values, without
-from .origin import Origin, answer, reply
-from .running import Shim
+from tests.support.client import Client, ask, request
+from tests.support.message import values, without
+from tests.support.origin import Origin, answer, reply
+from tests.support.running import Shim
 
 ADDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"via")
 

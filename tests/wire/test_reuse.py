@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from .client import Client, ask, request
-from .origin import Connection, Origin, Received, answer, break_off, reply_and_close
-from .running import Shim
-from .test_faults import OK, check_fault
+from tests.support.client import Client, ask, request
+from tests.support.origin import Connection, Origin, Received, answer, break_off, reply_and_close
+from tests.support.running import Shim
+from tests.wire.test_faults import OK, check_fault
 
 
 class TestReuse:

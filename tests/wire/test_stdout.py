@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from .client import Client, ask, request, timed
-from .origin import Origin, answer
-from .running import Shim
+from tests.support.client import Client, ask, request, timed
+from tests.support.origin import Origin, answer
+from tests.support.running import Shim
 
 USES = 5_000
 CALLERS = 5

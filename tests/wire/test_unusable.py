@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from .certificates import Certificates
-from .origin import Origin
-from .running import run
+from tests.support.certificates import Certificates
+from tests.support.origin import Origin
+from tests.support.running import run
 
 
 class TestUnusable:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from .certificates import Certificates
-from .client import Client, ask, request, timed
-from .message import chunks
-from .origin import Origin, answer
-from .running import Shim
+from tests.support.certificates import Certificates
+from tests.support.client import Client, ask, request, timed
+from tests.support.message import chunks
+from tests.support.origin import Origin, answer
+from tests.support.running import Shim
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from .client import Client, ask, request
-from .origin import Origin, answer, reply
-from .running import Shim
+from tests.support.client import Client, ask, request
+from tests.support.origin import Origin, answer, reply
+from tests.support.running import Shim
 
 FIELDS = {
     "id", "timestamp", "caller", "caller_source", "user_agent", "client_address", "request_id",

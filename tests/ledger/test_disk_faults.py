@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ledger_records import Changes, a_call, a_use, now, running, until
-from wanting import missing
 
 from shim.ledger.adding import import_records
 from shim.ledger.reading import read_evidence, read_uses
+from tests.support.ledger_records import Changes, a_call, a_use, now, running, until
+from tests.support.wanting import missing
 
 
 def ids(source: Path) -> list[str]:

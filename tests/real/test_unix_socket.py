@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from shim.demo.http import call
-
-from .running import Real, Shim, invocations, running_shim
+from tests.support.real import Real, Shim, invocations, running_shim
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -22,8 +22,8 @@ from shim.commands.report import add_arguments, run
 from shim.ledger.ledger import Ledger
 from shim.ledger.records import Decision, Use
 from shim.moments import parse_rfc3339
-
-from .samples import DAY, HOUR, NOW, as_lines, beats, use_line
+from tests.support.paths import ROOT
+from tests.support.samples import DAY, HOUR, NOW, as_lines, beats, use_line
 
 LONG_AGO = NOW - 15 * DAY
 QUIET = [use_line(LONG_AGO, 1), *beats(LONG_AGO, NOW)]
@@ -300,7 +300,7 @@ def test_a_report_that_cannot_be_written_is_no_verdict(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
         )
     assert done.returncode == 2
     assert done.stderr == "restate-shim report: cannot write the report: No space left on device\n"

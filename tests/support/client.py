@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from .message import Fields, MalformedError, Reader, SilentError, body_framing, values
+from tests.support.message import Fields, MalformedError, Reader, SilentError, body_framing, values
 
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9]{2}) ([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
 

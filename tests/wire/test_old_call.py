@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import pytest
 
-from .client import Answer, Client, ask, request
-from .message import without
-from .origin import Connection, Origin, Received, Script, answer, reply
-from .running import Shim
-from .test_requests_pass import ADDED
+from tests.support.client import Answer, Client, ask, request
+from tests.support.message import without
+from tests.support.origin import Connection, Origin, Received, Script, answer, reply
+from tests.support.running import Shim
+from tests.wire.test_requests_pass import ADDED
 
 JSON = b"content-type: application/json"
 NOT_FOUND = b'{"message":"The requested invocation \'x\' does not exist","restate_code":null}'

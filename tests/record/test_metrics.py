@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from wanting import missing
 
 from shim.record.metrics import Metrics
 from shim.record.numbers import Sources
+from tests.support.wanting import missing
 
 _ROUTES = ("pass_through", "deprecated", "near_miss", "replacement", "refused")
 

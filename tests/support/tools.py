@@ -13,10 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wanting import missing
-
-ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "deploy"
+from tests.support.paths import ROOT
+from tests.support.wanting import missing
 
 
 def tool(name: str, package: str) -> str:

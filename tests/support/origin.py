@@ -19,7 +19,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .message import TOKEN, Fields, MalformedError, Reader, SilentError, body_framing, values
+from tests.support.message import (
+    TOKEN,
+    Fields,
+    MalformedError,
+    Reader,
+    SilentError,
+    body_framing,
+    values,
+)
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([^ \x00-\x1f\x7f]+) (HTTP/1\.1)\Z")
 

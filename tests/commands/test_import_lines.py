@@ -14,8 +14,7 @@ import pytest
 from shim.cli import main
 from shim.ledger.reading import read_near_misses, read_uses
 from shim.ledger.records import NEAR_MISS_EVENT
-
-from .samples import HOUR, NOW, as_lines, beats, life_line, use_line
+from tests.support.samples import HOUR, NOW, as_lines, beats, life_line, use_line
 
 USES = [use_line(NOW - n * HOUR, n) for n in range(20)]
 MISS = use_line(NOW, 99, event=NEAR_MISS_EVENT, kind="wrong_method", method="POST", hint="PATCH it")

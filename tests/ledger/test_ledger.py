@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_records import NOON, Changes, Clock, a_call, a_near_miss, a_use, now, running, until
 
 from shim.ledger.adding import import_records
 from shim.ledger.evidence import Kind
@@ -17,6 +16,17 @@ from shim.ledger.reading import read_evidence, read_near_misses, read_recent, re
 from shim.ledger.records import NEAR_MISS_EVENT, OPTIONAL, USE_EVENT, Decision
 from shim.ledger.tables import schema
 from shim.ledger.tables.opening import LedgerError
+from tests.support.ledger_records import (
+    NOON,
+    Changes,
+    Clock,
+    a_call,
+    a_near_miss,
+    a_use,
+    now,
+    running,
+    until,
+)
 
 
 def at(source: Path, query: str, *values: object) -> list[tuple[object, ...]]:

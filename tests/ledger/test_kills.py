@@ -8,9 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import ledger_records
-
 from shim.ledger.reading import read_evidence, read_uses
+from tests.support.paths import ROOT
 
 KILLS = 16
 
@@ -23,13 +22,12 @@ def test_what_was_acknowledged_survives_sigkill_at_any_moment_and_is_there_once(
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     moments = random.Random(seed)
     acknowledged: list[str] = []
-    root = Path(ledger_records.__file__).parents[1]
     for number in range(KILLS):
         with (tmp_path / f"acknowledged-{number}").open("wb") as out:
             writer = subprocess.Popen(
-                [sys.executable, ledger_records.__file__, str(path)],
+                [sys.executable, "-m", "tests.support.ledger_records", str(path)],
                 stdout=out,
-                env=os.environ | {"PYTHONPATH": str(root)},
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
             )
             try:
                 _wait_for_load(Path(out.name), writer)

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from wanting import missing
-
 from shim.demo.http import call
 from shim.demo.node import InstallError, program
 from shim.demo.restate import Restate
 from shim.ledger.records import NEAR_MISS_EVENT, USE_EVENT
+from tests.support.paths import ROOT
+from tests.support.wanting import missing
 
-ROOT: Final = Path(__file__).parents[2]
 UNKNOWN: Final = "inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
 MALFORMED: Final = "not-an-id"
 GONE: Final = "gone"

@@ -20,8 +20,7 @@ from shim.ledger.log_lines import Lines, Source
 from shim.ledger.records import NEAR_MISS_EVENT, OPTIONAL, REPLACEMENT_EVENT, Use
 from shim.report.build import build_report
 from shim.report.model import State, Status
-
-from .samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
+from tests.support.samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
 
 
 def read(*contents: bytes) -> tuple[Evidence, Lines]:

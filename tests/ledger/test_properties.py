@@ -10,13 +10,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger_records import NOON, Clock, a_call, a_near_miss, a_use, running
 
 from shim.ledger.adding import Imported, import_records
 from shim.ledger.evidence import Kind
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_uses
 from shim.ledger.records import Decision, Use
+from tests.support.ledger_records import NOON, Clock, a_call, a_near_miss, a_use, running
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +23,10 @@ from shim.route.translation import (
     reached_handler,
     redact_target,
 )
+from tests.support.paths import CONTRACT
 
 ID = b"inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
-OBSERVED = sorted((Path(__file__).parent / "contract").glob("observed-*.json"))
+OBSERVED = sorted(CONTRACT.glob("observed-*.json"))
 EXPECTED = "expected one of `Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
 QUERY = "Failed to deserialize query string: "
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.paths import ROOT
+
 COMMAND = [sys.executable, "-m", "shim", "serve"]
-ROOT = Path(__file__).parents[2]
 
 Event = dict[str, Any]
 

@@ -17,9 +17,9 @@ from shim.moments import rfc3339
 from shim.report.rehearsal import rehearse
 from shim.settings.loading import load
 from shim.settings.table import SETTINGS
+from tests.support.paths import ROOT
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-ROOT = Path(__file__).parents[1]
 
 
 def use(caller: str, moment: datetime, number: int = 1, **more: Any) -> Use:

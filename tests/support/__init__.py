@@ -1,0 +1,1 @@
+"""What modules of tests share."""
