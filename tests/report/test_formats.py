@@ -7,22 +7,17 @@ import html as html_entities
 import io
 import json
 import re
-import shlex
-import subprocess
 import unicodedata
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 from markdown_it import MarkdownIt
 
 from shim.ledger.evidence import CallerFacts, Evidence, Kind
-from shim.moments import length
 from shim.report.build import build_report
 from shim.report.formats.markdown import usage_markdown
 from shim.report.formats.spreadsheet import usage_csv
 from shim.report.formats.terminal import print_table
-from shim.report.hints import hint_for
-from shim.report.text import curl_line, plain
 from shim.route.policy import CallerRule
 from tests.support.samples import (
     DAY,
@@ -135,93 +130,6 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("user_agent", "said"),
-    [
-        ("restate-cli/1.4.0 linux-x86_64", "restate-cli 1.4.0: upgrade to 1.5 or later"),
-        ("restate-cli/1.0.2", "upgrade to 1.5"),
-        ("restate-cli/1.5.2", "makes the new calls by itself"),
-        ("restate-cli/1.10.0", "makes the new calls by itself"),
-        ("restate-cli/2.0.0", "makes the new calls by itself"),
-        ("Java-http-client/17.0.9", "killInvocation"),
-        ("okhttp/4.12.0", "sdk-java"),
-        ("curl/8.5.0", "-X PATCH"),
-        ("python-requests/2.31.0", "requests.patch"),
-        ("python-httpx/0.27.0", "httpx.patch"),
-        ("Python/3.11 aiohttp/3.9.1", "session.patch"),
-        ("Python-urllib/3.11", "PATCH"),
-        ("reqwest/0.12.4", "client.patch"),
-        ("Go-http-client/1.1", "http.MethodPatch"),
-        ("node", "fetch(`${admin}/invocations/${id}/kill`"),
-        ("undici", "fetch("),
-        ("axios/1.7.2", "axios.patch(`${admin}/invocations/${id}/kill`)"),
-        ("Mozilla/5.0 (X11)", "browser"),
-        ("our-own-thing/3", None),
-        ("nodejitsu", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_known_clients_get_a_hint(user_agent: str | None, said: str | None) -> None:
-    hint = hint_for(user_agent, {"cancel": 1, "kill": 2, "invalid": 9}, 0)
-    assert (said in hint) if said and hint else hint is said
-
-
-def test_a_masked_client_is_told_about_the_errors_to_come() -> None:
-    assert "404 and 409" in str(hint_for("curl/8.5.0", {"kill": 1}, 1))
-    assert "404 and 409" not in str(hint_for("curl/8.5.0", {"kill": 1}, 0))
-
-
-@pytest.mark.parametrize(
-    ("replacement", "line"),
-    [
-        ("PATCH /invocations/inv_1/kill",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/inv_1/kill'),
-        ("PATCH /v2/invocations/a%2Fb/purge",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/v2/invocations/a%2Fb/purge'),
-        ("PATCH /invocations/$(id)/kill",
-         "curl -X PATCH \"$RESTATE_ADMIN_URL\"'/invocations/$(id)/kill'"),
-        ("PATCH /invocations/{a,b}/kill",
-         "curl -X PATCH --globoff \"$RESTATE_ADMIN_URL\"'/invocations/{a,b}/kill'"),
-        ("PATCH /invocations/../kill",
-         'curl -X PATCH --path-as-is "$RESTATE_ADMIN_URL"/invocations/../kill'),
-        ("PATCH /invocations/\u202ex/kill",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/INVOCATION_ID/kill'),
-        ("PATCH /v3/invocations/" + "x" * 999 + "/kill",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/v3/invocations/INVOCATION_ID/kill'),
-        ("DELETE /x", None),
-        (None, None),
-    ],
-)  # fmt: skip
-def test_the_replacement_is_a_line_for_a_shell(replacement: str | None, line: str | None) -> None:
-    assert curl_line(replacement) == line
-
-
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
-def test_a_pasted_line_runs_curl_and_nothing_else(name: str) -> None:
-    line = curl_line(f"PATCH /invocations/{name}/kill")
-    if line is None:
-        return
-    words = shlex.split(line)
-    assert words[:3] == ["curl", "-X", "PATCH"]
-    assert all(word.startswith(("--", "$RESTATE_ADMIN_URL/")) for word in words[3:])
-    shown = subprocess.run(
-        ["/bin/sh", "-c", line.replace("curl", "printf '%s\\n'", 1)],
-        env={"RESTATE_ADMIN_URL": "http://x"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert shown.stdout.splitlines()[-1] == words[-1].replace("$RESTATE_ADMIN_URL", "http://x")
-
-
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
-def test_plain_text_has_nothing_invisible_and_is_short(name: str) -> None:
-    text = plain(name)
-    assert not {unicodedata.category(c) for c in text} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert len(name) < 100 or len(text) <= 80
-
-
 def test_no_cell_of_the_csv_is_a_formula() -> None:
     text = usage_csv(HOSTILE_REPORT)
     rows = list(csv.reader(io.StringIO(text)))
@@ -280,21 +188,3 @@ def test_the_table_fits_the_terminal_but_for_what_is_there_to_be_copied(width: i
             continue
         assert len(line) <= width, line
     assert "spiffe://prod/ns" in table_of(report, width)
-
-
-@pytest.mark.parametrize(
-    ("duration", "said"),
-    [
-        (0, "0 s"),
-        (0.4, "less than 1 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (3661, "1 h 1 min"),
-        (86400, "1 day"),
-        (86401, "1 day"),
-        (2 * 86400 + 3600, "2 days 1 h"),
-        (timedelta(days=14), "14 days"),
-    ],
-)
-def test_durations_are_said_in_two_units_at_most(duration: float | timedelta, said: str) -> None:
-    assert length(duration) == said

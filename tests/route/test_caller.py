@@ -1,0 +1,107 @@
+"""Who is calling, by what a request says and where it comes from."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.route.caller import MAX_CALLER_LENGTH, Network, client_address, identify
+
+Fields = list[tuple[bytes, bytes]]
+
+
+SOURCES = ("header:x-client-id", "xfcc", "jwt:sub", "user-agent", "address")
+
+
+TEN: tuple[Network, ...] = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
+
+
+def jwt(payload: object) -> bytes:
+    body = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=")
+    return b"Bearer eyJhbGciOiJub25lIn0." + body + b".c2ln"
+
+
+@pytest.mark.parametrize(
+    ("fields", "caller", "source"),
+    [
+        ([(b"X-Client-Id", b"ci"), (b"User-Agent", b"curl/8")], "ci", "header:x-client-id"),
+        ([(b"X-Client-Id", b""), (b"User-Agent", b"curl/8")], "curl/8", "user-agent"),
+        ([(b"Authorization", jwt({"sub": "job"}))], "job", "jwt:sub"),
+        ([(b"Authorization", jwt({"sub": 7}))], "192.0.2.1", "address"),
+        ([(b"Authorization", jwt([]))], "192.0.2.1", "address"),
+        ([(b"Authorization", b"Bearer opaque-s3cret")], "192.0.2.1", "address"),
+        ([(b"Authorization", b"Bearer a.%%%.c")], "192.0.2.1", "address"),
+        ([(b"Authorization", b"Basic YTpi")], "192.0.2.1", "address"),
+        (
+            [
+                (
+                    b"X-Forwarded-Client-Cert",
+                    b'By=spiffe://a;Hash=0a;Subject="CN=x,O=y";URI=spiffe://b',
+                )
+            ],
+            "spiffe://b",
+            "xfcc",
+        ),
+        ([(b"X-Forwarded-Client-Cert", b'Hash=0a;Subject="CN=x,O=y"')], "CN=x,O=y", "xfcc"),
+        ([(b"X-Forwarded-Client-Cert", b"Hash=0a1b")], "0a1b", "xfcc"),
+        # The second element is the proxy's own: it named every caller behind it alike.
+        (
+            [
+                (
+                    b"X-Forwarded-Client-Cert",
+                    b'By=spiffe://p1;Hash=aa;Subject="CN=c,O=x",By=spiffe://p2;URI=spiffe://proxy',
+                )
+            ],
+            "CN=c,O=x",
+            "xfcc",
+        ),
+        ([(b"X-Forwarded-Client-Cert", b";;;")], "192.0.2.1", "address"),
+        ([], "192.0.2.1", "address"),
+    ],
+)
+def test_a_caller_is_named_by_the_first_source_that_is_there(
+    fields: Fields, caller: str, source: str
+) -> None:
+    identity = identify(fields, "192.0.2.1", SOURCES, ())
+    assert (identity.caller, identity.caller_source) == (caller, source)
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "peer", "address"),
+    [
+        ([b"203.0.113.9"], "192.0.2.1", "192.0.2.1"),
+        ([b"203.0.113.9"], "10.0.0.1", "203.0.113.9"),
+        ([b"203.0.113.9, 10.1.1.1"], "10.0.0.1", "203.0.113.9"),
+        ([b"6.6.6.6, 203.0.113.9", b"10.1.1.1"], "10.0.0.1", "203.0.113.9"),
+        ([b"6.6.6.6, unknown, 10.1.1.1"], "10.0.0.1", "10.1.1.1"),
+        ([b"garbage"], "10.0.0.1", "10.0.0.1"),
+        ([b"[2001:db8::1]"], "fd00::1", "2001:db8::1"),
+        ([], "10.0.0.1", "10.0.0.1"),
+        ([b"203.0.113.9"], "unix", "unix"),
+        ([b"203.0.113.9"], "::ffff:10.0.0.1", "203.0.113.9"),
+    ],
+)
+def test_only_trusted_proxies_speak_for_others(
+    forwarded: list[bytes], peer: str, address: str
+) -> None:
+    fields = [(b"X-Forwarded-For", value) for value in forwarded]
+    assert client_address(fields, peer, TEN) == address
+
+
+def test_ids_of_request_and_trace_are_taken_along() -> None:
+    trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    identity = identify([(b"x-request-id", b"r1"), (b"traceparent", trace)], "a", SOURCES, ())
+    assert (identity.request_id, identity.trace_id) == ("r1", "4bf92f3577b34da6a3ce929d0e0e4736")
+    assert identify([(b"traceparent", b"nonsense")], "a", SOURCES, ()).trace_id is None
+
+
+@given(st.binary(max_size=2000))
+def test_a_name_is_printable_and_bounded_whatever_is_sent(value: bytes) -> None:
+    identity = identify([(b"X-Client-Id", value)], "192.0.2.1", SOURCES, ())
+    assert identity.caller.isprintable()
+    assert 0 < len(identity.caller) <= MAX_CALLER_LENGTH
