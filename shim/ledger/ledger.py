@@ -170,10 +170,6 @@ class Ledger:
         """
         return not self._readable or caller in self._known
 
-    def known_callers(self) -> frozenset[str]:
-        """Return the callers of whom a call was ever let through."""
-        return frozenset(self._known)
-
     def state(self) -> LedgerState:
         """Return how the ledger does now."""
         shipper, writer = self._shipper, self._writer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -273,8 +273,3 @@ SETTINGS: Final = (
         "debug, info, warning or error; uses are logged at info",
     ),
 )
-
-
-def settings_keys() -> frozenset[str]:
-    """Return the fields that the table must fill."""
-    return frozenset(f.name for f in fields(Settings)) - {"callers", "config"}
