@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 
 import pytest
 
 from shim.commands.arguments import add_settings, settings_from
 from shim.settings.table import SETTINGS, Settings
-from tests.support.paths import ROOT
+from tests.support.running import restate_shim
 
 
 def settings_of(*words: str) -> Settings:
@@ -30,14 +28,7 @@ def test_a_flag_undoes_a_switch_of_the_environment(monkeypatch: pytest.MonkeyPat
 # The default 100% was taken for a format by argparse: --help ended in a traceback.
 @pytest.mark.parametrize("command", ["serve", "brownouts", "check"])
 def test_help_tells_every_setting(command: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "shim", command, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        cwd=ROOT,
-        check=False,
-    )
+    ended = restate_shim(command, "--help")
     assert (ended.returncode, ended.stderr) == (0, "")
     for setting in SETTINGS:
         assert f"--{setting.name}" in ended.stdout

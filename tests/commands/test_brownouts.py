@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,18 +12,11 @@ import pytest
 from shim.ledger.ledger import Ledger
 from shim.moments import rfc3339
 from tests.support.ledger_records import a_use
-from tests.support.paths import ROOT
+from tests.support.running import restate_shim
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "shim", "brownouts", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        cwd=ROOT,
-        check=False,
-    )
+    return restate_shim("brownouts", *arguments)
 
 
 async def test_the_command_reads_the_ledger_and_tells_both(tmp_path: Path) -> None:

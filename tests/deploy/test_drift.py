@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from shim.settings.loading import load
 from shim.settings.table import SETTINGS
 from tests.support.paths import DEPLOY, ROOT
+from tests.support.running import restate_shim
 
 pytestmark = pytest.mark.deploy
 
@@ -54,14 +53,9 @@ _OTHERS = frozenset(
 
 
 def _flags_of(command: str) -> set[str]:
-    said = subprocess.run(
-        [sys.executable, "-m", "shim", command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    ).stdout
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said))
+    said = restate_shim(command, "--help")
+    assert said.returncode == 0, said.stderr
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said.stdout))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from shim.settings.loading import load
 from tests.support.client import ask, request
 from tests.support.origin import Origin
 from tests.support.paths import DEPLOY
-from tests.support.running import COMMAND, environment
+from tests.support.running import SERVE, environment
 from tests.support.tools import run, tool
 
 pytestmark = pytest.mark.deploy
@@ -74,7 +74,7 @@ def _system_calls(groups: str) -> set[str]:
 
 def test_the_filter_denies_nothing_that_a_shim_does(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    program = [tool("strace", "Debian strace"), "-f", "-o", str(trace), *COMMAND]
+    program = [tool("strace", "Debian strace"), "-f", "-o", str(trace), *SERVE]
     settings = ("--ops-listen", "127.0.0.1:0", "--ledger", str(tmp_path / "ledger.db"))
     origin = Origin()
     listen = f"unix:{tmp_path}/shim.sock"

@@ -15,7 +15,8 @@ import pytest
 
 from shim.ledger.adding import import_records
 from shim.ledger.reading import read_evidence, read_uses
-from tests.support.ledger_records import Changes, a_call, a_use, now, running, until
+from tests.support.ledger_records import Changes, a_call, a_use, now, running
+from tests.support.waiting import until
 from tests.support.wanting import missing
 
 

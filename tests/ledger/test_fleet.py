@@ -19,7 +19,8 @@ from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
 from shim.ledger.tables.opening import LedgerError
-from tests.support.ledger_records import NOON, Changes, a_call, a_near_miss, a_use, running, until
+from tests.support.ledger_records import NOON, Changes, a_call, a_near_miss, a_use, running
+from tests.support.waiting import until
 
 with warnings.catch_warnings():
     # Where no desktop session is, it says which folder it takes for its lock instead.

@@ -25,8 +25,8 @@ from tests.support.ledger_records import (
     a_use,
     now,
     running,
-    until,
 )
+from tests.support.waiting import until
 
 
 def at(source: Path, query: str, *values: object) -> list[tuple[object, ...]]:

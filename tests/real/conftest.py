@@ -10,7 +10,8 @@ import pytest
 
 from shim.demo.node import SERVER
 from shim.demo.restate import restate_server
-from tests.support.real import Real, installed, running_shim
+from tests.support.real import Real, installed
+from tests.support.running import Shim
 
 
 @pytest.fixture(scope="session", params=["1.6.2", "1.7.12"])
@@ -22,6 +23,6 @@ def real(request: pytest.FixtureRequest) -> Iterator[Real]:
         folder = Path(name)
         with (
             restate_server(program, folder) as restate,
-            running_shim(restate.admin, folder) as shim,
+            Shim("--ledger", str(folder / "ledger.db"), upstream=restate.admin) as shim,
         ):
             yield Real(version, restate, shim)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.support.paths import ROOT
 from tests.support.real import Real
+from tests.support.running import restate_shim
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -17,13 +15,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 @pytest.mark.parametrize("over", ["tcp", "unix"])
 def test_it_finds_both_the_old_route_and_the_new_endpoints(real: Real, over: str) -> None:
     upstream = real.restate.admin if over == "tcp" else f"unix:{real.restate.admin_socket}"
-    done = subprocess.run(
-        [sys.executable, "-m", "shim", "check", "--upstream", upstream, "--format", "json"],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        timeout=30,
-    )
+    done = restate_shim("check", "--upstream", upstream, "--format", "json")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)["upstreams"]
     assert (found["version"], found["new_endpoints"], found["old_route"]) == (

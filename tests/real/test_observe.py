@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.client import Client, request
-from tests.support.real import MALFORMED, UNKNOWN, Real, Shim, invocations, running_shim
+from tests.support.real import MALFORMED, UNKNOWN, Real, invocations
+from tests.support.running import Shim
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -28,7 +28,9 @@ VARIES = re.compile(rb"(?mi)^date: [^\r]*|inv_[0-9A-Za-z]{20,}")
 def observing(real: Real) -> Iterator[Shim]:
     with (
         tempfile.TemporaryDirectory(prefix="shim-real-") as name,
-        running_shim(real.restate.admin, Path(name), "--phase", "observe") as shim,
+        Shim(
+            *("--ledger", f"{name}/ledger.db", "--phase", "observe"), upstream=real.restate.admin
+        ) as shim,
     ):
         yield shim
 
@@ -59,7 +61,7 @@ def test_old_calls_get_the_same_bytes_whatever_they_are_about(
         )
         assert observed == direct, (state, query)
         assert direct.startswith(b"HTTP/1.1 "), (state, query)
-    uses = observing.wait_for_uses("observed", len(cases))
+    uses = observing.uses_by("observed", len(cases))
     assert {use["decision"] for use in uses} == {"observed"}
 
 

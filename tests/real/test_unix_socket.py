@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from shim.demo.http import call
-from tests.support.real import Real, Shim, invocations, running_shim
+from tests.support.real import Real, invocations
+from tests.support.running import Shim
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -19,7 +19,7 @@ def over_unix(real: Real) -> Iterator[Shim]:
     upstream = f"unix:{real.restate.admin_socket}"
     with (
         tempfile.TemporaryDirectory(prefix="shim-real-") as name,
-        running_shim(upstream, Path(name)) as shim,
+        Shim("--ledger", f"{name}/ledger.db", upstream=upstream) as shim,
     ):
         yield shim
 
@@ -39,5 +39,5 @@ def test_an_old_call_is_translated_over_the_servers_unix_socket(
     answer = call(over_unix.proxy, "DELETE", f"/invocations/{invocation_id}", headers=agent)
     assert (answer.status, answer.body) == (202, b"")
     real.restate.wait([invocation_id], lambda state: state == "completed [409] cancelled")
-    (use,) = over_unix.wait_for_uses("over-unix")
+    (use,) = over_unix.uses_by("over-unix")
     assert (use["decision"], use["upstream_status"]) == ("translated", 202)

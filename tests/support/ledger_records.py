@@ -117,13 +117,6 @@ async def running(
         await ledger.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
-
-
 async def write_for_ever(path: Path) -> None:
     """Append from many tasks at once; print each id only when the ledger has acknowledged it."""
 

@@ -1,31 +1,22 @@
-"""What runs for these tests: a real server, and the shim before it, as users start them."""
+"""Real servers, and invocations on them in any state."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from shim.demo.http import call
 from shim.demo.node import InstallError, program
 from shim.demo.restate import Restate
-from shim.ledger.records import NEAR_MISS_EVENT, USE_EVENT
 from tests.support.paths import ROOT
+from tests.support.running import Shim
 from tests.support.wanting import missing
 
 UNKNOWN: Final = "inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
 MALFORMED: Final = "not-an-id"
 GONE: Final = "gone"
-_SECONDS: Final = 20.0
 
 
 def installed(package: str, version: str) -> Path:
@@ -34,80 +25,6 @@ def installed(package: str, version: str) -> Path:
         return program(package, version, ROOT / ".demo")
     except InstallError as error:
         missing(str(error))
-
-
-@dataclass
-class Shim:
-    """A running shim: where it listens, and the events it has logged so far."""
-
-    proxy: str = ""
-    ops: str = ""
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def uses(self) -> list[dict[str, Any]]:
-        """The records of calls to the deprecated route."""
-        return [event for event in list(self.events) if event["event"] == USE_EVENT]
-
-    @property
-    def near_misses(self) -> list[dict[str, Any]]:
-        """The records of calls beside the routes."""
-        return [event for event in list(self.events) if event["event"] == NEAR_MISS_EVENT]
-
-    def wait_for_uses(self, user_agent: str, count: int = 1) -> list[dict[str, Any]]:
-        """Return the uses of one caller once there are ``count``, or those there are in the end."""
-        until = time.monotonic() + 5.0
-        while True:
-            found = [use for use in self.uses if use["user_agent"] == user_agent]
-            if len(found) >= count or time.monotonic() > until:
-                return found
-            time.sleep(0.02)
-
-
-@contextmanager
-def running_shim(upstream: str, folder: Path, *arguments: str) -> Iterator[Shim]:
-    """Run the shim before ``upstream`` with its ledger and its log in ``folder``."""
-    command = [sys.executable, "-m", "shim", "serve", "--upstream", upstream, *arguments]
-    command += ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
-    command += ["--ledger", str(folder / "ledger.db")]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SHIM_")}
-    errors = folder / "shim.stderr"
-    with errors.open("wb") as stderr:
-        popen = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=environ,
-            cwd=ROOT,
-        )
-    assert popen.stdout is not None
-    lines = popen.stdout
-    shim = Shim()
-    ready = threading.Event()
-
-    def read() -> None:
-        for line in lines:
-            event = json.loads(line)
-            shim.events.append(event)
-            if event["event"] == "listening":
-                shim.proxy, shim.ops = event["proxy"], event["ops"]
-                ready.set()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        assert ready.wait(_SECONDS), f"the shim did not start: {errors.read_text()}"
-        yield shim
-    finally:
-        popen.terminate()
-        try:
-            popen.wait(_SECONDS)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
-        reader.join(_SECONDS)
-        lines.close()
 
 
 @dataclass(frozen=True, slots=True)

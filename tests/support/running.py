@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support.paths import ROOT
 
-COMMAND = [sys.executable, "-m", "shim", "serve"]
+PROGRAM = [sys.executable, "-m", "shim"]
+SERVE = [*PROGRAM, "serve"]
+USE = "deprecated_route_used"
 
 Event = dict[str, Any]
 
@@ -27,14 +29,17 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
-def run(*arguments: str, timeout: float = 10.0, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run `shim serve` that is expected to end by itself."""
+def restate_shim(
+    *words: str, timeout: float = 30.0, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself: `restate_shim("check", "--ops", url)`."""
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*PROGRAM, *words],
         capture_output=True,
         text=True,
         timeout=timeout,
         env=environment(**env),
+        cwd=ROOT,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -43,7 +48,8 @@ def run(*arguments: str, timeout: float = 10.0, **env: str) -> subprocess.Comple
 class Shim:
     """A running shim; `proxy` and `ops` are the base URLs it said it listens on.
 
-    `read_stdout=False` reads stdout up to the line `listening` and then no more.
+    `read_stdout=False` reads stdout up to the line `listening` and then no more.  Leaving the
+    `with` ends it in order.
     """
 
     def __init__(
@@ -54,7 +60,7 @@ class Shim:
         read_stdout: bool = True,
     ) -> None:
         command = [
-            *COMMAND,
+            *SERVE,
             "--upstream",
             upstream,
             "--listen",
@@ -85,12 +91,22 @@ class Shim:
         for thread in self._threads:
             thread.start()
         try:
-            ready = self.event("listening", within=15)
+            ready = self.event("listening", within=20)
         except AssertionError:
             self.stop()
             raise
         self.proxy: str = ready["proxy"].rstrip("/")
         self.ops: str = ready["ops"].rstrip("/")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.terminate()
+            self.wait(20)
+        finally:
+            self.stop()
 
     def _take(self, line: bytes) -> None:
         with self._arrived:
@@ -156,9 +172,27 @@ class Shim:
 
     def use(self, invocation_id: str, within: float = 2.0) -> Event:
         """The line `deprecated_route_used` for this invocation."""
-        return self.event(
-            "deprecated_route_used", within, lambda event: event["invocation_id"] == invocation_id
-        )
+        return self.event(USE, within, lambda event: event["invocation_id"] == invocation_id)
+
+    @property
+    def uses(self) -> list[Event]:
+        """Every line `deprecated_route_used` so far."""
+        with self._arrived:
+            return [event for event in self.events if event.get("event") == USE]
+
+    def uses_by(self, user_agent: str, count: int = 1, within: float = 5.0) -> list[Event]:
+        """The uses by one caller, once there are so many, or as many as came in that time."""
+
+        def found() -> list[Event]:
+            return [
+                event
+                for event in self.events
+                if event.get("event") == USE and event["user_agent"] == user_agent
+            ]
+
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(found()) >= count, within)
+            return found()
 
     @property
     def stdout(self) -> bytes:

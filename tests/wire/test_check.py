@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.origin import Connection, Origin, Received, answer, reply
-from tests.support.paths import ROOT
-from tests.support.running import Shim, environment
+from tests.support.running import Shim, restate_shim
 
 JSON = b"Content-Type: application/json"
 VERSION = {"version": "1.9.0", "min_admin_api_version": 2, "max_admin_api_version": 4}
@@ -23,16 +21,7 @@ NEW: dict[str, Any] = {f"{ROUTE}/{mode}": {"patch": {}} for mode in ("cancel", "
 
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "shim", "check", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        cwd=ROOT,
-        timeout=30,
-        stdin=subprocess.DEVNULL,
-    )
+    return restate_shim("check", *arguments)
 
 
 def serve(origin: Origin, **pages: Any) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -16,8 +14,7 @@ import pytest
 from shim.ledger.reading import read_near_misses, read_uses
 from tests.support.client import Client, ask, request
 from tests.support.origin import Connection, Origin, Received, answer, reply
-from tests.support.paths import ROOT
-from tests.support.running import Shim, environment
+from tests.support.running import Shim, restate_shim
 
 WINDOW = 4.0
 # One in which a shim that is gone for more than half of it is still seen, on a slow machine too.
@@ -26,15 +23,8 @@ USE = request("DELETE", "/invocations/inv_1?mode=kill")
 
 
 def verdict(ledger: Path, window: str = f"{WINDOW:g}s") -> tuple[int, str]:
-    command = [sys.executable, "-m", "shim", "report", "--ledger", str(ledger), "--format", "json"]
-    done = subprocess.run(
-        [*command, "--fail-if-used-within", window],
-        capture_output=True,
-        check=False,
-        env=environment(),
-        cwd=ROOT,
-        timeout=30,
-    )
+    words = ("report", "--ledger", str(ledger), "--format", "json", "--fail-if-used-within", window)
+    done = restate_shim(*words)
     return done.returncode, json.loads(done.stdout)["verdict"]["status"]
 
 
@@ -168,14 +158,7 @@ def test_a_ledger_with_damaged_pages_is_no_traceback(
     with ledger.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
-    done = subprocess.run(
-        [sys.executable, "-m", "shim", "report", "--ledger", str(ledger)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        cwd=ROOT,
-    )
+    done = restate_shim("report", "--ledger", str(ledger))
     assert (done.returncode, done.stdout) == (2, "")
     assert "malformed" in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.origin import Origin
-from tests.support.running import run
+from tests.support.running import restate_shim
 
 
 class TestUnusable:
@@ -21,8 +21,8 @@ class TestUnusable:
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             for flag, other in (("--listen", "--ops-listen"), ("--ops-listen", "--listen")):
-                ended = run(
-                    flag, address, other, "127.0.0.1:0", "--upstream", own_origin.url,
+                ended = restate_shim(
+                    "serve", flag, address, other, "127.0.0.1:0", "--upstream", own_origin.url,
                     "--ledger", "memory",
                 )  # fmt: skip
                 assert ended.returncode not in (0, None)
@@ -46,7 +46,7 @@ class TestUnusable:
     )  # fmt: skip
     def test_a_bad_setting_is_named(self, flag: str, value: str) -> None:
         """By its flag, what it got, and in no traceback; exit 2."""
-        ended = run(f"{flag}={value}")
+        ended = restate_shim("serve", f"{flag}={value}")
         assert ended.returncode == 2, ended.stderr
         assert flag.strip("-") in ended.stderr
         assert value in ended.stderr
@@ -55,12 +55,12 @@ class TestUnusable:
 
     def test_a_bad_variable_is_named(self) -> None:
         """By the name that was set."""
-        ended = run(SHIM_PHASE="loud")
+        ended = restate_shim("serve", SHIM_PHASE="loud")
         assert ended.returncode == 2
         assert "SHIM_PHASE" in ended.stderr or "phase" in ended.stderr
 
     def test_half_of_a_pair_is_named(self, certificates: Certificates) -> None:
         """A certificate without its key."""
-        ended = run("--tls-cert", certificates.cert)
+        ended = restate_shim("serve", "--tls-cert", certificates.cert)
         assert ended.returncode == 2
         assert "tls-key" in ended.stderr
