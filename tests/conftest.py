@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
-from tests.support.wanting import missing
+from tests.support.tools import needs_module, tool
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -17,9 +19,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium, which CI installs."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing("chromium on the PATH")
+    chromium = tool("chromium", "Debian chromium")
+    needs_module("playwright", "playwright")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - tests of others need it not
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser

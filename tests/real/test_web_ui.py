@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Response
 
 from tests.support.real import Real, invocations
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Response
 
 pytestmark = [pytest.mark.real, pytest.mark.browser, pytest.mark.timeout(300)]
 
