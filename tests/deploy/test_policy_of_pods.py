@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.test_kubernetes import pods, render
+from tests.support.kubernetes import pods, render
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.tools import run
 from tests.support.wanting import missing

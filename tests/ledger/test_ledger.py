@@ -16,10 +16,10 @@ from shim.ledger.reading import read_evidence, read_near_misses, read_recent, re
 from shim.ledger.records import NEAR_MISS_EVENT, OPTIONAL, USE_EVENT, Decision
 from shim.ledger.tables import schema
 from shim.ledger.tables.opening import LedgerError
+from tests.support.clock import Clock
 from tests.support.ledger_records import (
     NOON,
     Changes,
-    Clock,
     a_call,
     a_near_miss,
     a_use,
@@ -291,7 +291,7 @@ async def test_a_span_says_no_more_than_what_was_seen(
     tmp_path: Path, moments: tuple[float, ...], spans: list[tuple[float, float]]
 ) -> None:
     source = tmp_path / "ledger.db"
-    clock = Clock()
+    clock = Clock(NOON)
     async with running(source, clock=clock, heartbeat=timedelta(hours=1)) as ledger:
         for number, moment in enumerate(beats(*moments)):
             clock.moment = moment
@@ -357,7 +357,7 @@ async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_p
 
 async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path) -> None:
     source = tmp_path / "ledger.db"
-    async with running(source, clock=Clock()) as ledger:
+    async with running(source, clock=Clock(NOON)) as ledger:
         await ledger.append(a_use())
     at(source, "ALTER TABLE spans DROP COLUMN stopped")
     for name in OPTIONAL:

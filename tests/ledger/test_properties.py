@@ -16,7 +16,8 @@ from shim.ledger.evidence import Kind
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_uses
 from shim.ledger.records import Decision, Use
-from tests.support.ledger_records import NOON, Clock, a_call, a_near_miss, a_use, running
+from tests.support.clock import Clock
+from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, running
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class World:
 
     def __init__(self, source: Path) -> None:
         self.source = source
-        self.clock = Clock()
+        self.clock = Clock(NOON)
         self.shown = [self.clock.moment]
         self.uses: dict[str, Use] = {}
         self.others: list[tuple[datetime, str, Kind]] = []

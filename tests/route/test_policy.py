@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from shim.route.policy import CallerRule, Phase, Policy, Refusal, in_force, parse_caller_rules
-from shim.route.windows import Spec, parse_window
-
-FROZEN = "; only callers from before the freeze are served"
-WINDOW = "2026-12-01T10:00Z/PT30M"
-
-
-@dataclass
-class Terms:
-    phase: Phase = Phase.TRANSLATE
-    callers: tuple[CallerRule, ...] = ()
-    brownout: tuple[Spec, ...] = (parse_window(WINDOW),)
-    brownout_jitter: timedelta = timedelta()
-    brownout_share: float = 1.0
-    freeze_known: tuple[str, ...] = ()
-    dry_run: bool = False
-
-
-@dataclass
-class Clock:
-    now: datetime = datetime(2026, 12, 1, 9, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
+from tests.support.clock import Clock
+from tests.support.terms import FROZEN, Terms
 
 
 @dataclass
 class World:
     """A policy whose clock and ledger the test holds."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = field(default_factory=lambda: Clock(at(OUTSIDE)))
     known: set[str] = field(default_factory=lambda: {"old-hand"})
 
     def policy(self, **terms: Any) -> Policy:

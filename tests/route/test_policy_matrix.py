@@ -10,22 +10,11 @@ from itertools import product
 import pytest
 
 from shim.route.policy import CallerRule, Phase, Policy, Refusal
-from shim.route.windows import Spec, parse_window
+from shim.route.windows import parse_window
+from tests.support.terms import FROZEN, Terms
 
 KNOWN, NEWCOMER = "ci-old", "ci-new"
-FROZEN = "; only callers from before the freeze are served"
 MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass
-class Terms:
-    phase: Phase
-    callers: tuple[CallerRule, ...]
-    brownout: tuple[Spec, ...]
-    dry_run: bool
-    brownout_jitter: timedelta = timedelta()
-    brownout_share: float = 1.0
-    freeze_known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ def test_every_phase_under_every_rule_at_every_edge(
     for phase, name, caller in product(Phase, rules, (KNOWN, NEWCOMER)):
         entries, own = rules[name]
         policy = Policy(
-            Terms(phase, entries, (parse_window(WINDOWS[window].text),), dry_run),
+            Terms(phase, entries, (parse_window(WINDOWS[window].text),), dry_run=dry_run),
             clock=lambda: now,
             is_known=lambda one: one == KNOWN,
         )

@@ -78,16 +78,6 @@ def a_call(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> Repl
     return ReplacementCall(caller=caller, timestamp=timestamp, **(values | other))
 
 
-class Clock:
-    """Shows the moment it was set to."""
-
-    def __init__(self, moment: datetime = NOON) -> None:
-        self.moment = moment
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
 class Changes(list[LedgerState]):
     """Collects what ``on_change`` is told."""
 

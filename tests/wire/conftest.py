@@ -8,10 +8,9 @@ import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.client import Client
+from tests.support.expected import SILENCE
 from tests.support.origin import Origin
 from tests.support.running import Shim
-
-SILENCE = 0.4  # seconds until an impatient shim says 504
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.support.client import Answer, Client, ask, request, timed
+from tests.support.client import Client, ask, request, timed
+from tests.support.expected import OK, SILENCE, check_fault
 from tests.support.message import chunk
 from tests.support.origin import (
     Connection,
@@ -19,20 +20,7 @@ from tests.support.origin import (
     reply,
 )
 from tests.support.running import Shim
-from tests.wire.conftest import SILENCE
 
-
-def check_fault(got: Answer, status: int) -> None:
-    """A 502 or 504 in Restate's shape."""
-    assert got.status == status
-    assert got.complete
-    assert [kind.split(b";")[0] for kind in got.values(b"content-type")] == [b"application/json"]
-    assert set(got.json()) == {"message", "restate_code"}
-    assert got.json()["restate_code"] is None
-    assert len(got.json()["message"]) > 5
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
 UNFRAMEABLE = {
     "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
     "a length and chunked": OK

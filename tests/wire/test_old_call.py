@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 
 from tests.support.client import Answer, Client, ask, request
+from tests.support.expected import ADDED
 from tests.support.message import without
 from tests.support.origin import Connection, Origin, Received, Script, answer, reply
 from tests.support.running import Shim
-from tests.wire.test_requests_pass import ADDED
 
 JSON = b"content-type: application/json"
 NOT_FOUND = b'{"message":"The requested invocation \'x\' does not exist","restate_code":null}'

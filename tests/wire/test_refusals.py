@@ -7,9 +7,9 @@ import time
 import pytest
 
 from tests.support.client import Answer, Client, request
+from tests.support.expected import ADDED
 from tests.support.message import chunk, values, without
 from tests.support.origin import Origin
-from tests.wire.test_requests_pass import ADDED
 
 H = b"Host: a\r\n"
 

@@ -7,11 +7,10 @@ import gzip
 import pytest
 
 from tests.support.client import Client, ask, request
+from tests.support.expected import ADDED
 from tests.support.message import values, without
 from tests.support.origin import Origin, answer, reply
 from tests.support.running import Shim
-
-ADDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"via")
 
 METHODS = [
     "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "M-SEARCH",

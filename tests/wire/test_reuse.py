@@ -8,9 +8,9 @@ import time
 import pytest
 
 from tests.support.client import Client, ask, request
+from tests.support.expected import OK, check_fault
 from tests.support.origin import Connection, Origin, Received, answer, break_off, reply_and_close
 from tests.support.running import Shim
-from tests.wire.test_faults import OK, check_fault
 
 
 class TestReuse:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from tests.support.client import Client, ask, request
 from tests.support.origin import Origin, answer, reply
 from tests.support.running import Shim
+from tests.support.tokens import SIGNATURE, jwt
 
 FIELDS = {
     "id", "timestamp", "caller", "caller_source", "user_agent", "client_address", "request_id",
@@ -117,12 +116,6 @@ def test_there_is_one_line_per_use(client: Client, origin: Origin, shim: Shim) -
     assert len({use["id"] for use in uses}) == len(uses) == 20
 
 
-def jwt(claims: dict[str, Any]) -> bytes:
-    parts = [json.dumps({"alg": "none"}), json.dumps(claims)]
-    coded = [base64.urlsafe_b64encode(part.encode()).rstrip(b"=") for part in parts]
-    return b".".join([*coded, b"SIGNATURESECRET"])
-
-
 XFCC = b"By=spiffe://mesh/shim;Hash=abc;URI=spiffe://mesh/ns/batch/sa/cleaner"
 
 
@@ -184,7 +177,7 @@ def test_no_secret_is_written(case: str, shim: Shim, origin: Origin) -> None:
     ask(shim.proxy, request("DELETE", target, field))
     ask(shim.proxy, request("DELETE", "/invocations/inv_after_secret_" + re.sub(r"\W", "_", case)))
     shim.use("inv_after_secret_" + re.sub(r"\W", "_", case))
-    for secret in (b"S3CRET", b"dXNlcjpTM0NSRVQ", b"SIGNATURESECRET"):
+    for secret in (b"S3CRET", b"dXNlcjpTM0NSRVQ", SIGNATURE):
         assert secret not in shim.stdout
         assert secret not in shim.stderr
 
