@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from tests.support.ledger_records import (
     now,
     running,
 )
+from tests.support.tools import run, tool
 from tests.support.waiting import until
 
 
@@ -143,14 +146,30 @@ def test_the_latest_uses_are_found_by_what_they_are(
     assert found == [uses[minute].as_dict() for minute in minutes]
 
 
-async def test_the_file_syncs_every_commit_and_keeps_a_write_ahead_log(tmp_path: Path) -> None:
-    async with running(tmp_path / "ledger.db") as ledger:
-        connection = ledger._writer._connection  # noqa: SLF001 - a property of this connection alone
-        assert connection is not None
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        assert driver.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert driver.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+ONE_BY_ONE = """
+import asyncio, os, pathlib, sys
+from tests.support.ledger_records import a_use, running
+
+async def write(path):
+    async with running(path, wait_seconds=30) as ledger:
+        for _ in range(20):
+            assert await ledger.append(a_use())
+            os.write(1, b"kept")
+
+asyncio.run(write(pathlib.Path(sys.argv[1])))
+"""
+
+
+def test_the_file_keeps_a_write_ahead_log_and_syncs_it_before_a_use_counts_as_kept(
+    tmp_path: Path,
+) -> None:
+    source, trace = tmp_path / "ledger.db", tmp_path / "trace"
+    strace = [tool("strace", "Debian strace"), "-f", "-y", "-e", "trace=write,fsync,fdatasync"]
+    run(*strace, "-o", str(trace), sys.executable, "-c", ONE_BY_ONE, str(source))
+    assert at(source, "PRAGMA journal_mode") == [("wal",)]
+    done = re.findall(r"sync\(\d+<[^>]*-wal>\) += 0|sync resumed>\) += 0|kept", trace.read_text())
+    order = "".join("k" if what == "kept" else "s" for what in done)
+    assert re.fullmatch("(s+k){20}s*", order), order
 
 
 async def test_a_group_of_uses_is_one_commit(tmp_path: Path) -> None:

@@ -92,11 +92,14 @@ def test_a_call_that_upstream_refused_is_a_use_too(
 
 
 def test_an_invalid_call_is_recorded(client: Client, origin: Origin, shim: Shim) -> None:
-    """By its decision, or as a near miss."""
-    client.ask(request("DELETE", "/invocations/inv_invalid?mode=KILL"))
-    assert b"inv_invalid" in b"".join(json.dumps(event).encode() for event in shim.events) or (
-        shim.event("migration_near_miss", where=lambda event: "inv_invalid" in str(event))
-    )
+    """As a use that came to nothing, and as a near miss."""
+    assert client.ask(request("DELETE", "/invocations/inv_invalid?mode=KILL")).status == 400
+    use = shim.use("inv_invalid")
+    assert (use["decision"], use["status"]) == ("invalid", 400)
+    assert (use["mode"], use["mode_given"]) == (None, "KILL")
+    assert "unknown variant `KILL`" in use["error"]
+    miss = shim.event("migration_near_miss", where=lambda event: "inv_invalid" in event["target"])
+    assert (miss["kind"], miss["method"], miss["status"]) == ("bad_mode", "DELETE", 400)
 
 
 def test_it_is_written_before_the_answer_leaves(client: Client, origin: Origin, shim: Shim) -> None:
