@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from tests.support.client import ask, request
 from tests.support.origin import Origin, reply
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.tools import free_port, run, tool
+from tests.support.waiting import wait_until
 from tests.support.wanting import missing
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(300)]
@@ -289,13 +289,15 @@ def test_it_serves_with_a_read_only_root_and_writes_its_volume_only(
 
 
 def _until_live(ops: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 20
-    while True:
+    def live() -> bool:
+        assert process.poll() is None, said()
         with contextlib.suppress(OSError, EOFError):
-            if ask(ops, request("GET", "/live")).status == 200:
-                return
-        if process.poll() is not None or time.monotonic() > until:
-            process.kill()
-            assert process.stdout is not None
-            raise AssertionError(process.stdout.read().decode())
-        time.sleep(0.1)
+            return ask(ops, request("GET", "/live")).status == 200
+        return False
+
+    def said() -> str:
+        process.kill()
+        assert process.stdout is not None
+        return process.stdout.read().decode()
+
+    wait_until(live, within=20, every=0.1, said=said)

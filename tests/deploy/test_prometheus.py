@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from tests.support.origin import Origin, reply
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.running import Shim
 from tests.support.tools import free_port, needs_module, run, started, tool
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.deploy
 
@@ -162,15 +162,15 @@ def _get(url: str) -> Any:
 
 def _eventually(url: str, within: float = 20.0) -> list[dict[str, Any]]:
     """Return what a query finds, once it finds something."""
-    until = time.monotonic() + within
-    while True:
+
+    def found() -> list[dict[str, Any]]:
         # It listens before it is ready, and says 503 meanwhile.
         with contextlib.suppress(urllib.error.HTTPError):
-            found: list[dict[str, Any]] = _get(url)["data"]["result"]
-            if found:
-                return found
-        assert time.monotonic() < until, f"nothing at {url}"
-        time.sleep(0.2)
+            result: list[dict[str, Any]] = _get(url)["data"]["result"]
+            return result
+        return []
+
+    return wait_until(found, within, every=0.2, said=lambda: f"nothing at {url}")
 
 
 def test_a_real_prometheus_scrapes_a_shim_and_its_alert_fires(tmp_path: Path) -> None:

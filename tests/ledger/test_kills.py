@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shim.ledger.reading import read_evidence, read_uses
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 KILLS = 16
 
@@ -52,8 +53,8 @@ def test_what_was_acknowledged_survives_sigkill_at_any_moment_and_is_there_once(
 
 
 def _wait_for_load(out: Path, writer: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while not out.stat().st_size:
+    def acknowledges() -> bool:
         assert writer.poll() is None, "the writer ended by itself"
-        assert time.monotonic() < deadline, "the writer acknowledged nothing"
-        time.sleep(0.02)
+        return out.stat().st_size > 0
+
+    wait_until(acknowledges, within=20, said=lambda: "the writer acknowledged nothing")

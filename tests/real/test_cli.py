@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ import pytest
 
 from shim.demo.node import CLI
 from tests.support.real import GONE, Real, installed, invocations, states_of
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -103,10 +103,9 @@ def test_doing_it_through_the_shim_does_the_same(
         done = run(cli, base, words, tmp_path)
         codes.append(done.returncode)
         assert done.returncode == 0, f"{base}: {done.stdout}{done.stderr}"
-    until = time.monotonic() + 15
-    effects: list[str] = []
-    while effects != [doing.effect] * 2 and time.monotonic() < until:
-        effects = states_of(real.restate, ids)
-        time.sleep(0.05)
-    assert effects == [doing.effect] * 2
+    wait_until(
+        lambda: states_of(real.restate, ids) == [doing.effect] * 2,
+        within=15,
+        said=lambda: f"{states_of(real.restate, ids)}, and not {doing.effect}",
+    )
     assert codes == [0, 0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product, starmap
@@ -14,6 +14,7 @@ import pytest
 from shim.demo.http import Answer, call
 from tests.support.paths import CONTRACT
 from tests.support.real import GONE, MALFORMED, UNKNOWN, Real, invocations, states_of
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -142,12 +143,10 @@ def pairs(real: Real, expected: dict[Row, str]) -> dict[Row, Pair]:
         direct = list(pool.map(ask, [real.restate.admin] * len(ROWS), ROWS, direct_ids))
         shimmed = list(pool.map(ask, [real.shim.proxy] * len(ROWS), ROWS, shimmed_ids))
     wanted = [expected[row] for row in ROWS] * 2
-    until = time.monotonic() + SETTLE_SECONDS
-    while True:
-        effects = states_of(real.restate, ids)
-        if effects == wanted or time.monotonic() > until:
-            break
-        time.sleep(0.2)
+    # Each row judges its own: what has not come about by now is wrong.
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: states_of(real.restate, ids) == wanted, SETTLE_SECONDS, every=0.2)
+    effects = states_of(real.restate, ids)
     records: dict[str, list[dict[str, Any]]] = {}
     for use in real.shim.uses:
         records.setdefault(use["user_agent"], []).append(use)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from shim.record.log import LineWriter, make_logger
+from tests.support.waiting import until
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -70,15 +71,15 @@ async def test_a_backlog_goes_out_when_the_reader_is_back(pipe: tuple[int, int])
     line = b"x" * 4095 + b"\n"
     for _ in range(40):
         writer.write(line)
-    read = os.read(reader, 1 << 20)
-    deadline = time.monotonic() + 5
+    read = bytearray()
     os.set_blocking(reader, False)
-    while len(read) < 40 * len(line) and time.monotonic() < deadline:
-        await asyncio.sleep(0.02)
-        try:
-            read += os.read(reader, 1 << 20)
-        except BlockingIOError:
-            continue
+
+    def all_read() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            read.extend(os.read(reader, 1 << 20))
+        return len(read) >= 40 * len(line)
+
+    await until(all_read)
     assert read == line * 40
     assert writer.dropped == 0
 

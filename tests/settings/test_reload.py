@@ -18,6 +18,7 @@ from shim.route.policy import Phase
 from shim.settings.loading import load
 from shim.settings.reload import LIVE, Reload, line_of
 from shim.settings.table import Settings
+from tests.support.waiting import until
 
 
 @dataclass
@@ -165,12 +166,9 @@ async def test_watching_finds_what_changes_by_itself(world: World) -> None:
     reload = world.start('phase = "freeze"\n')
     watch = asyncio.create_task(reload.watch())
     world.path.write_text("no toml")
-    async with asyncio.timeout(5):
-        while reload.state.ok:  # noqa: ASYNC110 -- nobody tells when the file was read
-            await asyncio.sleep(0.01)
-        world.path.write_text('phase = "reject"\n')
-        while not world.applied:  # noqa: ASYNC110 -- likewise
-            await asyncio.sleep(0.01)
+    await until(lambda: not reload.state.ok)
+    world.path.write_text('phase = "reject"\n')
+    await until(lambda: world.applied)
     watch.cancel()
     assert reload.settings.phase is Phase.REJECT
 
@@ -182,13 +180,10 @@ async def test_a_file_that_is_still_being_written_is_not_applied(half: str, worl
     whole = 'replies = "native"\nphase = "reject"\nbrownout-share = "5%"\n'
     reload = world.start('phase = "reject"\n')
     watch = asyncio.create_task(reload.watch())
-    await asyncio.sleep(0.02)
     world.path.write_text(half)
     await asyncio.sleep(0.1)
     world.path.write_text(whole)
-    async with asyncio.timeout(5):
-        while not world.applied:  # noqa: ASYNC110 -- nobody tells when the file was read
-            await asyncio.sleep(0.01)
+    await until(lambda: world.applied)
     watch.cancel()
     assert [(one.phase, one.brownout_share) for one in world.applied] == [(Phase.REJECT, 0.05)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import select
 import socket
 import ssl
 import struct
@@ -162,6 +163,10 @@ class Client:
         finally:
             self.reader.deadline = deadline
         return len(self.reader.buffer) == before == 0
+
+    def wait_for_bytes(self, within: float = 2.0) -> None:
+        """Until something has come that was not read yet."""
+        assert self.reader.buffer or select.select([self.sock], [], [], within)[0], "nothing came"
 
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)

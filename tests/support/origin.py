@@ -28,6 +28,7 @@ from tests.support.message import (
     body_framing,
     values,
 )
+from tests.support.waiting import wait_until
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([^ \x00-\x1f\x7f]+) (HTTP/1\.1)\Z")
 
@@ -109,6 +110,11 @@ class Connection:
 
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)
+
+    def leave(self, how: str, after: float = 0.0) -> None:
+        """`close` or `reset`, so many seconds later."""
+        time.sleep(after)
+        self.reset() if how == "reset" else self.close()
 
     def reset(self) -> None:
         linger = struct.pack("ii", 1, 0)
@@ -284,20 +290,20 @@ class Origin:
 
     def request(self, within: float = 2.0, count: int = 1) -> Received:
         """The `count`-th request since `forget`, waiting for it to arrive and be read."""
-        until = time.monotonic() + within
-        while time.monotonic() < until:
-            if len(self.requests) >= count and self.requests[count - 1].complete:
-                break
-            time.sleep(0.002)
-        assert len(self.requests) >= count, f"the origin got {len(self.requests)} requests"
-        return self.requests[count - 1]
+        self.wait(count, within)
+        received = self.requests[count - 1]
+        with contextlib.suppress(AssertionError):  # one that is not read is given as it is
+            wait_until(lambda: received.complete, within, every=0.002)
+        return received
 
     def wait(self, count: int = 1, within: float = 2.0) -> Connection:
         """The connection of the `count`-th request, as soon as its head is there."""
-        until = time.monotonic() + within
-        while len(self.requests) < count and time.monotonic() < until:
-            time.sleep(0.002)
-        assert len(self.requests) >= count, f"the origin got {len(self.requests)} requests"
+        wait_until(
+            lambda: len(self.requests) >= count,
+            within,
+            every=0.002,
+            said=lambda: f"the origin got {len(self.requests)} requests",
+        )
         return self.connections[self.requests[count - 1].connection]
 
     def forget(self) -> None:

@@ -9,11 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 from tests.support.wanting import missing
 
 
@@ -63,14 +63,18 @@ def started(command: Sequence[str], log: Path, port: int, within: float = 20) ->
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
+
+    def said() -> str:
+        return log.read_text()[-3000:]
+
+    def listens() -> bool:
+        assert process.poll() is None, f"{command[0]} ended:\n{said()}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+
     try:
-        until = time.monotonic() + within
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            assert process.poll() is None, f"{command[0]} ended:\n{log.read_text()[-3000:]}"
-            assert time.monotonic() < until, f"{command[0]} is silent:\n{log.read_text()[-3000:]}"
-            time.sleep(0.05)
+        wait_until(listens, within, said=lambda: f"{command[0]} is silent:\n{said()}")
         yield
     finally:
         process.terminate()

@@ -150,7 +150,7 @@ def test_an_early_answer_reaches_a_caller_that_sends_everything_first(
     origin.script = script
     with Client(shim.proxy) as client:
         client.send_what_is_taken(request("POST", "/", b"Content-Length: 1000000"))
-        time.sleep(0.1)
+        client.wait_for_bytes()
         client.send_what_is_taken(b"x" * 1_000_000)
         got = client.read()
     assert (got.status, got.body) == (413, b"too much")

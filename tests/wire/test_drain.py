@@ -12,20 +12,20 @@ import pytest
 from tests.support.client import Client, ask, request, timed
 from tests.support.origin import Origin, answer, echo_target, hang
 from tests.support.running import Shim
+from tests.support.waiting import wait_until
 
 
 def drain(shim: Shim) -> None:
     """SIGTERM, and until it is seen to be not ready."""
     shim.terminate()
-    until = time.monotonic() + 1
-    while time.monotonic() < until:
+
+    def not_ready() -> bool:
         try:
-            if ask(shim.ops, request("GET", "/ready", b"Connection: close")).status == 503:
-                return
+            return ask(shim.ops, request("GET", "/ready", b"Connection: close")).status == 503
         except (OSError, EOFError):
-            return
-        time.sleep(0.01)
-    raise AssertionError("still ready a second after SIGTERM")
+            return True
+
+    wait_until(not_ready, within=1, said=lambda: "still ready a second after SIGTERM")
 
 
 class TestDrain:

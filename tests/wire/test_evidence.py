@@ -58,6 +58,15 @@ def test_a_shim_that_was_killed_proves_nothing_about_the_time_since(
     assert verdict(ledger) == (4, "unproven")
 
 
+def verdict_after(shim: Shim, signal: str, ledger: Path) -> int:
+    """What is said of a window in whose middle this one of two shims has ended."""
+    time.sleep(LONG / 2)
+    getattr(shim.process, signal)()
+    shim.process.wait()
+    time.sleep(LONG / 2 + 0.5)
+    return verdict(ledger, f"{LONG:g}s")[0]
+
+
 @pytest.mark.parametrize(("signal", "expected"), [("terminate", 0), ("kill", 4)])
 def test_one_that_was_stopped_in_order_is_not_missed_while_another_records(
     signal: str, expected: int, ledger: Path, origin: Origin, start: Callable[..., Shim]
@@ -65,11 +74,7 @@ def test_one_that_was_stopped_in_order_is_not_missed_while_another_records(
     # A pod that a rolling update had replaced left the verdict unproven for the whole window.
     old = start("--ledger", str(ledger), "--instance", "pod-old", upstream=origin.url)
     start("--ledger", str(ledger), "--instance", "pod-new", upstream=origin.url)
-    time.sleep(LONG / 2)
-    getattr(old.process, signal)()
-    old.process.wait()
-    time.sleep(LONG / 2 + 0.5)
-    assert verdict(ledger, f"{LONG:g}s")[0] == expected
+    assert verdict_after(old, signal, ledger) == expected
 
 
 def test_one_of_two_shims_of_one_name_is_missed_too(
@@ -77,11 +82,7 @@ def test_one_of_two_shims_of_one_name_is_missed_too(
 ) -> None:
     one = start("--ledger", str(ledger), upstream=origin.url)
     start("--ledger", str(ledger), upstream=origin.url)
-    time.sleep(LONG / 2)
-    one.process.kill()
-    one.process.wait()
-    time.sleep(LONG / 2 + 0.5)
-    assert verdict(ledger, f"{LONG:g}s")[0] == 4
+    assert verdict_after(one, "kill", ledger) == 4
 
 
 @pytest.mark.parametrize("mode", ["kill", "KILL"])

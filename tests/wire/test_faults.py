@@ -141,8 +141,7 @@ class TestNoAnswer:
         def script(connection: Connection, received: Received) -> None:
             connection.read_body(received)
             connection.send(begun)
-            time.sleep(0.05 if begun else 0)
-            connection.reset() if how == "reset" else connection.close()
+            connection.leave(how, after=0.05 if begun else 0)
 
         silent_origin.script = script
         check_fault(ask(impatient.proxy, request()), 502)
@@ -215,8 +214,7 @@ class TestTruncated:
 
         def script(connection: Connection, received: Received) -> None:
             connection.send(self.BODIES[case])
-            time.sleep(pause)
-            connection.reset() if how == "reset" else connection.close()
+            connection.leave(how, after=pause)
 
         silent_origin.script = script
         with Client(impatient.proxy) as client:
@@ -241,8 +239,7 @@ class TestTruncated:
         def script(connection: Connection, received: Received) -> None:
             if received.target == b"/cut":
                 connection.send(self.BODIES["length"])
-                time.sleep(0.05)
-                connection.close()
+                connection.leave("close", after=0.05)
             else:
                 connection.send(answer(200, b"next" * 50))
 

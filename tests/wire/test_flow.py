@@ -15,6 +15,7 @@ from tests.support.client import Client, request, timed
 from tests.support.message import chunk, chunks
 from tests.support.origin import Connection, Origin, Received, answer, hang
 from tests.support.running import Shim
+from tests.support.waiting import settled, wait_until
 
 MIB = 1 << 20
 LARGE = 200 * MIB
@@ -72,8 +73,7 @@ def test_a_slow_reader_of_a_large_answer_costs_no_memory(
     origin.script = script
     with Client(shim.proxy, deadline=20) as client, Watch(shim) as watch:
         client.send(request())
-        time.sleep(0.7)
-        assert sent[0] < 64 * MIB
+        assert settled(lambda: sent[0]) < 64 * MIB
         got = client.read()
     assert (got.complete, len(got.body)) == (True, LARGE)
     assert hashlib.sha1(got.body).digest() == hashlib.sha1(BLOCK * (LARGE // MIB)).digest()
@@ -111,8 +111,7 @@ def test_a_slow_origin_of_a_large_request_costs_no_memory(
         client.send(request("POST", "/", field))
         sender = threading.Thread(target=send, args=(client,), daemon=True)
         sender.start()
-        time.sleep(0.7)
-        assert taken[0] < 64 * MIB
+        assert settled(lambda: taken[0]) < 64 * MIB
         go.set()
         sender.join(30)
         assert client.read().status == 200
@@ -132,7 +131,7 @@ def test_a_reader_of_nothing_costs_no_memory(shim: Shim, origin: Origin) -> None
                 client.sock.sendall(request("GET", "/flood"))
         except TimeoutError:
             pass
-        time.sleep(0.3)
+        settled(lambda: len(origin.requests))
     assert watch.peak < ROOM
 
 
@@ -145,10 +144,9 @@ class TestCallerLeaves:
         origin.script = hang
         client = Client(shim.proxy)
         client.send(request("POST", "/query", b"Content-Length: 2", body=b"{}"))
-        connection = origin.wait()
-        time.sleep(0.1)
+        assert origin.request().complete
         client.reset() if how == "reset" else client.close()
-        assert connection.gone.wait(1)
+        assert origin.wait().gone.wait(1)
 
     @pytest.mark.parametrize("how", ["close", "reset"])
     @pytest.mark.parametrize("flowing", [True, False], ids=["flowing", "stalled"])
@@ -167,7 +165,8 @@ class TestCallerLeaves:
         client = Client(shim.proxy)
         client.send(request())
         assert client.read_head().status == 200
-        time.sleep(0.1)
+        assert client.reader.line()
+        assert client.reader.exactly(5) == b"first"
         client.reset() if how == "reset" else client.close()
         assert origin.wait().gone.wait(1)
 
@@ -181,7 +180,7 @@ class TestCallerLeaves:
             field, body = b"Transfer-Encoding: chunked", chunk(b"half")
         client.send(request("POST", "/", field, body=body))
         connection = origin.wait()
-        time.sleep(0.1)
+        wait_until(lambda: b"half" in origin.heard)
         client.reset() if how == "reset" else client.close()
         assert connection.gone.wait(1)
         assert not origin.requests[0].complete
@@ -191,13 +190,16 @@ class TestCallerLeaves:
 
         def script(connection: Connection, received: Received) -> None:
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE)
-            for _ in range(LARGE // MIB):
+            for number in range(LARGE // MIB):
                 connection.send(BLOCK)
+                sent[0] = number + 1
 
+        sent = [0]
         origin.script = script
         client = Client(shim.proxy)
         client.send(request())
-        time.sleep(0.3)
+        wait_until(lambda: sent[0])
+        assert settled(lambda: sent[0]) < LARGE // MIB
         client.close()
         assert origin.wait().gone.wait(1)
 

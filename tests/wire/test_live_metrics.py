@@ -12,6 +12,7 @@ from shim import __version__
 from tests.support.client import ask, request
 from tests.support.origin import Origin, answer, hang, reply
 from tests.support.running import Shim
+from tests.support.waiting import wait_until
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -31,10 +32,13 @@ def of(samples: Samples, name: str, **labels: str) -> float | None:
 
 def wait_for(shim: Shim, name: str, **labels: str) -> Samples:
     """The first scrape that has this sample: the record is counted beside the traffic."""
-    until = time.monotonic() + 5
-    while of(samples := scrape(shim), name, **labels) is None:
-        assert time.monotonic() < until, f"no {name} in {samples}"
-        time.sleep(0.05)
+
+    def found() -> Samples | None:
+        samples = scrape(shim)
+        return None if of(samples, name, **labels) is None else samples
+
+    samples = wait_until(found, said=lambda: f"no {name} in {scrape(shim)}")
+    assert samples is not None
     return samples
 
 

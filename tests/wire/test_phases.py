@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.support.client import Client, ask, request
 from tests.support.origin import Origin, answer, reply
 from tests.support.paths import ROOT
 from tests.support.running import Shim, environment
+from tests.support.waiting import wait_until
 
 Start = Callable[..., Shim]
 
@@ -183,8 +185,9 @@ def test_a_dry_run_serves_and_logs_whom_it_would_have_refused(
     assert b"restate_shim_dry_run_refusals_total 1.0" in metrics
     assert b'restate_shim_phase_info{phase="%s"' % phase.encode() in metrics
     # A page is at most a second old.
-    time.sleep(1.1)
-    assert b"dry run: refused" in ask(shim.ops, request("GET", "/usage")).body
+    wait_until(
+        lambda: b"dry run: refused" in ask(shim.ops, request("GET", "/usage")).body, within=2
+    )
 
 
 def test_the_ledger_keeps_what_a_dry_run_would_have_refused(
@@ -402,8 +405,9 @@ class TestReload:
             except BaseException as error:  # noqa: BLE001 -- the test says which
                 failures.append(error)
 
-        def applied() -> int:
-            return sum(event["event"] == "config_applied" for event in list(shim.events))
+        def come_so_far(applied: int, answered: int) -> bool:
+            done = sum(event["event"] == "config_applied" for event in list(shim.events))
+            return failures != [] or (done >= applied and len(statuses) >= answered)
 
         workers = [threading.Thread(target=call, args=(number,)) for number in range(8)]
         for worker in workers:
@@ -413,12 +417,8 @@ class TestReload:
                 replies = "documented" if number % 2 else "native"
                 config.write_text(f'phase = "translate"\nreplies = "{replies}"\n')
                 shim.process.send_signal(signal.SIGHUP)
-                answered = len(statuses)
-                until = time.monotonic() + 5
-                while applied() <= number or len(statuses) < answered + 50:
-                    assert time.monotonic() < until
-                    assert failures == []
-                    time.sleep(0.01)
+                wait_until(partial(come_so_far, number + 1, len(statuses) + 50))
+                assert failures == []
         finally:
             ended.set()
             for worker in workers:

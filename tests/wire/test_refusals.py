@@ -382,7 +382,7 @@ class TestLargeHeads:
 def test_a_refusal_reaches_a_caller_that_is_still_sending(client: Client, origin: Origin) -> None:
     """Closing with unread bytes would reset the connection and lose it."""
     client.send(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
-    time.sleep(0.1)
+    client.wait_for_bytes()
     client.send_what_is_taken(b"x" * 1_000_000)
     assert client.read().status == 400
     assert origin.heard == b""

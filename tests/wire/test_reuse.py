@@ -41,7 +41,7 @@ class TestReuse:
             for number in range(3):
                 data = request("POST", f"/{number}", b"Content-Length: 0")
                 assert client.ask(data).body == b"real /%d" % number
-                time.sleep(pause * 2)
+                assert not pause or silent_origin.connections[-1].gone.wait(2)
         assert len(silent_origin.connections) == 3
 
     @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ class TestReuse:
         with Client(impatient.proxy) as client:
             for _ in range(2):
                 assert client.ask(request(method, "/empty")).status == status
-                time.sleep(pause * 2)
+                assert not pause or silent_origin.connections[-1].gone.wait(2)
                 assert client.ask(request("GET", "/next")).body == b"real"
 
 
@@ -104,7 +104,7 @@ class TestRetries:
         def script(connection: Connection, received: Received) -> None:
             connection.read_body(received)
             if connection.number == 0 and connection.requests == 2:
-                connection.reset() if how == "reset" else connection.close()
+                connection.leave(how)
             else:
                 connection.send(answer(200))
 
@@ -126,7 +126,7 @@ class TestRetries:
         def script(connection: Connection, received: Received) -> None:
             connection.read_body(received)
             if connection.requests == 2:
-                connection.reset() if how == "reset" else connection.close()
+                connection.leave(how)
             else:
                 connection.send(answer(200))
 

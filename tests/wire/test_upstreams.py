@@ -14,6 +14,7 @@ from tests.support.client import Client, ask, request, timed
 from tests.support.message import chunks
 from tests.support.origin import Origin, answer
 from tests.support.running import Shim
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -123,10 +124,7 @@ class TestUpstreams:
         assert ask(shim.proxy, request()).status == 502
         own_origin.listen()
         assert ask(shim.proxy, request()).status == 200
-        until = time.monotonic() + 10
-        while ask(shim.ops, request("GET", "/ready")).status != 200:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        wait_until(lambda: ask(shim.ops, request("GET", "/ready")).status == 200, within=10)
 
     def test_one_that_never_accepts(self, start: Callable[..., Shim]) -> None:
         """`--connect-timeout`: 502 or 504 in that time."""
