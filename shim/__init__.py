@@ -28,7 +28,7 @@ server
     The planes put together, started and drained.
 demo
     The whole on a real Restate server.
-commands, cli
+commands, cli, __main__
     What is typed.
 
 Words used throughout:
