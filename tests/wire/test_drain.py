@@ -1,4 +1,4 @@
-"""Start and end: quick, and with nothing lost that is in flight."""
+"""The end: quick, and with nothing lost that is in flight."""
 
 from __future__ import annotations
 
@@ -119,8 +119,3 @@ class TestDrain:
                 assert shim.wait(2) == 0
             with contextlib.suppress(EOFError, ConnectionError):
                 assert client.read().status in (502, 503, 504)
-
-    def test_start_is_quick(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
-        """Under a second on an idle machine; three here, where tests share two cores."""
-        with timed(3):
-            start(upstream=own_origin.url)
