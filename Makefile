@@ -46,7 +46,7 @@ format: setup ## let ruff format
 # Debian: wrk haproxy nginx libnginx-mod-http-js caddy. A whole run takes half an hour.
 bench: setup ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python tests/bench $(BENCH_ARGS)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 lock: setup ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import uuid_utils
-from aiohttp import http_parser, web
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from shim import __version__
-from shim.http1.requests import Refusal
+from shim.http1.fields import Field
 from shim.ledger.ledger import Ledger
 from shim.net.addresses import Address
 from shim.net.listening import listen, open_socket, remove_socket, url_of
@@ -21,9 +21,11 @@ from shim.ops.app import make_app
 from shim.ops.phase import PhaseWatch, describe, headers_of
 from shim.ops.readiness import Readiness, ledger_part, ledger_watch
 from shim.ops.usage_page import Usage, count_callers
-from shim.proxy.downstream import DownstreamServer
-from shim.proxy.forwarding import Gateway
+from shim.proxy.forwarding import Forwarder
+from shim.proxy.front import FrontServer
 from shim.proxy.handling import Proxy
+from shim.proxy.old_calls import OldCalls
+from shim.proxy.relay import RelayLane
 from shim.record.log import Logger
 from shim.record.metrics import Metrics
 from shim.record.numbers import Sources
@@ -44,7 +46,7 @@ class Running:
     proxy_url: str
     ops_url: str
     proxy: Proxy
-    server: DownstreamServer
+    server: FrontServer
 
 
 def utc_now() -> datetime:
@@ -73,8 +75,6 @@ async def running(
     ``reread`` loads the settings anew, when their file changes or when ``asked`` is set;
     ``lines_dropped`` tells how many lines of the log were lost.
     """
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        raise RuntimeError("aiohttp's C parser is missing; the Python one is not fit for this port")
     loop = asyncio.get_running_loop()
     scheme = "https" if settings.tls_cert else "http"
     async with contextlib.AsyncExitStack() as stack:
@@ -107,23 +107,23 @@ async def running(
         recorder = Recorder(
             logger, ledger, metrics, clock=clock, new_id=ids, instance=settings.instance
         )
-        gateway = Gateway(
-            pool,
-            health,
+        recorder_and_pool = (pool, health, recorder)
+        lane = RelayLane(*recorder_and_pool, scheme=scheme.encode(), max_body=settings.max_body)
+        forwarder = Forwarder(
+            *recorder_and_pool,
             trusted_proxies=settings.trusted_proxies,
             scheme=scheme.encode(),
             default_host=_default_host(settings.upstream[0]),
-            max_body=settings.max_body,
             loop=loop,
         )
         proxy = Proxy(
-            gateway,
+            forwarder,
+            OldCalls(forwarder, recorder, loop),
             recorder,
+            logger,
             _live(settings, ledger, clock),
             caller_sources=settings.caller,
             trusted_proxies=settings.trusted_proxies,
-            max_body=settings.max_body,
-            loop=loop,
         )
         reload = Reload(
             settings,
@@ -133,14 +133,22 @@ async def running(
             asked,
         )
         metrics.sources = Sources(
-            in_flight=lambda: proxy.in_flight,
+            in_flight=lambda: proxy.in_flight + lane.in_flight,
             draining=lambda: proxy.draining,
             connections=pool.count,
             ledger=ledger.state,
             log_lines_dropped=lines_dropped,
             config_ok=lambda: reload.state.ok,
         )
-        server = _make_server(proxy, settings, logger, recorder)
+        server = FrontServer(
+            proxy.handle,
+            lane,
+            unreadable=proxy.unreadable,
+            crashed=proxy.crashed,
+            stall_timeout=settings.client_timeout.total_seconds(),
+            keepalive_timeout=settings.keepalive_timeout.total_seconds(),
+            max_body=settings.max_body,
+        )
         readiness = Readiness(
             {
                 "upstream": health.state,
@@ -220,40 +228,18 @@ async def running(
 async def _drain(listening: asyncio.Server, where: Running, logger: Logger, grace: float) -> None:
     """Take nothing new, let what is in flight finish for ``grace`` seconds, then cut it off."""
     proxy, server = where.proxy, where.server
-    logger.info("draining", in_flight=proxy.in_flight, grace_seconds=grace)
-    proxy.draining = True
+    in_flight = proxy.in_flight + server.lane.in_flight
+    logger.info("draining", in_flight=in_flight, grace_seconds=grace)
+    proxy.draining = server.draining = True
+    server.lane.open = False
     listening.close()
     end = asyncio.get_running_loop().time() + grace
     while server.connections and asyncio.get_running_loop().time() < end:
         server.close_idle()
         await asyncio.sleep(0.01)
-    if proxy.in_flight:
-        logger.warning("drain_cut_off", in_flight=proxy.in_flight)
+    if in_flight := proxy.in_flight + server.lane.in_flight:
+        logger.warning("drain_cut_off", in_flight=in_flight)
     await server.shutdown(timeout=0.1)
-
-
-def _make_server(
-    proxy: Proxy, settings: Settings, logger: Logger, recorder: Recorder
-) -> DownstreamServer:
-    def refused(refusal: Refusal, peer: str) -> None:
-        recorder.unreadable(refusal.status)
-        logger.warning(
-            "request_refused", status=refusal.status, error=refusal.message, client_address=peer
-        )
-
-    def crashed(error: BaseException) -> None:
-        logger.error("handler_failed", exc_info=error)
-
-    return DownstreamServer(
-        proxy.handle,
-        stall_timeout=settings.client_timeout.total_seconds(),
-        on_refusal=refused,
-        on_crash=crashed,
-        keepalive_timeout=settings.keepalive_timeout.total_seconds(),
-        auto_decompress=False,
-        access_log=None,
-        lingering_time=0,
-    )
 
 
 def _live(settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> Live:
@@ -261,9 +247,9 @@ def _live(settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> 
     return Live(policy, settings.replies, _deprecation(settings))
 
 
-def _deprecation(settings: Settings) -> Callable[[bytes | None], bytes]:
+def _deprecation(settings: Settings) -> Callable[[bytes | None], list[Field]]:
     if settings.no_headers:
-        return lambda _: b""
+        return lambda _: []
     return deprecation_fields(
         since=settings.deprecated_since,
         sunset=settings.sunset,

@@ -1,6 +1,7 @@
-"""Header fields on their way through: what stays on this hop, what is added, who is calling.
+"""Header fields on their way through: what stays on this hop, what is added.
 
-Fields are ``(name, value)`` pairs of bytes, as they were sent and in that order.
+A field is its name in lower case, its value without the white space around, and its line as it
+came, so that what goes on is what came.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
+from shim.http1.grammar import FIELD
+
+Field = tuple[bytes, bytes, bytes]
+Fields = Sequence[Field]
 
 # RFC 9110 section 7.6.1 and, for the names of before, RFC 2616 section 13.5.1.
 HOP_BY_HOP: Final = frozenset(
@@ -30,82 +34,112 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 VIA_PSEUDONYM: Final = b"restate-shim"
 
 
-def find(headers: RawHeaders, name: bytes) -> bytes | None:
+def field(name: bytes, value: bytes) -> Field:
+    """Return a field of our own making."""
+    return name.lower(), value, b"%s: %s\r\n" % (name, value)
+
+
+def parse_fields(raw: bytes, start: int) -> list[Field]:
+    """Return the fields of a head that the grammar has let through, from ``start`` on."""
+    return [(name.lower(), value, line) for line, name, value in FIELD.findall(raw, start)]
+
+
+def find(fields: Fields, name: bytes) -> bytes | None:
     """Return the first value of the field ``name`` (lower case), or ``None``."""
-    size = len(name)
-    for field, value in headers:
-        if len(field) == size and field.lower() == name:
+    for own, value, _ in fields:
+        if own == name:
             return value
     return None
 
 
-def tokens(values: Iterable[bytes]) -> set[bytes]:
-    """Return the lower-case members of comma-separated field ``values``."""
-    return {token.strip().lower() for value in values for token in value.split(b",")}
+def values(fields: Fields, name: bytes) -> list[bytes]:
+    """Return every value of the field ``name`` (lower case)."""
+    return [value for own, value, _ in fields if own == name]
+
+
+def persists(minor_version: bytes, options: list[bytes]) -> bool:
+    """Tell from the values of Connection whether one may go on (RFC 9112 section 9.3)."""
+    if not options:
+        return minor_version == b"1"
+    said = tokens(options)
+    return b"close" not in said and (minor_version == b"1" or b"keep-alive" in said)
+
+
+def tokens(listed: Iterable[bytes]) -> set[bytes]:
+    """Return the lower-case members of comma-separated field values."""
+    return {token.strip().lower() for value in listed for token in value.split(b",")}
+
+
+def added_lines(*, peer: bytes, proto: bytes, host: bytes, version: bytes = b"1.1") -> bytes:
+    """Return the lines that a forwarded request gets at its end; ``host`` may be empty."""
+    lines = b"X-Forwarded-For: %s\r\nX-Forwarded-Proto: %s\r\n" % (peer, proto)
+    if host:
+        lines += b"X-Forwarded-Host: %s\r\n" % host
+    return lines + b"Via: %s %s\r\n" % (version, VIA_PSEUDONYM)
 
 
 def forwarded_request(
-    headers: RawHeaders,
+    fields: Fields,
     *,
     peer: bytes,
     proto: bytes,
     version: bytes,
     host: bytes | None,
     trusted: bool,
-    without: frozenset[bytes] = frozenset(),
+    without: frozenset[bytes] = _NOTHING,
 ) -> list[bytes]:
     """Return the field lines of a request for upstream, each with its CRLF.
 
-    Removes what belongs to this hop (and ``without``), adds ``X-Forwarded-For``, ``-Proto``,
-    ``-Host`` and ``Via``.  ``X-Forwarded-Proto`` and ``-Host`` have one value: a ``trusted``
-    proxy's are kept, anybody else's replaced.  ``host`` replaces the Host field where the target
-    named one (RFC 9112 section 3.2.2), or stands in for one that HTTP/1.0 does not ask for.
+    Removes what belongs to this hop (and ``without``), adds :func:`added_lines`.
+    ``X-Forwarded-Proto`` and ``-Host`` have one value: a ``trusted`` proxy's are kept, anybody
+    else's replaced.  ``host`` replaces the Host field where the target named one (RFC 9112 section
+    3.2.2), or stands in for one that HTTP/1.0 does not ask for.
     """
-    nominated = _nominated(headers)
+    left_out = HOP_BY_HOP | _nominated(fields) | without
+    if not trusted:
+        left_out |= _SINGLE_FORWARDED
     lines = []
-    said: set[bytes] = set()
+    said = set()
     original_host = b""
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered in HOP_BY_HOP or lowered in nominated or lowered in without:
+    for name, value, line in fields:
+        if name in left_out:
             continue
-        if lowered == b"host":
+        if name == b"host":
             original_host = value
-            lines.append(name + b": " + (host or value) + b"\r\n")
+            lines.append(line if host is None else line[:4] + b": " + host + b"\r\n")
             continue
-        if lowered in _SINGLE_FORWARDED:
-            if not trusted:
-                continue
-            said.add(lowered)
-        lines.append(name + b": " + value + b"\r\n")
+        if name in _SINGLE_FORWARDED:
+            said.add(name)
+        lines.append(line)
     if host is not None and not original_host:
         lines.insert(0, b"Host: " + host + b"\r\n")
-    lines.append(b"X-Forwarded-For: " + peer + b"\r\n")
-    if b"x-forwarded-proto" not in said:
-        lines.append(b"X-Forwarded-Proto: " + proto + b"\r\n")
-    if b"x-forwarded-host" not in said and (host or original_host):
-        lines.append(b"X-Forwarded-Host: " + (host or original_host) + b"\r\n")
-    lines.append(b"Via: " + version + b" " + VIA_PSEUDONYM + b"\r\n")
+    ours = added_lines(peer=peer, proto=proto, host=host or original_host, version=version)
+    if not said:
+        lines.append(ours)
+    else:
+        lines += (one for one in ours.splitlines(keepends=True) if _name(one) not in said)
     return lines
 
 
 def end_to_end(
-    headers: RawHeaders,
-    without: frozenset[bytes] = frozenset(),
+    fields: Fields,
+    without: frozenset[bytes] = _NOTHING,
     *,
-    keep: frozenset[bytes] = frozenset(),
-) -> list[bytes]:
-    """Return the field lines of an answer that go on downstream, each with its CRLF.
+    keep: frozenset[bytes] = _NOTHING,
+) -> list[Field]:
+    """Return the fields of an answer that go on downstream.
 
     ``keep`` names fields of this hop that mean the same on the next one.
     """
-    left_out = (HOP_BY_HOP | _nominated(headers) | without) - keep
-    return [
-        name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in left_out
-    ]
+    left_out = (HOP_BY_HOP | _nominated(fields) | without) - keep
+    return [one for one in fields if one[0] not in left_out]
 
 
-def _nominated(headers: RawHeaders) -> frozenset[bytes]:
+def _name(line: bytes) -> bytes:
+    return line.partition(b":")[0].lower()
+
+
+def _nominated(fields: Fields) -> frozenset[bytes]:
     """Return what the Connection field says belongs to this hop (RFC 9110 section 7.6.1)."""
-    values = [value for name, value in headers if len(name) == 10 and name.lower() == b"connection"]
-    return frozenset(tokens(values) - _NEVER_NOMINATED) if values else _NOTHING
+    options = values(fields, b"connection")
+    return frozenset(tokens(options) - _NEVER_NOMINATED) if options else _NOTHING

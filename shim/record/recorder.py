@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -22,7 +21,8 @@ from shim.ledger.records import (
     Use,
 )
 from shim.record.log import Logger
-from shim.record.metrics import Metrics
+from shim.record.metrics import METHODS, Metrics
+from shim.record.outcome import Outcome
 from shim.route import translation
 from shim.route.caller import Identity
 from shim.route.policy import Ruling
@@ -36,6 +36,7 @@ _ROUTES: Final = {
     OldCall: "deprecated",
 }
 _UNREADABLE: Final = "unreadable"
+_METHOD_NAMES: Final = {name.encode(): name for name in METHODS}
 # Callers with calls of one kind that are summed by themselves until the next lines.
 _MOST_SUMS: Final = 1000
 
@@ -48,30 +49,6 @@ class Store(Protocol):
 
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint."""
-
-
-async def _nothing_yet() -> None:
-    raise AssertionError("nobody has said how to record it")
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a call to the old route went; filled in on its way.
-
-    ``record`` writes it down, once, and must be done before the answer leaves.
-    """
-
-    ruling: Ruling
-    near_miss: translation.NearMiss | None
-    decision: Decision = Decision.FAILED
-    status: int = 0
-    upstream_status: int | None = None
-    upstream_seconds: float = 0.0
-    masked: bool = False
-    announced: bool = False
-    error: str | None = None
-    recorded: bool = False
-    record: Callable[[], Awaitable[None]] = _nothing_yet
 
 
 class Recorder:
@@ -96,7 +73,14 @@ class Recorder:
         self._replacement_calls: Counter[tuple[str, str, Mode, int]] = Counter()
 
     async def use(
-        self, identity: Identity, call: OldCall, target: bytes, outcome: Outcome, elapsed: float
+        self,
+        identity: Identity,
+        call: OldCall,
+        target: bytes,
+        ruling: Ruling,
+        outcome: Outcome,
+        *,
+        elapsed: float,
     ) -> None:
         """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
         began = time.perf_counter()
@@ -107,7 +91,7 @@ class Recorder:
             invocation_id=translation.printable(call.invocation_id),
             mode=call.mode,
             mode_given=call.mode_given,
-            phase=outcome.ruling.phase,
+            phase=ruling.phase,
             decision=outcome.decision,
             replacement=call.replacement,
             upstream_status=outcome.upstream_status,
@@ -117,7 +101,7 @@ class Recorder:
             error=outcome.error,
             instance=self._instance,
             version=__version__,
-            would_refuse=outcome.ruling.would_refuse,
+            would_refuse=ruling.would_refuse,
             announced=outcome.announced,
         )
         self._logger.info(USE_EVENT, **use.as_dict())
@@ -129,8 +113,9 @@ class Recorder:
         if use.would_refuse:
             self._metrics.would_refuse()
         await self._store.append(use)
-        if outcome.near_miss is not None:
-            await self.near_miss(identity, outcome.near_miss, b"DELETE", target, outcome.status)
+        near_miss = translation.near_miss_of(call)
+        if near_miss is not None:
+            await self.near_miss(identity, near_miss, b"DELETE", target, outcome.status)
         refused = outcome.decision is Decision.REFUSED
         # A caller waits for its record too.  Waiting for what never came was not the shim's doing.
         told = refused or outcome.upstream_status is not None
@@ -229,6 +214,11 @@ class Recorder:
             elapsed - upstream_seconds,
             upstream_seconds,
         )
+
+    def relayed(self, method: bytes, status: int, overhead: float, upstream_seconds: float) -> None:
+        """Count a request that was relayed as it came; times are in seconds."""
+        name = _METHOD_NAMES.get(method) or method.decode("latin-1")
+        self._metrics.request("pass_through", name, status, overhead, upstream_seconds)
 
     def unanswered(self, meaning: translation.Meaning, method: bytes, status: int) -> None:
         """Count a request that the shim answered in upstream's place: it failed, or was not asked.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shim.http1.fields import RawHeaders, find
+from shim.http1.fields import Fields, find
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -41,33 +41,33 @@ class Identity:
 
 
 def identify(
-    headers: RawHeaders, peer: str, sources: Sequence[str], trusted_proxies: Sequence[Network]
+    fields: Fields, peer: str, sources: Sequence[str], trusted_proxies: Sequence[Network]
 ) -> Identity:
     """Name the caller from the first of ``sources`` that is there; ``address`` always is.
 
     ``sources`` are ``header:NAME``, ``xfcc``, ``jwt:CLAIM``, ``user-agent`` and ``address``.  None
     of them is proof: a name serves the migration, never an access decision.
     """
-    address = client_address(headers, peer, trusted_proxies)
-    user_agent = _text(find(headers, b"user-agent"))
+    address = client_address(fields, peer, trusted_proxies)
+    user_agent = _text(find(fields, b"user-agent"))
     caller, source = address, "address"
     for candidate in sources:
-        found = _caller_from(candidate, headers, address, user_agent)
+        found = _caller_from(candidate, fields, address, user_agent)
         if found:
             caller, source = found, candidate
             break
-    trace = _TRACEPARENT.fullmatch(find(headers, b"traceparent") or b"")
+    trace = _TRACEPARENT.fullmatch(find(fields, b"traceparent") or b"")
     return Identity(
         caller=caller[:MAX_CALLER_LENGTH],
         caller_source=source,
         client_address=address,
         user_agent=user_agent,
-        request_id=_text(find(headers, b"x-request-id")),
+        request_id=_text(find(fields, b"x-request-id")),
         trace_id=trace[1].decode() if trace else None,
     )
 
 
-def client_address(headers: RawHeaders, peer: str, trusted_proxies: Sequence[Network]) -> str:
+def client_address(fields: Fields, peer: str, trusted_proxies: Sequence[Network]) -> str:
     """Return the address of the client: ``peer``, or whom trusted proxies say they speak for.
 
     Read from the right, past every trusted hop; a hop that is no address ends the search.
@@ -75,7 +75,7 @@ def client_address(headers: RawHeaders, peer: str, trusted_proxies: Sequence[Net
     address = peer
     if not trusted_proxies or not is_trusted(peer, trusted_proxies):
         return address
-    values = [value for name, value in headers if name.lower() == b"x-forwarded-for"]
+    values = [value for name, value, _ in fields if name == b"x-forwarded-for"]
     for hop in reversed(b",".join(values).split(b",")):
         text = hop.strip().decode("latin-1").removeprefix("[").removesuffix("]")
         try:
@@ -100,19 +100,17 @@ def is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
     return any(parsed in network for network in trusted_proxies)
 
 
-def _caller_from(
-    source: str, headers: RawHeaders, address: str, user_agent: str | None
-) -> str | None:
+def _caller_from(source: str, fields: Fields, address: str, user_agent: str | None) -> str | None:
     if source == "user-agent":
         return user_agent
     if source == "address":
         return address
     if source == "xfcc":
-        return _xfcc_name(find(headers, b"x-forwarded-client-cert"))
+        return _xfcc_name(find(fields, b"x-forwarded-client-cert"))
     kind, _, name = source.partition(":")
     if kind == "header":
-        return _text(find(headers, name.lower().encode()))
-    return _jwt_claim(find(headers, b"authorization"), name)
+        return _text(find(fields, name.lower().encode()))
+    return _jwt_claim(find(fields, b"authorization"), name)
 
 
 def _xfcc_name(value: bytes | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shim.http1.fields import Field
 from shim.route.policy import Policy
 from shim.route.translation import Replies
 
@@ -15,4 +16,4 @@ class Live:
 
     policy: Policy
     replies: Replies
-    deprecation_fields: Callable[[bytes | None], bytes]
+    deprecation_fields: Callable[[bytes | None], list[Field]]

@@ -12,6 +12,8 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
 
+from shim.http1.fields import Field, field
+
 # What a URI may not hold (RFC 3986 appendix A), though some caller's target does.
 _NOT_IN_A_URI: Final = re.compile(rb"[^!#-;=?-Z\[\]_a-z~]|%(?![0-9A-Fa-f]{2})")
 # Many clients take no field line above 8 KiB; an id that long is no invocation's anyway.
@@ -24,32 +26,32 @@ def deprecation_fields(
     sunset: datetime | None,
     docs_url: str,
     warning: bool,
-) -> Callable[[bytes | None], bytes]:
-    """Return what makes the field lines for a call from its replacement's path.
+) -> Callable[[bytes | None], list[Field]]:
+    """Return what makes the fields for a call from its replacement's path.
 
     ``None`` stands for a call that nothing replaces, on a server without the new endpoints.
     """
-    lines = [f"deprecation: @{int(since.timestamp())}"]
+    always = [field(b"deprecation", b"@%d" % int(since.timestamp()))]
     docs = f'<{docs_url}>; rel="deprecation"; type="text/html"'
     if sunset is not None:
-        lines.append(f"sunset: {format_datetime(sunset, usegmt=True)}")
+        always.append(field(b"sunset", format_datetime(sunset, usegmt=True).encode()))
         docs += f', <{docs_url}>; rel="sunset"; type="text/html"'
-    lines.append(f"link: {docs}")
-    before = "\r\n".join(lines).encode()
+    link = docs.encode()
 
-    def fields(new_target: bytes | None) -> bytes:
+    def fields(new_target: bytes | None) -> list[Field]:
         if new_target is None:
-            return before + b"\r\n"
+            return [*always, field(b"link", link)]
         path, successor = b"/invocations/{invocation_id}/cancel|kill|purge", b""
         if len(new_target) <= _LONGEST_TARGET:
             path = uri(new_target)
             successor = b', <%s>; rel="successor-version"' % path
-        if not warning:
-            return b"%s%s\r\n" % (before, successor)
-        return (
-            b'%s%s\r\nwarning: 299 - "DELETE /invocations/{invocation_id} is deprecated, '
-            b'use PATCH %s instead"\r\n' % (before, successor, path)
-        )
+        found = [*always, field(b"link", link + successor)]
+        if warning:
+            text = (
+                b'299 - "DELETE /invocations/{invocation_id} is deprecated, use PATCH %s instead"'
+            )
+            found.append(field(b"warning", text % path))
+        return found
 
     return fields
 

@@ -118,6 +118,11 @@ def interpret(method: bytes, target: bytes) -> Meaning:
     return None
 
 
+def may_concern_us(target: bytes) -> bool:
+    """Tell quickly whether :func:`interpret` is to be asked about ``target`` at all."""
+    return b"nvocation" in target
+
+
 def near_miss_of(call: OldCall) -> NearMiss | None:
     """Return the near miss that an old call with an unusable mode is at the same time."""
     if call.problem is None or call.mode is not None:

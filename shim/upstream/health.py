@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
 from shim.upstream.connection import Connection
-from shim.upstream.errors import OUTAGES, UpstreamError
+from shim.upstream.errors import OUTAGES, UpstreamError, UpstreamTimeoutError
 from shim.upstream.pool import Pool
 
 _RETRY_SECONDS: Final = 1.0
@@ -34,7 +35,7 @@ class UpstreamHealth:
     async def start(self) -> None:
         """Try upstream once; the connection serves the first request."""
         try:
-            self._pool.keep(await self._pool.connect())
+            self._pool.keep(await self._pool.connect(), monotonic())
         except UpstreamError as error:
             self.failed(error)
         else:
@@ -77,7 +78,7 @@ class UpstreamHealth:
                 if error.kind == "timeout":
                     await self._probe(connection)
                 else:
-                    self._pool.keep(connection)
+                    self._pool.keep(connection, monotonic())
             except UpstreamError as again:
                 error = again
                 self.failure = again
@@ -88,6 +89,11 @@ class UpstreamHealth:
 
     async def _probe(self, connection: Connection) -> None:
         try:
-            await connection.send(_PROBE, head_only=False, timeout=_PROBE_SECONDS)
+            async with asyncio.timeout(_PROBE_SECONDS):
+                connection.send(_PROBE, head_only=False)
+                while (await connection.next_head()).interim:
+                    pass
+        except TimeoutError:
+            raise UpstreamTimeoutError("timeout", "Upstream does not answer /health") from None
         finally:
             self._pool.give_back(connection)

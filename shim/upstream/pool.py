@@ -6,26 +6,33 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from shim.net.addresses import Address
-from shim.upstream.connection import Connection
+from shim.upstream.connection import Connection, State
 from shim.upstream.errors import UpstreamError, UpstreamTimeoutError
 
 _IDLE_SECONDS: Final = 55.0
+_SWEEP_SECONDS: Final = 1.0
+_IDLE: Final = State.IDLE
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PoolStats:
     """Plain numbers for the metrics."""
 
-    opened: int = 0
-    idle: int = 0
-    busy: int = 0
+    opened: int
+    idle: int
+    busy: int
 
 
 class Pool:
-    """Connections to the first upstream that takes them, the last used handed out first."""
+    """Connections to the first upstream that takes them, the last used handed out first.
+
+    ``connect_timeout`` and ``answer_timeout`` are in seconds; one sweep over all connections keeps
+    the latter, and closes those that have been idle for long.
+    """
 
     def __init__(
         self,
@@ -41,19 +48,39 @@ class Pool:
         self._connect_timeout = connect_timeout
         self.answer_timeout = answer_timeout
         self._loop = loop
+        self._all: set[Connection] = set()
         self._idle: list[Connection] = []
-        self._busy = 0
+        self._opened = 0
+        self._tick = min(_SWEEP_SECONDS, answer_timeout / 8)
         self._sweeper: asyncio.TimerHandle | None = None
-        self.stats = PoolStats()
 
     def take(self) -> Connection | None:
         """Return an idle connection, or ``None``: then :meth:`connect`."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.closed:
-                self._busy += 1
+            if connection.state is _IDLE:
                 return connection
         return None
+
+    def keep(self, connection: Connection, now: float) -> None:
+        """Keep a connection on which no exchange is under way; ``now`` by ``time.monotonic``."""
+        connection.since = now
+        self._idle.append(connection)
+
+    def give_back(self, connection: Connection) -> None:
+        """Take ``connection`` back after an exchange that was read piece by piece."""
+        if connection.end_exchange():
+            self.keep(connection, monotonic())
+
+    def forget(self, connection: Connection) -> None:
+        """Take note that a connection is closed."""
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def deadline(self) -> float:
+        """Return when upstream must have begun an answer that is awaited from now on."""
+        return monotonic() + self.answer_timeout
 
     async def connect(self) -> Connection:
         """Open a connection to the first upstream that accepts one.
@@ -78,8 +105,9 @@ class Pool:
                 message = f"Upstream {address.url} cannot be reached: {reason}"
                 failure = UpstreamError("connect", message)
             else:
-                self._busy += 1
-                self.stats.opened += 1
+                self._opened += 1
+                self._all.add(connection)
+                self._sweep_later()
                 return connection
             if len(self._upstreams) > 1 and self._upstreams[0] is address:
                 self._upstreams.append(self._upstreams.pop(0))
@@ -90,55 +118,35 @@ class Pool:
         tls = self._tls if address.tls else None
 
         def protocol() -> Connection:
-            return Connection(loop, self._forget)
+            return Connection(loop, self)
 
         if address.host is None:
             return (await loop.create_unix_connection(protocol, address.path))[1]
         return (await loop.create_connection(protocol, address.host, address.port, ssl=tls))[1]
 
-    def give_back(self, connection: Connection) -> None:
-        """Take ``connection`` back after its exchange, and close it if it cannot be used again."""
-        if not connection.reusable:
-            self._busy -= 1
-            connection.abort()
-            connection.end_exchange()
-            return
-        connection.end_exchange()
-        self.keep(connection)
-
-    def keep(self, connection: Connection) -> None:
-        """Keep a connection on which no exchange is under way."""
-        self._busy -= 1
-        if connection.closed:
-            return
-        connection.idle_since = self._loop.time()
-        self._idle.append(connection)
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(_IDLE_SECONDS, self._sweep)
-
     def count(self) -> PoolStats:
         """Return the numbers as they are now."""
-        self.stats.idle = len(self._idle)
-        self.stats.busy = self._busy
-        return self.stats
+        idle = len(self._idle)
+        return PoolStats(self._opened, idle, len(self._all) - idle)
 
     def close(self) -> None:
-        """Close every idle connection."""
+        """Close every connection."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        while self._idle:
-            self._idle.pop().abort()
+        self._idle.clear()
+        for connection in list(self._all):
+            connection.abort()
 
-    def _forget(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
+    def _sweep_later(self) -> None:
+        if self._sweeper is None and self._all:
+            self._sweeper = self._loop.call_later(self._tick, self._sweep)
 
     def _sweep(self) -> None:
         self._sweeper = None
-        oldest = self._loop.time() - _IDLE_SECONDS
-        for connection in [c for c in self._idle if c.idle_since <= oldest]:
-            self._idle.remove(connection)
-            connection.abort()
-        if self._idle:
-            self._sweeper = self._loop.call_later(_IDLE_SECONDS / 4, self._sweep)
+        now = monotonic()
+        for connection in [one for one in self._all if one.deadline <= now]:
+            connection.time_out(self.answer_timeout)
+        while self._idle and self._idle[0].since <= now - _IDLE_SECONDS:
+            self._idle.pop(0).abort()
+        self._sweep_later()

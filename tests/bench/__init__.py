@@ -1,4 +1,4 @@
-"""The shim beside other proxies, in one run: ``python tests/bench`` (``make bench``).
+"""The shim beside other proxies, in one run: ``python -m tests.bench`` (``make bench``).
 
 ``programs`` starts and ends processes and says on which core they run, ``origin`` answers as
 Restate does, ``shims`` and ``peers`` stand before it, ``load`` asks, ``accounting`` reads what it

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from .results import Measured, Results
+from tests.bench.results import Measured, Results
 
 CHARTED: Final = ("get", "post", "delete", "large")
 

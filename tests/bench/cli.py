@@ -1,4 +1,4 @@
-"""The command line: ``python tests/bench --help``."""
+"""The command line: ``python -m tests.bench --help``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from typing import Final, NoReturn
 
 from shim.demo.node import InstallError
 from shim.demo.restate import StartError
-
-from . import scenarios
-from .chart import chart
-from .markdown import markdown
-from .peers import PEERS
-from .programs import ROOT, Failed
-from .results import Results
-from .run import DIRECT, Plan, run
-from .scenarios import Calls, Stream
-from .shims import another, this_tree
+from tests.bench import scenarios
+from tests.bench.chart import chart
+from tests.bench.markdown import markdown
+from tests.bench.peers import PEERS
+from tests.bench.programs import ROOT, Failed
+from tests.bench.results import Results
+from tests.bench.run import DIRECT, Plan, run
+from tests.bench.scenarios import Calls, Stream
+from tests.bench.shims import another, this_tree
 
 _PUBLISHED: Final = ROOT / "deploy" / "bench.svg"
 _RESTATE: Final = "1.6.2"
@@ -40,7 +39,7 @@ _NAMES: Final = (
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python tests/bench",
+        "python -m tests.bench",
         description="The shim beside other proxies: CPU per request, requests/s, latency, memory.",
         epilog="Debian packages: wrk haproxy nginx libnginx-mod-http-js caddy. "
         "From PyPI: pip install --group bench.",

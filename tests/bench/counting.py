@@ -1,4 +1,4 @@
-"""What it costs to count one request: ``python -m bench.counting`` prints µs."""
+"""What it costs to count one request: ``python -m tests.bench.counting`` prints µs."""
 
 from __future__ import annotations
 

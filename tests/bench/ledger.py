@@ -1,6 +1,6 @@
 """What the ledger costs: CPU and bytes per use, and the time that evidence takes at scale.
 
-``python tests/bench/ledger.py [USES]`` (default 10 million); prints, judges nothing.
+``python -m tests.bench.ledger [USES]`` (default 10 million); prints, judges nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from typing import Any
 import uuid_utils
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from ledger_records import a_use, now
-
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_recent
 from shim.ledger.records import OPTIONAL
 from shim.ledger.tables import schema
+from tests.support.ledger_records import a_use, now
 
 RATE = 5_000
 SECONDS = 10

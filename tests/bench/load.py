@@ -14,9 +14,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
 
-from .origin import MIB
-from .programs import Failed
-from .scenarios import Call, Calls, Stream
+from tests.bench.origin import MIB
+from tests.bench.programs import Failed
+from tests.bench.scenarios import Call, Calls, Stream
 
 _TIMEOUT: Final = 30.0
 _BUFFER: Final = 256 * 1024

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .load import Latency
-from .results import Measured, Results, Spread, flatness
+from tests.bench.load import Latency
+from tests.bench.results import Measured, Results, Spread, flatness
 
 _OTHERS = ("haproxy", "envoy")
 

@@ -17,7 +17,13 @@ from typing import Final
 
 import uvloop
 
-from .programs import MODULES, Cores, environment, running, until_it_says
+from tests.bench.programs import (
+    ROOT,
+    Cores,
+    environment,
+    running,
+    until_it_says,
+)
 
 MIB: Final = 2**20
 SMALL: Final = b'{"name": "Counter1"}'
@@ -177,8 +183,8 @@ async def _serve() -> None:
 @contextlib.contextmanager
 def origin(folder: Path, cores: Cores) -> Iterator[int]:
     """Run one; yield its port."""
-    command = [sys.executable, "-m", "bench.origin"]
-    env = environment(PYTHONPATH=MODULES)
+    command = [sys.executable, "-m", "tests.bench.origin"]
+    env = environment(PYTHONPATH=str(ROOT))
     with running(command, folder, cores=cores.others, env=env) as process:
         yield int(until_it_says(process, folder, b"listening")[0].split()[1])
 

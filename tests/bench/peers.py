@@ -22,9 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from .accounting import tree
-from .programs import (
-    MODULES,
+from tests.bench.accounting import tree
+from tests.bench.programs import (
+    ROOT,
     Cores,
     environment,
     free_port,
@@ -120,8 +120,8 @@ def _envoy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def _aiohttp(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
-    command = [sys.executable, "-m", "bench.plain_aiohttp", str(upstream)]
-    env = environment(PYTHONPATH=MODULES)
+    command = [sys.executable, "-m", "tests.bench.plain_aiohttp", str(upstream)]
+    env = environment(PYTHONPATH=str(ROOT))
     with running(command, folder, cores=cores.proxy, env=env) as process:
         port = int(until_it_says(process, folder, b"listening")[0].split()[1])
         yield Proxy(port, (process.pid,))

@@ -1,6 +1,6 @@
 """What one writes first with aiohttp: a handler with a ``ClientSession``.
 
-``python -m bench.plain_aiohttp UPSTREAM-PORT``.  Bodies that say that they are short are read
+``python -m tests.bench.plain_aiohttp UPSTREAM-PORT``.  Bodies that say that they are short are read
 whole, for one write is quicker than two; the others stream.
 """
 

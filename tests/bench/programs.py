@@ -14,7 +14,6 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 # Where a program of ours finds this package, and the shim of this tree.
-MODULES: Final = os.pathsep.join((str(ROOT / "tests"), str(ROOT)))
 _START_SECONDS: Final = 20.0
 _TAIL: Final = 1500
 

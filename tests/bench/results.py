@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .load import Latency
+from tests.bench.load import Latency
 
 
 @dataclass(frozen=True, slots=True)

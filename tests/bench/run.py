@@ -13,16 +13,23 @@ from typing import Final
 
 from shim.demo.node import SERVER, program
 from shim.demo.restate import restate_server
-
-from . import scenarios
-from .accounting import cpu_seconds, machine, memory, rest
-from .load import once, one_after_another, stream, wrk
-from .origin import MIB, origin
-from .peers import Peer, Proxy
-from .programs import MODULES, Cores, Failed, environment, on, output, said
-from .results import Measured, Recorded, Resident, Results, Sample, Spread
-from .scenarios import Call, Calls, Stream
-from .shims import Command, as_peer, recorded, seconds, serving, starts
+from tests.bench import scenarios
+from tests.bench.accounting import cpu_seconds, machine, memory, rest
+from tests.bench.load import once, one_after_another, stream, wrk
+from tests.bench.origin import MIB, origin
+from tests.bench.peers import Peer, Proxy
+from tests.bench.programs import (
+    ROOT,
+    Cores,
+    Failed,
+    environment,
+    on,
+    output,
+    said,
+)
+from tests.bench.results import Measured, Recorded, Resident, Results, Sample, Spread
+from tests.bench.scenarios import Call, Calls, Stream
+from tests.bench.shims import Command, as_peer, recorded, seconds, serving, starts
 
 DIRECT: Final = "direct"
 
@@ -245,9 +252,11 @@ def _the_shim_itself(plan: Plan, folder: Path, cores: Cores, results: Results) -
     if "shim" in plan.shims:
         # In the shim's own Python; another tree need not have this module.
         python = plan.shims["shim"].words[0]
-        env = environment(PYTHONPATH=MODULES)
+        env = environment(PYTHONPATH=str(ROOT))
         with on(cores.proxy):
-            found_us = [output(python, "-m", "bench.counting", env=env) for _ in range(plan.starts)]
+            found_us = [
+                output(python, "-m", "tests.bench.counting", env=env) for _ in range(plan.starts)
+            ]
         results.shim["shim: metrics, one request counted, µs"] = Spread.of(map(float, found_us))
 
 

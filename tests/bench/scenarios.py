@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .origin import LARGE, ROWS, SMALL
+from tests.bench.origin import LARGE, ROWS, SMALL
 
 INVOCATION: Final = "/invocations/inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
 OLD_CALL: Final = f"{INVOCATION}?mode=kill"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .accounting import cpu_seconds
-from .peers import Peer, Proxy
-from .programs import ROOT, Cores, environment, output, running, until_it_says
+from tests.bench.accounting import cpu_seconds
+from tests.bench.peers import Peer, Proxy
+from tests.bench.programs import ROOT, Cores, environment, output, running, until_it_says
 
 _USE: Final = b'"deprecated_route_used"'
 

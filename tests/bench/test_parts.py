@@ -13,15 +13,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from .accounting import cpu_seconds, memory, parse_parent, parse_status, tree
-from .chart import CHARTED, chart
-from .load import Latency, latency, lua, parse, whole
-from .markdown import markdown
-from .origin import LARGE, ROWS, origin
-from .programs import Cores, Failed, until_it_says
-from .results import Measured, Recorded, Resident, Results, Sample, Spread, flatness
-from .scenarios import CALLS, CLIENTS, STREAMS
-from .shims import another
+from tests.bench.accounting import cpu_seconds, memory, parse_parent, parse_status, tree
+from tests.bench.chart import CHARTED, chart
+from tests.bench.load import Latency, latency, lua, parse, whole
+from tests.bench.markdown import markdown
+from tests.bench.origin import LARGE, ROWS, origin
+from tests.bench.programs import Cores, Failed, until_it_says
+from tests.bench.results import Measured, Recorded, Resident, Results, Sample, Spread, flatness
+from tests.bench.scenarios import CALLS, CLIENTS, STREAMS
+from tests.bench.shims import another
 
 _WRK = """Running 1s test @ http://127.0.0.1:1/services
   1 threads and 32 connections

@@ -47,7 +47,7 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
 
             def live_by(settings: Settings) -> Live:
                 policy = Policy(settings, clock=clock, is_known=kept.is_known)
-                return Live(policy, settings.replies, lambda _: b"")
+                return Live(policy, settings.replies, lambda _: [])
 
             live = live_by(settings)
 

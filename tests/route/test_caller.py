@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shim.http1 import fields as lines
 from shim.route.caller import MAX_CALLER_LENGTH, Network, client_address, identify
 from tests.support.tokens import jwt
 
 Fields = list[tuple[bytes, bytes]]
+
+
+def made(fields: Fields) -> list[lines.Field]:
+    return [lines.field(name, value) for name, value in fields]
 
 
 SOURCES = ("header:x-client-id", "xfcc", "jwt:sub", "user-agent", "address")
@@ -65,7 +70,7 @@ def bearer(claims: object) -> bytes:
 def test_a_caller_is_named_by_the_first_source_that_is_there(
     fields: Fields, caller: str, source: str
 ) -> None:
-    identity = identify(fields, "192.0.2.1", SOURCES, ())
+    identity = identify(made(fields), "192.0.2.1", SOURCES, ())
     assert (identity.caller, identity.caller_source) == (caller, source)
 
 
@@ -88,18 +93,18 @@ def test_only_trusted_proxies_speak_for_others(
     forwarded: list[bytes], peer: str, address: str
 ) -> None:
     fields = [(b"X-Forwarded-For", value) for value in forwarded]
-    assert client_address(fields, peer, TEN) == address
+    assert client_address(made(fields), peer, TEN) == address
 
 
 def test_ids_of_request_and_trace_are_taken_along() -> None:
     trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    identity = identify([(b"x-request-id", b"r1"), (b"traceparent", trace)], "a", SOURCES, ())
+    identity = identify(made([(b"x-request-id", b"r1"), (b"traceparent", trace)]), "a", SOURCES, ())
     assert (identity.request_id, identity.trace_id) == ("r1", "4bf92f3577b34da6a3ce929d0e0e4736")
-    assert identify([(b"traceparent", b"nonsense")], "a", SOURCES, ()).trace_id is None
+    assert identify(made([(b"traceparent", b"nonsense")]), "a", SOURCES, ()).trace_id is None
 
 
 @given(st.binary(max_size=2000))
 def test_a_name_is_printable_and_bounded_whatever_is_sent(value: bytes) -> None:
-    identity = identify([(b"X-Client-Id", value)], "192.0.2.1", SOURCES, ())
+    identity = identify(made([(b"X-Client-Id", value)]), "192.0.2.1", SOURCES, ())
     assert identity.caller.isprintable()
     assert 0 < len(identity.caller) <= MAX_CALLER_LENGTH

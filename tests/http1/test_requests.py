@@ -6,36 +6,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.http1.requests import Head, Refusal, RequestFramer, parse_head
+from shim.http1.grammar import FramingError
+from shim.http1.requests import RequestFramer, RequestHead, parse_head
+from shim.http1.section import MAX_SECTION
 
 HOST = b"Host: a\r\n"
-Part = Head | bytes | Refusal
+Told = list[tuple[bytes, bytes] | bytes | int]
 
 
-def feed(*pieces: bytes, max_head: int = 64 * 1024) -> list[Part]:
-    framer = RequestFramer(max_head)
-    return [part for piece in pieces for part in framer.feed(piece)]
-
-
-def head_of(raw: bytes) -> Head:
-    head = parse_head(raw)
-    assert isinstance(head, Head), head
-    return head
-
-
-def summary(parts: list[Part]) -> list[tuple[bytes, bytes] | bytes | int]:
-    """Heads as method and target, bodies joined, refusals as status."""
-    told: list[tuple[bytes, bytes] | bytes | int] = []
-    for part in parts:
-        if isinstance(part, Head):
-            told.append((part.method, part.target))
-        elif isinstance(part, Refusal):
-            told.append(part.status)
-        elif told and isinstance(told[-1], bytes):
-            told[-1] += part
-        else:
-            told.append(part)
+def read(framer: RequestFramer, *pieces: bytes) -> Told:
+    """Heads as method and target, bodies whole, a refusal as its status; then no more."""
+    told: Told = []
+    for piece in pieces:
+        framer.feed(piece)
+        try:
+            while True:
+                if framer.in_body:
+                    content = framer.read_body()
+                    if told and isinstance(told[-1], bytes):
+                        told[-1] += content
+                    else:
+                        told.append(content)
+                    if framer.in_body:
+                        break
+                head = framer.next_head()
+                if head is None:
+                    break
+                told.append((head.method, head.target))
+        except FramingError as error:
+            return [*told, error.status]
     return told
+
+
+def refused(raw: bytes) -> FramingError:
+    with pytest.raises(FramingError) as caught:
+        parse_head(raw)
+    return caught.value
+
+
+def head_of(raw: bytes) -> RequestHead:
+    return parse_head(raw)
 
 
 MESSAGES = [
@@ -49,7 +59,7 @@ MESSAGES = [
     (
         b"POST /e HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
         b"5 ; x=y\r\nhello\r\n0\r\nTrailer: 1\r\n\r\n",
-        [(b"POST", b"/e"), b"5\r\nhello\r\n0\r\n\r\n"],
+        [(b"POST", b"/e"), b"hello"],
     ),
     (b"PUT /f HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n", [(b"PUT", b"/f")]),
 ]
@@ -64,19 +74,17 @@ def test_the_same_messages_come_out_however_the_bytes_are_cut(
     cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=12).map(sorted))
     pieces = [raw[i:j] for i, j in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     framer = RequestFramer()
-    told = summary([part for piece in pieces for part in framer.feed(piece)])
-    assert told == expected
+    assert read(framer, *pieces) == expected
     assert not framer.in_head
+    assert not framer.in_body
+    assert framer.waiting == 0
 
 
-@given(st.binary(max_size=200))
-def test_nothing_comes_out_of_noise_but_one_refusal_at_most(noise: bytes) -> None:
-    framer = RequestFramer()
-    parts = list(framer.feed(b"GET / HTTP/1.1\r\nHost: a\r\n" + noise))
-    refusals = [part for part in parts if isinstance(part, Refusal)]
-    assert len(refusals) <= 1
-    assert not refusals or parts[-1] is refusals[0]
-    assert not refusals or list(framer.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")) == []
+@given(st.binary(max_size=200), st.integers(1, 20))
+def test_noise_in_one_piece_and_in_many_comes_to_the_same(noise: bytes, size: int) -> None:
+    raw = b"GET / HTTP/1.1\r\nHost: a\r\n" + noise
+    pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+    assert read(RequestFramer(), *pieces) == read(RequestFramer(), raw)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +140,12 @@ def test_nothing_comes_out_of_noise_but_one_refusal_at_most(noise: bytes) -> Non
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(raw: bytes) -> None:
-    refusal = parse_head(raw)
-    assert isinstance(refusal, Refusal)
-    assert refusal.status == 400
+    assert refused(raw).status == 400
 
 
 def test_a_refusal_never_repeats_what_was_sent() -> None:
-    refusal = parse_head(b"GET http://user:s3cret@a/ HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert isinstance(refusal, Refusal)
-    assert "s3cret" not in refusal.message
+    refusal = refused(b"GET http://user:s3cret@a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert "s3cret" not in str(refusal)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,17 @@ def test_persistence_is_that_of_the_version_unless_said(
 
 def test_white_space_around_a_value_is_not_part_of_it() -> None:
     head = head_of(b"GET / HTTP/1.1\r\nHost:a \r\nX: \t b\tc \t\r\nY:\r\nZ:   \r\n\r\n")
-    assert head.fields == [(b"Host", b"a"), (b"X", b"b\tc"), (b"Y", b""), (b"Z", b"")]
+    assert [(name, value) for name, value, _ in head.fields] == [
+        (b"host", b"a"),
+        (b"x", b"b\tc"),
+        (b"y", b""),
+        (b"z", b""),
+    ]
+
+
+def test_a_field_keeps_its_line_as_it_came() -> None:
+    head = head_of(b"GET / HTTP/1.1\r\nHOST:a \r\nX: \t b\tc \t\r\n\r\n")
+    assert [line for _, _, line in head.fields] == [b"HOST:a \r\n", b"X: \t b\tc \t\r\n"]
 
 
 @pytest.mark.parametrize(
@@ -201,15 +216,39 @@ def test_white_space_around_a_value_is_not_part_of_it() -> None:
 )
 def test_bytes_that_cannot_become_a_request_are_not_waited_for(beginning: bytes) -> None:
     # A client that speaks TLS to a plain port would else hang until a timeout.
-    assert summary(feed(*(bytes([byte]) for byte in beginning)))[-1:] == [400]
+    assert read(RequestFramer(), *(bytes([byte]) for byte in beginning))[-1:] == [400]
 
 
 def test_a_head_may_fill_the_limit_and_not_pass_it() -> None:
     start, end = b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"\r\n\r\n"
-    full = start + b"x" * (1000 - len(start) - len(end)) + end
-    assert summary(feed(full, max_head=1000)) == [(b"GET", b"/")]
-    assert summary(feed(full[:-4] + b"x" + end, max_head=1000)) == [431]
-    assert summary(feed(full[:-4] + b"x" * 9, max_head=1000)) == [431]
+    full = start + b"x" * (MAX_SECTION - len(start) - len(end)) + end
+    assert read(RequestFramer(), full) == [(b"GET", b"/")]
+    assert read(RequestFramer(), full[:-4] + b"x" + end) == [431]
+    assert read(RequestFramer(), full[:-4] + b"x" * 9) == [431]
+
+
+def test_empty_lines_before_a_request_are_few() -> None:
+    # Each costs its sender two bytes, and a read here.
+    request = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+    assert read(RequestFramer(), b"\r\n" * 16 + request) == [(b"GET", b"/")]
+    assert read(RequestFramer(), *[b"\r\n"] * 17) == [400]
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_body_over_the_limit_is_refused_however_it_is_framed(framing: str) -> None:
+    # A deprecated call with a chunked body was read whole, however long: nobody counted it.
+    head = b"DELETE /invocations/x HTTP/1.1\r\n" + HOST
+    if framing == "length":
+        framer = RequestFramer(max_body=10)
+        framer.feed(head + b"Content-Length: 11\r\n\r\n")
+        shown = framer.next_head()
+        assert shown is not None
+        assert shown.refusal is not None
+        assert shown.refusal.status == 413
+        return
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert read(RequestFramer(10), chunked + b"a\r\n0123456789\r\n0\r\n\r\n")[-1] == b"0123456789"
+    assert read(RequestFramer(10), chunked + b"a\r\n0123456789\r\n", b"1\r\n0\r\n")[-1] == 413
 
 
 @pytest.mark.parametrize(
@@ -231,15 +270,7 @@ def test_a_head_may_fill_the_limit_and_not_pass_it() -> None:
         b"f" * 16 + b"\r\n",
     ],
 )
-def test_a_body_that_breaks_marks_its_head(body: bytes) -> None:
-    parts = feed(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n", body)
-    head, refusal = parts[0], parts[-1]
-    assert isinstance(head, Head)
-    assert isinstance(refusal, Refusal)
-    assert head.broken is refusal
-
-
-def test_the_parser_is_shown_framing_and_nothing_else() -> None:
-    # aiohttp refuses a second User-Agent and methods it has no name for, and obeys Upgrade.
-    raw = b"BREW /x HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nContent-Length: 03\r\n\r\n"
-    assert head_of(raw).shown == b"POST / HTTP/1.1\r\nHost: restate\r\nContent-Length: 3\r\n\r\n"
+def test_a_body_that_breaks_is_refused_behind_its_head(body: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    told = read(RequestFramer(), head, body)
+    assert (told[0], told[-1]) == ((b"POST", b"/"), 400)

@@ -1,0 +1,154 @@
+"""Where each answer begins and ends: the twin of :mod:`shim.http1.requests`.
+
+One :class:`AnswerFramer` reads one answer: any number of interim heads, the final one, its body.
+What it cannot read in exactly one way is no answer, and never goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, UntilClose
+from shim.http1.fields import Field, parse_fields, persists, values
+from shim.http1.grammar import FIELD_LINES, LENGTH, TEXT, FramingError
+from shim.http1.section import Kind, Section
+
+MAX_ANSWER_HEAD: Final = 256 * 1024
+# RFC 9112 section 4 asks for the space even without a reason; many servers leave it out.
+_LINE: Final = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + TEXT + rb"))?\r\n"
+_HEAD: Final = re.compile(_LINE + FIELD_LINES + rb"\r\n")
+_STATUS_LINE_BEGINNING: Final = re.compile(
+    rb"(?:H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01](?: (?:[1-9](?:[0-9](?:[0-9](?: "
+    + TEXT
+    + rb")?)?)?)?)?)?)?)?)?)?)?)?)?\r?"
+)
+_SECTION: Final = Kind(
+    line=re.compile(_LINE),
+    beginning=_STATUS_LINE_BEGINNING,
+    limit=MAX_ANSWER_HEAD,
+    too_large=lambda: FramingError(502, "Upstream's answer has too large a head"),
+    wrong=lambda _: FramingError(502, "Upstream's answer is not HTTP/1.1"),
+)
+_WITHOUT_BODY: Final = frozenset((204, 304))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """The head of one answer; ``framing`` says how its body, if it has one, will end."""
+
+    status: int
+    reason: bytes
+    fields: list[Field]
+    framing: Framing
+    length: int = 0
+    keep_alive: bool = True
+
+    @property
+    def interim(self) -> bool:
+        """Whether the final answer is still to come (RFC 9110 section 15.2)."""
+        return self.status < 200
+
+
+class AnswerFramer:
+    """Reads one answer; ``head_only`` tells that it answers a HEAD (RFC 9110 section 9.3.2)."""
+
+    def __init__(self, *, head_only: bool) -> None:
+        self._head_only = head_only
+        self._section = Section(_SECTION)
+        self._body: Body | None = None
+        self._heads = 0
+        self.unread = b""
+        """Bytes that have come and belong to nothing read so far."""
+        self.ended = False
+        """Whether the whole answer has been read."""
+
+    @property
+    def in_body(self) -> bool:
+        """Whether the final head has been read, and the body's end has not."""
+        return self._body is not None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in."""
+        self.unread = self.unread + data if self.unread else data
+
+    def next_head(self) -> AnswerHead | None:
+        """Return the next head, interim or final, once it is whole; raise :class:`FramingError`."""
+        data, self.unread = self.unread, b""
+        found = self._section.add(data) if data else None
+        if found is None:
+            return None
+        raw, self.unread = found
+        self._heads += len(raw)
+        if self._heads > MAX_ANSWER_HEAD:
+            raise FramingError(502, "Upstream's answer has too many interim answers before it")
+        head = _parse_head(raw, head_only=self._head_only)
+        if head.status == 101:
+            raise FramingError(502, "Upstream switched protocols by itself")
+        if head.interim:
+            return head
+        if head.framing is Framing.LENGTH:
+            self._body = LengthBody(head.length)
+        elif head.framing is Framing.CHUNKED:
+            self._body = ChunkedBody()
+        elif head.framing is Framing.CLOSE:
+            self._body = UntilClose()
+        else:
+            self.ended = True
+        return head
+
+    def read_body(self) -> bytes:
+        """Return the content in what has come; raise :class:`FramingError`."""
+        body = self._body
+        assert body is not None
+        data, self.unread = self.unread, b""
+        content, self.unread = body.read(data)
+        if body.ended:
+            self._body = None
+            self.ended = True
+        return content
+
+    def close(self) -> bool:
+        """Take note that the connection has ended; return whether the answer is whole."""
+        if isinstance(self._body, UntilClose):
+            self._body = None
+            self.ended = True
+        return self.ended
+
+
+def _parse_head(raw: bytes, *, head_only: bool) -> AnswerHead:
+    match = _HEAD.fullmatch(raw)
+    if match is None:
+        raise FramingError(502, "Upstream's answer is not HTTP/1.1")
+    minor, code, reason = match.groups(b"")
+    fields = parse_fields(raw, raw.find(b"\n") + 1)
+    status = int(code)
+    lengths = values(fields, b"content-length")
+    codings = values(fields, b"transfer-encoding")
+    keep_alive = persists(minor, values(fields, b"connection"))
+    framing, length = Framing.NONE, 0
+    if status >= 200:
+        _check_framing(minor, lengths, codings)
+        if not head_only and status not in _WITHOUT_BODY:
+            framing, length = _framing_of(lengths, codings)
+    return AnswerHead(status, reason, fields, framing, length, keep_alive)
+
+
+def _check_framing(minor: bytes, lengths: list[bytes], codings: list[bytes]) -> None:
+    """Refuse what ends in two places (RFC 9112 section 6.3)."""
+    if codings and (minor == b"0" or len(codings) > 1 or codings[0].lower() != b"chunked"):
+        raise FramingError(502, "Upstream's answer has a transfer coding other than chunked, once")
+    if codings and lengths:
+        raise FramingError(502, "Upstream's answer has both Transfer-Encoding and Content-Length")
+    if len(lengths) > 1 or (lengths and not LENGTH.fullmatch(lengths[0])):
+        raise FramingError(502, "Upstream's answer has no single Content-Length")
+
+
+def _framing_of(lengths: list[bytes], codings: list[bytes]) -> tuple[Framing, int]:
+    if codings:
+        return Framing.CHUNKED, 0
+    if not lengths:
+        return Framing.CLOSE, 0
+    length = int(lengths[0])
+    return (Framing.LENGTH, length) if length else (Framing.NONE, 0)

@@ -1,0 +1,155 @@
+"""Where a body ends: the three ways that both directions share (RFC 9112 section 6.3).
+
+Each takes the bytes of a connection as they come and returns what of them is content and what is
+left behind the end.  All content of one read comes as one piece, however small its chunks.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final, Protocol
+
+from shim.http1.grammar import FIELD_LINES, TEXT, FramingError
+from shim.http1.section import FIELD_BEGINNING, MAX_SECTION, Kind, Section
+
+_MAX_CHUNK_LINE: Final = 4096
+_MAX_CHUNK: Final = 1 << 62
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;" + TEXT + rb")?\r\n")
+_CHUNK_LINE_BEGINNING: Final = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*(?:;" + TEXT + rb")?\r?\Z")
+_TRAILERS: Final = re.compile(FIELD_LINES + rb"\r\n")
+
+
+def _bad_trailers(_: bytes) -> FramingError:
+    return FramingError(400, "The trailer section has a line that is no field line")
+
+
+_TRAILER_SECTION: Final = Kind(
+    line=None,
+    beginning=FIELD_BEGINNING,
+    limit=MAX_SECTION,
+    too_large=lambda: FramingError(431, "The trailer section is too large"),
+    wrong=_bad_trailers,
+)
+
+
+class Framing(Enum):
+    """How the end of a message's body is told."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+
+
+class Body(Protocol):
+    """A body that is being read."""
+
+    ended: bool
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the content in ``data`` and what of ``data`` is behind the body's end.
+
+        Raises :class:`FramingError`.
+        """
+
+
+class LengthBody:
+    """A body of a length that is known, above zero."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.ended = False
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """See :class:`Body`."""
+        size = len(data)
+        if size < self._left:
+            self._left -= size
+            return data, b""
+        left, self._left = self._left, 0
+        self.ended = True
+        return (data, b"") if left == size else (data[:left], data[left:])
+
+
+class UntilClose:
+    """A body that ends where its connection does; only answers may have one."""
+
+    ended = False
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """See :class:`Body`."""
+        return data, b""
+
+
+class ChunkedBody:
+    """A body in chunks (RFC 9112 section 7.1).  Extensions and trailers are dropped.
+
+    Extensions are for one hop alone, and section 6.5.1 of RFC 9110 lets an intermediary drop
+    trailers.
+    """
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._left = 0
+        self._in_chunk = False
+        self._trailers: Section | None = None
+        self.ended = False
+
+    def read(self, data: bytes) -> tuple[bytes, bytes]:
+        """See :class:`Body`."""
+        if self._kept:
+            data, self._kept = self._kept + data, b""
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data):
+            if self._trailers is not None:
+                return b"".join(pieces), self._read_trailers(self._trailers, data[at:])
+            if self._left:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+            elif self._in_chunk:
+                if not data.startswith(b"\r\n", at):
+                    if data[at:] == b"\r":
+                        self._kept = b"\r"
+                        break
+                    raise FramingError(400, "A chunk does not end where its size says")
+                at += 2
+                self._in_chunk = False
+            else:
+                line = _CHUNK_LINE.match(data, at)
+                if line is None:
+                    self._kept = _beginning_of_a_line(data[at:])
+                    break
+                at = line.end()
+                self._begin_chunk(int(line[1], 16))
+        return b"".join(pieces), b""
+
+    def _begin_chunk(self, size: int) -> None:
+        if size >= _MAX_CHUNK:
+            raise FramingError(400, "A chunk is larger than any message may be")
+        if size:
+            self._left = size
+            self._in_chunk = True
+        else:
+            self._trailers = Section(_TRAILER_SECTION)
+
+    def _read_trailers(self, trailers: Section, data: bytes) -> bytes:
+        """Take the trailer section; return what is behind it."""
+        found = trailers.add(data)
+        if found is None:
+            return b""
+        section, rest = found
+        if not _TRAILERS.fullmatch(section):
+            raise _bad_trailers(section)
+        self.ended = True
+        return rest
+
+
+def _beginning_of_a_line(data: bytes) -> bytes:
+    """Return ``data`` if more bytes can make a chunk's size line of it."""
+    if len(data) > _MAX_CHUNK_LINE or b"\n" in data or not _CHUNK_LINE_BEGINNING.match(data):
+        raise FramingError(400, "A chunk's size line is not as RFC 9112 section 7.1 has it")
+    return data

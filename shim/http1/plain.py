@@ -1,0 +1,88 @@
+"""One look at a whole message tells whether its bytes can go on as they are.
+
+A message is plain if one read held all of it and nothing in it is of this hop or needs thought.
+Whatever is not certain is not plain, and takes the other lane; for what is plain both lanes send
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shim.http1.grammar import TEXT, TOKEN
+
+# White space as it would be written anew: one space before the value, none behind it.
+_LINES: Final = rb"(?:" + TOKEN + rb": (?![ \t])" + TEXT + rb"(?<![ \t])\r\n)*+"
+_REQUEST: Final = re.compile(
+    rb"(" + TOKEN + rb") (/[^\x00-\x20\x7f]*+) HTTP/1\.1\r\n" + _LINES + rb"\r\n"
+)
+_ANSWER: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) " + TEXT + rb"\r\n" + _LINES + rb"\r\n")
+# Fields that say something of this hop, or of where the message ends.
+_HOP: Final = rb"Connection|Keep-Alive|Proxy-Connection|TE|Trailer|Transfer-Encoding|Upgrade"
+_MARKED: Final = re.compile(
+    rb"\n(Host|Content-Length|Expect|X-Forwarded-(?:Proto|Host)|" + _HOP + rb"): ([^\r]*)",
+    re.IGNORECASE,
+)
+_MARKED_ANSWER: Final = re.compile(rb"\n(Content-Length|" + _HOP + rb"): ([^\r]*)", re.IGNORECASE)
+_HOST: Final = re.compile(rb"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]+")
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+_NOT_PLAIN_METHODS: Final = frozenset((b"HEAD", b"CONNECT"))
+_NOT_PLAIN_STATUSES: Final = frozenset((b"204", b"205", b"304"))
+
+
+def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, bytes, int] | None:
+    """Return method, target, host and where the fields end, if ``data`` is one plain request."""
+    match = _REQUEST.match(data)
+    if match is None:
+        return None
+    end = match.end()
+    marked = _MARKED.findall(data, 0, end)
+    length = 0
+    if len(marked) == 2:
+        if marked[0][0].lower() == b"content-length":
+            marked.reverse()
+        name, value = marked[1]
+        if name.lower() != b"content-length" or not value.isdigit() or len(value) > 18:
+            return None
+        length = int(value)
+    elif len(marked) != 1:
+        return None
+    if len(data) - end != length or (max_body is not None and length > max_body):
+        return None
+    name, host = marked[0]
+    method, target = match.groups()
+    if name.lower() != b"host" or method in _NOT_PLAIN_METHODS or not _HOST.fullmatch(host):
+        return None
+    return method, target, host, end - 2
+
+
+def plain_answer(data: bytes) -> int | None:
+    """Return the status if ``data`` is one whole plain answer to a request that is no HEAD."""
+    match = _ANSWER.match(data)
+    if match is None:
+        return None
+    end = match.end()
+    marked = _MARKED_ANSWER.findall(data, 0, end)
+    status = match[1]
+    if len(marked) != 1 or status in _NOT_PLAIN_STATUSES:
+        return None
+    name, value = marked[0]
+    size = len(data) - end
+    if len(name) == 14:
+        if not value.isdigit() or len(value) > 18 or int(value) != size:
+            return None
+    elif value != b"chunked" or len(name) != 17 or not _is_one_chunk(data, end, size):
+        return None
+    return int(status)
+
+
+def _is_one_chunk(data: bytes, start: int, size: int) -> bool:
+    """Whether a body is a single chunk, or none, with neither extensions nor trailers."""
+    line = _CHUNK_LINE.match(data, start)
+    if line is None or not data.endswith(b"0\r\n\r\n"):
+        return False
+    length = int(line[1], 16)
+    if not length:
+        return size == 5
+    return line.end() - start + length + 7 == size and data.endswith(b"\r\n0\r\n\r\n")

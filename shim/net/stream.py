@@ -1,0 +1,74 @@
+"""A body on its way between two connections: fed on one side, read on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+_MUCH: Final = 256 * 1024
+
+
+class Stream:
+    """What of a body has come and has not been read; its transport pauses while that is much."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self.failure: Exception | None = None
+        """Why there will be no more, where it is not the end."""
+        self.ended = False
+        """Whether the body's end has come."""
+
+    def feed(self, piece: bytes) -> None:
+        """Take a piece in."""
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if self._size > _MUCH and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+            self._wake()
+
+    def end(self) -> None:
+        """Take note that this was all."""
+        self.ended = True
+        self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        """Let the reader find out, behind what has come, that there will be no more."""
+        if not self.ended and self.failure is None:
+            self.failure = failure
+            self._wake()
+
+    def take(self) -> bytes:
+        """Return what has come and has not been read."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        self._pieces = []
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def read(self) -> bytes:
+        """Return the next piece, ``b""`` at the body's end; raise what it failed with."""
+        while not self._pieces:
+            if self.failure is not None:
+                raise self.failure
+            if self.ended:
+                return b""
+            self._reader = self._loop.create_future()
+            await self._reader
+        return self.take()
+
+    def _wake(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)

@@ -1,0 +1,133 @@
+"""The relay lane: a plain request that is none of our business goes on as it came.
+
+Its bytes get our lines appended and go to an idle connection to upstream; a plain answer goes down
+as it came.  There is no object per field, no task and no timer.  Everything else takes the other
+lane, the handler's, which sends the same bytes both ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Protocol
+
+from shim.http1.fields import added_lines
+from shim.http1.plain import plain_request
+from shim.record.recorder import Recorder
+from shim.route.translation import may_concern_us
+from shim.upstream.connection import Connection
+from shim.upstream.health import UpstreamHealth
+from shim.upstream.pool import Pool
+
+
+class Caller(Protocol):
+    """A caller's connection, as far as the lane knows it."""
+
+    transport: asyncio.Transport | None
+    peer: str
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the caller reads its answers too slowly."""
+
+    def next_message(self, now: float) -> None:
+        """Give the turn back to the caller; ``now`` by ``time.monotonic``."""
+
+    def take_over(self, request: bytes, connection: Connection) -> None:
+        """Let the handler read the answer to ``request``, which has gone up ``connection``."""
+
+
+class RelayLane:
+    """What the relays of all callers share; ``scheme`` is that of the listener."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        health: UpstreamHealth,
+        recorder: Recorder,
+        *,
+        scheme: bytes,
+        max_body: int | None,
+    ) -> None:
+        self.pool = pool
+        self.answer_timeout = pool.answer_timeout
+        self.health = health
+        self.count = recorder.relayed
+        self.scheme = scheme
+        self.max_body = max_body
+        self.open = True
+        """Whether requests are taken; they are not while draining."""
+        self.in_flight = 0
+
+
+class Relay:
+    """The lane of one caller's connection: one request at a time."""
+
+    def __init__(self, lane: RelayLane, caller: Caller) -> None:
+        self._lane = lane
+        self._caller = caller
+        self._connection: Connection | None = None
+        self._request = b""
+        self._method = b""
+        self._began = 0.0
+        self._sent = 0.0
+        self._host = b""
+        self._added = b""
+
+    def send(self, data: bytes) -> bool:
+        """Send ``data`` on if it is one plain request and a connection is free for it."""
+        began = monotonic()
+        lane = self._lane
+        plain = plain_request(data, lane.max_body)
+        if plain is None:
+            return False
+        method, target, host, end = plain
+        if may_concern_us(target) or not lane.open or self._caller.writing_paused:
+            return False
+        connection = lane.pool.take()
+        if connection is None:
+            return False
+        if host != self._host:
+            peer = b"unknown" if self._caller.peer == "unix" else self._caller.peer.encode()
+            self._host = host
+            self._added = added_lines(peer=peer, proto=lane.scheme, host=host)
+        lane.in_flight += 1
+        self._connection = connection
+        self._method = method
+        self._request = data
+        self._began = began
+        request = b"%b%b%b" % (data[:end], self._added, data[end:])
+        connection.relay(request, self, began + lane.answer_timeout)
+        self._sent = monotonic()
+        return True
+
+    def answered(self, data: bytes, status: int, came: float) -> None:
+        """Send a plain answer down; called by the connection to upstream."""
+        lane = self._lane
+        lane.in_flight -= 1
+        self._connection = None
+        transport = self._caller.transport
+        if transport is not None:
+            transport.write(data)
+        if lane.health.failure is not None:
+            lane.health.answered()
+        upstream = came - self._sent
+        now = monotonic()
+        lane.count(self._method, status, now - self._began - upstream, upstream)
+        self._caller.next_message(now)
+
+    def take_over(self, connection: Connection) -> None:
+        """Leave the rest to the handler; called by the connection to upstream."""
+        request = self._request
+        self._end()
+        self._caller.take_over(request, connection)
+
+    def give_up(self) -> None:
+        """End what is under way: the caller has gone."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._end()
+
+    def _end(self) -> None:
+        self._connection = None
+        self._lane.in_flight -= 1

@@ -1,0 +1,27 @@
+"""Answers that the shim makes itself."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from shim.http1.answers import AnswerHead
+from shim.http1.bodies import Framing
+from shim.http1.fields import Field, field
+from shim.route.translation import error_body
+
+Reply = tuple[AnswerHead, bytes]
+"""A whole answer: its head and its content."""
+
+
+def reply(status: int, reason: bytes, fields: list[Field], content: bytes) -> Reply:
+    """Return a whole answer with its length at its place, before all other fields."""
+    length = field(b"content-length", b"%d" % len(content))
+    head = AnswerHead(status, reason, [length, *fields], Framing.LENGTH, len(content))
+    return head, content
+
+
+def error_reply(status: int, message: str, *fields: Field) -> Reply:
+    """Return an answer in Restate's error shape."""
+    reason = HTTPStatus(status).phrase.encode()
+    kind = field(b"content-type", b"application/json")
+    return reply(status, reason, [*fields, kind], error_body(message))
