@@ -121,7 +121,7 @@ class Incoming:
         self.unreadable = unreadable
         self._front = front
         self._body = body
-        self._writer: AbstractStreamWriter
+        self._writer: AbstractStreamWriter | None = None
         self._chunked = False
         self._until_close = False
         self._persists = False
@@ -134,12 +134,7 @@ class Incoming:
         """Take note that the handler is done."""
 
     def _cancel(self, exc: BaseException) -> None:
-        """Take note that the caller has gone."""
-        del exc
-        if self._body is not None:
-            self._body.fail(DownstreamGoneError())
-        if self.upstream is not None:
-            self.upstream.abort()
+        """Take note that the caller has gone; the connection has said so before."""
 
     # Downstream
 
@@ -244,7 +239,7 @@ class Incoming:
             raise DownstreamGoneError
         self.begun = True
         transport.write(data)
-        if self._front.writing_paused:
+        if self._front.writing_paused and self._writer is not None:
             try:
                 async with asyncio.timeout(self._front.stall_timeout):
                     await self._writer.drain()
@@ -255,6 +250,18 @@ class Incoming:
                 raise DownstreamGoneError from None
 
     # The server
+
+    @property
+    def taken(self) -> bool:
+        """Whether aiohttp has taken the request off its queue."""
+        return self._writer is not None
+
+    def caller_left(self) -> None:
+        """End what waits for the caller, and what of upstream only the caller waits for."""
+        if self._body is not None:
+            self._body.fail(DownstreamGoneError())
+        if self.upstream is not None:
+            self.upstream.abort()
 
     async def refuse(self, refusal: FramingError) -> None:
         """Answer what was not to be read as a request, and let the connection close."""
@@ -317,7 +324,14 @@ class Front(web.RequestHandler):
         self.turn = Turn.OVER
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
-        super().connection_lost(exc)
+        incoming = self._incoming
+        if incoming is not None:
+            incoming.caller_left()
+        if incoming is not None and not incoming.taken:
+            # aiohttp would forget what it needs to take the request that waits in its queue.
+            self._loop.call_soon(super().connection_lost, exc)
+        else:
+            super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Relay a plain request as it is; let aiohttp have all else read and queued."""
@@ -374,7 +388,8 @@ class Front(web.RequestHandler):
         except FramingError as error:
             self.server.unreadable(error, self.peer)
             self.turn = Turn.HANDLER
-            return Incoming(self, _UNREADABLE, None, error)
+            self._incoming = Incoming(self, _UNREADABLE, None, error)
+            return self._incoming
         if head is None:
             if self._framer.in_head and self.turn is Turn.IDLE:
                 self.turn = Turn.HEAD
