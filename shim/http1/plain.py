@@ -24,6 +24,7 @@ _MARKED: Final = re.compile(
     rb"\n(Host|Content-Length|Expect|X-Forwarded-(?:Proto|Host)|" + _HOP + rb"): ([^\r]*)",
     re.IGNORECASE,
 )
+_KEEP_ALIVE: Final = re.compile(rb"\nConnection: keep-alive\r\n", re.IGNORECASE)
 _MARKED_ANSWER: Final = re.compile(rb"\n(Content-Length|" + _HOP + rb"): ([^\r]*)", re.IGNORECASE)
 _HOST: Final = re.compile(rb"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]+")
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -31,30 +32,42 @@ _NOT_PLAIN_METHODS: Final = frozenset((b"HEAD", b"CONNECT"))
 _NOT_PLAIN_STATUSES: Final = frozenset((b"204", b"205", b"304"))
 
 
-def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, bytes, int] | None:
-    """Return method, target, host and where the fields end, if ``data`` is one plain request."""
+def plain_request(
+    data: bytes, max_body: int | None
+) -> tuple[bytes, bytes, bytes, bytes, bytes] | None:
+    """Return what ``data`` is if it is one plain request, ``None`` if not.
+
+    That is: its method, target and host, its head without the empty line, and the rest from there.
+    The head is less a Connection field that says no more than the version does.
+    """
     match = _REQUEST.match(data)
     if match is None:
         return None
     end = match.end()
-    marked = _MARKED.findall(data, 0, end)
-    length = 0
-    if len(marked) == 2:
-        if marked[0][0].lower() == b"content-length":
-            marked.reverse()
-        name, value = marked[1]
-        if name.lower() != b"content-length" or not value.isdigit() or len(value) > 18:
+    host = b""
+    length: int | None = None
+    kept = False
+    for name, value in _MARKED.findall(data, 0, end):
+        # Of the names that are looked for, these are the only ones of their lengths.
+        kind = len(name)
+        if kind == 4 and not host:
+            host = value
+        elif kind == 14 and length is None and value.isdigit() and len(value) <= 18:
+            length = int(value)
+        elif name.lower() == b"connection" and value.lower() == b"keep-alive" and not kept:
+            kept = True
+        else:
             return None
-        length = int(value)
-    elif len(marked) != 1:
+    size = len(data) - end
+    if size != (length or 0) or (max_body is not None and size > max_body):
         return None
-    if len(data) - end != length or (max_body is not None and length > max_body):
-        return None
-    name, host = marked[0]
     method, target = match.groups()
-    if name.lower() != b"host" or method in _NOT_PLAIN_METHODS or not _HOST.fullmatch(host):
+    if method in _NOT_PLAIN_METHODS or not _HOST.fullmatch(host):
         return None
-    return method, target, host, end - 2
+    head = data[: end - 2]
+    if kept:
+        head = _KEEP_ALIVE.sub(b"\n", head)
+    return method, target, host, head, data[end - 2 :]
 
 
 def plain_answer(data: bytes) -> int | None:

@@ -255,7 +255,10 @@ class Forwarder:
         """Hand the request's body on at the pace of the slower side."""
         try:
             while data := await downstream.read_body():
-                connection.write(_chunk(data) if request.chunked else data)
+                if request.chunked:
+                    connection.write_chunk(data)
+                else:
+                    connection.write(data)
                 async with asyncio.timeout(self._pool.answer_timeout):
                     await connection.drain()
             if request.chunked:
@@ -268,15 +271,11 @@ class Forwarder:
             raise
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
 def _framed(request: Outgoing, body: bytes) -> bytes:
     """Return a whole body as it goes up."""
     if not request.chunked:
         return body
-    return (_chunk(body) if body else b"") + b"0\r\n\r\n"
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
 
 
 def _settle(pump: asyncio.Task[None]) -> BaseException | None:

@@ -201,7 +201,11 @@ class Incoming:
 
     async def write(self, piece: bytes) -> None:
         """See :class:`Downstream`."""
-        await self._send(b"%x\r\n%s\r\n" % (len(piece), piece) if self._chunked else piece)
+        if self._chunked:
+            # Three writes are gathered into one, and the large one is not copied.
+            await self._send(b"%x\r\n" % len(piece), piece, b"\r\n")
+        else:
+            await self._send(piece)
 
     async def end(self) -> None:
         """See :class:`Downstream`."""
@@ -233,12 +237,12 @@ class Incoming:
             fields.append(field(b"connection", b"keep-alive"))
         return _head(answer, fields)
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, *data: bytes) -> None:
         transport = self._front.transport
         if transport is None or transport.is_closing():
             raise DownstreamGoneError
         self.begun = True
-        transport.write(data)
+        transport.writelines(data)
         if self._front.writing_paused and self._writer is not None:
             try:
                 async with asyncio.timeout(self._front.stall_timeout):

@@ -81,7 +81,7 @@ class Relay:
         plain = plain_request(data, lane.max_body)
         if plain is None:
             return False
-        method, target, host, end = plain
+        method, target, host, head, rest = plain
         if may_concern_us(target) or not lane.open or self._caller.writing_paused:
             return False
         connection = lane.pool.take()
@@ -96,8 +96,7 @@ class Relay:
         self._method = method
         self._request = data
         self._began = began
-        request = b"%b%b%b" % (data[:end], self._added, data[end:])
-        connection.relay(request, self, began + lane.answer_timeout)
+        connection.relay(head + self._added + rest, self, began + lane.answer_timeout)
         self._sent = monotonic()
         return True
 

@@ -110,6 +110,12 @@ class Connection(asyncio.Protocol):
         if self.state is not State.CLOSED:
             self._transport.write(data)
 
+    def write_chunk(self, data: bytes) -> None:
+        """Send a part of the request's body as a chunk."""
+        if self.state is not State.CLOSED:
+            # Three writes are gathered into one, and the large one is not copied.
+            self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+
     async def drain(self) -> None:
         """Wait until upstream has read enough of the body; return at once when it is gone."""
         if self._write_paused and self.state is not State.CLOSED:

@@ -175,7 +175,13 @@ TARGETS = [
     *(b"http://a/b", b"/health", b"/?q=\x27\x22<>", b"/internal/invocations_batch_operations/kill"),
 ]
 FIELDS = [
-    *(b"User-Agent: curl/8.5.0", b"Accept: */*", b"accept-encoding: gzip, br", b"Cookie: a=b; c"),
+    *(
+        b"User-Agent: curl/8.5.0",
+        b"Accept: */*",
+        b"accept-encoding: gzip, br",
+        b"Connection: keep-alive",
+    ),
+    b"Cookie: a=b; c",
     *(
         b"X-Empty:",
         b"Connection: keep-alive",
