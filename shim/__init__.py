@@ -10,14 +10,14 @@ http1
     Messages as bytes, without I/O.
 route
     The deprecated route: what a call means, who makes it, what applies to it, what it is told.
+settings
+    What can be set, where it comes from, when it is read again.
 ledger
     The record that is kept.
 upstream
     Connections to Restate.
 record
     What happened, told once: to the log, the ledger, the metrics.
-settings
-    What can be set, where it comes from, when it is read again.
 proxy
     The proxy port: a request comes in, is decided upon, is answered.
 report

@@ -40,14 +40,16 @@ class World:
             level="info",
             colors=False,
         )
-        return Reload(
+        reload = Reload(
             reread(),
             reread,
-            lambda new, _: self.applied.append(new),
             logger,
+            asyncio.Event(),
             poll_seconds=0.01,
             settle_seconds=self.settle_seconds,
         )
+        reload.follow(lambda new, _: self.applied.append(new))
+        return reload
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in os.read(self.read, 1 << 16).splitlines()]

@@ -7,7 +7,8 @@ except the names of the busiest callers, which are there only where they were as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -18,9 +19,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from shim.ledger.ledger import LedgerState
 from shim.record.histograms import Requests, Times, histogram
-from shim.record.numbers import Sources
 from shim.route.translation import Mode
+from shim.upstream.pool import PoolStats
 
 METHODS: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -48,14 +50,27 @@ _EXPECTED_USES: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What the parts of the shim count themselves, at one moment."""
+
+    in_flight: int
+    draining: bool
+    connections: PoolStats
+    ledger: LedgerState
+    log_lines_dropped: int
+    config_ok: bool
+
+
 class Metrics(Collector):
     """Everything the shim counts, registered with ``registry``.
 
-    All times are in seconds, all timestamps in seconds since 1970.
+    All times are in seconds, all timestamps in seconds since 1970.  ``numbers`` is asked when
+    somebody scrapes.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.sources = Sources()
+        self.numbers: Callable[[], Numbers] | None = None
         self._requests: dict[tuple[str, str, int], Requests] = {}
         self._overhead: dict[str, Times] = {}
         self._upstream: dict[str, Times] = {}
@@ -147,11 +162,17 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return every family."""
-        yield from self._of_requests()
+        numbers = None if self.numbers is None else self.numbers()
+        yield from self._of_requests(numbers)
         yield from self._of_the_old_route()
-        yield from self._of_upstream()
-        yield from self._of_the_ledger()
-        yield from self._of_the_process()
+        yield from self._of_upstream(numbers)
+        if numbers is not None:
+            yield from self._of_the_ledger(numbers.ledger)
+            yield from self._of_the_process(numbers)
+        if self._phase is not None:
+            yield _info("restate_shim_phase_info", "What is in force.", self._phase)
+        if self._build is not None:
+            yield _info("restate_shim_build_info", "What runs.", {"version": self._build})
 
     def _series(self, route: str, method: str, code: int) -> Requests:
         # A method that nobody knows is looked up here each time: remembering it would let
@@ -164,7 +185,7 @@ class Metrics(Collector):
             requests = self._requests[key] = Requests(overhead, upstream)
         return requests
 
-    def _of_requests(self) -> Iterable[Metric]:
+    def _of_requests(self, numbers: Numbers | None) -> Iterable[Metric]:
         requests = CounterMetricFamily(
             "restate_shim_requests",
             "Requests answered on the proxy port, by what they meant.",
@@ -183,9 +204,9 @@ class Metrics(Collector):
             "Time until upstream's answer began.",
             self._upstream,
         )
-        if (in_flight := self.sources.in_flight) is not None:
+        if numbers is not None:
             yield GaugeMetricFamily(
-                "restate_shim_in_flight_requests", "Requests under way.", in_flight()
+                "restate_shim_in_flight_requests", "Requests under way.", numbers.in_flight
             )
 
     def _of_the_old_route(self) -> Iterable[Metric]:
@@ -243,7 +264,7 @@ class Metrics(Collector):
                 self._sunset,
             )
 
-    def _of_upstream(self) -> Iterable[Metric]:
+    def _of_upstream(self, numbers: Numbers | None) -> Iterable[Metric]:
         errors = CounterMetricFamily(
             "restate_shim_upstream_errors",
             "Exchanges with upstream that failed, by kind.",
@@ -252,27 +273,23 @@ class Metrics(Collector):
         for kind, count in self._errors.items():
             errors.add_metric((kind,), count)
         yield errors
-        if self.sources.connections is None:
+        if numbers is None:
             return
-        numbers = self.sources.connections()
         connections = GaugeMetricFamily(
             "restate_shim_upstream_connections",
             "Connections to upstream, by state.",
             labels=("state",),
         )
-        connections.add_metric(("idle",), numbers.idle)
-        connections.add_metric(("busy",), numbers.busy)
+        connections.add_metric(("idle",), numbers.connections.idle)
+        connections.add_metric(("busy",), numbers.connections.busy)
         yield connections
         yield CounterMetricFamily(
             "restate_shim_upstream_connections_opened",
             "Connections to upstream that were opened.",
-            numbers.opened,
+            numbers.connections.opened,
         )
 
-    def _of_the_ledger(self) -> Iterable[Metric]:
-        if self.sources.ledger is None:
-            return
-        state = self.sources.ledger()
+    def _of_the_ledger(self, state: LedgerState) -> Iterable[Metric]:
         name = "restate_shim_ledger_"
         yield GaugeMetricFamily(
             name + "recording", "1 while records reach the disk, else 0.", int(state.ok)
@@ -302,27 +319,20 @@ class Metrics(Collector):
                 state.fleet_unsent,
             )
 
-    def _of_the_process(self) -> Iterable[Metric]:
-        if (dropped := self.sources.log_lines_dropped) is not None:
-            yield CounterMetricFamily(
-                "restate_shim_log_lines_dropped",
-                "Log lines that nobody read in time.",
-                dropped(),
-            )
-        if (draining := self.sources.draining) is not None:
-            yield GaugeMetricFamily(
-                "restate_shim_draining", "1 from SIGTERM on, else 0.", int(draining())
-            )
-        if (config_ok := self.sources.config_ok) is not None:
-            yield GaugeMetricFamily(
-                "restate_shim_config_loaded",
-                "1 while the settings' file, as it is now, is in force, else 0.",
-                int(config_ok()),
-            )
-        if self._phase is not None:
-            yield _info("restate_shim_phase_info", "What is in force.", self._phase)
-        if self._build is not None:
-            yield _info("restate_shim_build_info", "What runs.", {"version": self._build})
+    def _of_the_process(self, numbers: Numbers) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "restate_shim_log_lines_dropped",
+            "Log lines that nobody read in time.",
+            numbers.log_lines_dropped,
+        )
+        yield GaugeMetricFamily(
+            "restate_shim_draining", "1 from SIGTERM on, else 0.", int(numbers.draining)
+        )
+        yield GaugeMetricFamily(
+            "restate_shim_config_loaded",
+            "1 while the settings' file, as it is now, is in force, else 0.",
+            int(numbers.config_ok),
+        )
 
 
 def _info(name: str, text: str, labels: Mapping[str, str]) -> GaugeMetricFamily:

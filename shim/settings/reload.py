@@ -52,7 +52,7 @@ class ConfigState:
 
 
 class Reload:
-    """Holds the settings in force; ``apply`` is called in the event loop with those and the last.
+    """Holds the settings in force.
 
     ``load`` reads them all anew and raises :class:`SettingError`; it runs in a thread.  Whoever
     sets ``asked`` has the file read soon, changed or not.
@@ -62,9 +62,8 @@ class Reload:
         self,
         settings: Settings,
         load: Callable[[], Settings],
-        apply: Callable[[Settings, Settings], None],
         logger: FilteringBoundLogger,
-        asked: asyncio.Event | None = None,
+        asked: asyncio.Event,
         *,
         poll_seconds: float = _POLL_SECONDS,
         settle_seconds: float = _SETTLE_SECONDS,
@@ -72,12 +71,16 @@ class Reload:
         self.settings = settings
         self.state = ConfigState(ok=True)
         self._load = load
-        self._apply = apply
+        self._followers: list[Callable[[Settings, Settings], None]] = []
         self._logger = logger
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
-        self._asked = asked or asyncio.Event()
+        self._asked = asked
         self._seen = None if settings.config is None else _digest(settings.config)
+
+    def follow(self, follower: Callable[[Settings, Settings], None]) -> None:
+        """Have ``follower`` told, in the event loop, of other settings and of those before."""
+        self._followers.append(follower)
 
     def as_dict(self) -> dict[str, Any]:
         """Return, JSON-ready, whether the file as it is now is in force."""
@@ -149,7 +152,8 @@ class Reload:
         if live:
             before = self.settings
             self.settings = replace(before, **{name: getattr(settings, name) for name in live})
-            self._apply(self.settings, before)
+            for follower in self._followers:
+                follower(self.settings, before)
             self._logger.info("config_applied", settings=list(map(_spelt, live)))
         if waiting:
             self._logger.warning("config_needs_restart", settings=list(map(_spelt, waiting)))
