@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shim.ledger.records import Decision
-from shim.moments import length, minute, parse_rfc3339, rfc3339
+from shim.moments import length, minute, parse_moment, parse_rfc3339, rfc3339
 from shim.report.formats.charts import days_of, draw, series_of, sparkline
 from shim.report.model import CallerReport, Report, State, Status
 from shim.report.text import curl_line, name_of, plain, plural
@@ -259,7 +258,7 @@ def _clean(text: str) -> str:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return parse_rfc3339(text if re.search(r"[T ]", text) else f"{text}T00:00Z")
+        return parse_moment(text)
     except ValueError:
         return None
 
