@@ -12,8 +12,8 @@ from shim.ops.plane import OpsPlane
 from shim.proxy.plane import ProxyPlane
 from shim.record.log import LineWriter, Logger
 from shim.record.plane import RecordPlane
+from shim.settings.declared import Settings
 from shim.settings.reload import Reload
-from shim.settings.table import Settings
 
 
 @contextlib.asynccontextmanager

@@ -15,8 +15,8 @@ from shim.ledger.ledger import Ledger
 from shim.ledger.records import Decision, Use
 from shim.moments import rfc3339
 from shim.report.rehearsal import rehearse
+from shim.settings.declared import SETTINGS
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
@@ -62,7 +62,7 @@ def refused(
     given: dict[str, Any] = {"brownout": ["0 10 * * TUE/PT30M"], **flags}
     settings = load(given, {}, config)
     dicts = [one.as_dict() for one in sorted(uses, key=lambda one: one.timestamp)]
-    found = rehearse(settings, dicts, NOW - timedelta(days=14), NOW)
+    found = rehearse(settings.terms, dicts, NOW - timedelta(days=14), NOW)
     return {hit.caller: (hit.refused, hit.retried, hit.uses) for hit in found.callers}
 
 

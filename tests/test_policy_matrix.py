@@ -9,23 +9,12 @@ from itertools import product
 
 import pytest
 
-from shim.route.policy import CallerRule, Phase, Policy, Refusal
-from shim.route.windows import Spec, parse_window
+from shim.route.policy import CallerRule, Phase, Policy, Refused, Terms
+from shim.route.windows import parse_window
 
 KNOWN, NEWCOMER = "ci-old", "ci-new"
 FROZEN = "; only callers from before the freeze are served"
 MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass
-class Terms:
-    phase: Phase
-    callers: tuple[CallerRule, ...]
-    brownout: tuple[Spec, ...]
-    dry_run: bool
-    brownout_jitter: timedelta = timedelta()
-    brownout_share: float = 1.0
-    freeze_known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,13 +91,13 @@ def rule_sets(day: date) -> dict[str, tuple[tuple[CallerRule, ...], Phase | None
     return sets
 
 
-def expected(phase: Phase, caller: str, *, is_open: bool, left: timedelta) -> Refusal | None:
+def expected(phase: Phase, caller: str, *, is_open: bool, left: timedelta) -> Refused | None:
     return {
         Phase.OBSERVE: None,
         Phase.TRANSLATE: None,
-        Phase.FREEZE: Refusal(FROZEN) if caller == NEWCOMER else None,
-        Phase.BROWNOUT: Refusal(retry_after=-(left // timedelta(seconds=-1))) if is_open else None,
-        Phase.REJECT: Refusal(),
+        Phase.FREEZE: Refused(FROZEN) if caller == NEWCOMER else None,
+        Phase.BROWNOUT: Refused(retry_after=-(left // timedelta(seconds=-1))) if is_open else None,
+        Phase.REJECT: Refused(),
     }[phase]
 
 
@@ -124,7 +113,12 @@ def test_every_phase_under_every_rule_at_every_edge(
     for phase, name, caller in product(Phase, rules, (KNOWN, NEWCOMER)):
         entries, own = rules[name]
         policy = Policy(
-            Terms(phase, entries, (parse_window(WINDOWS[window].text),), dry_run),
+            Terms(
+                phase=phase,
+                callers=entries,
+                brownout=(parse_window(WINDOWS[window].text),),
+                dry_run=dry_run,
+            ),
             clock=lambda: now,
             is_known=lambda one: one == KNOWN,
         )

@@ -15,9 +15,9 @@ import pytest
 
 from shim.record.log import LineWriter, make_logger
 from shim.route.policy import Phase
+from shim.settings.declared import Settings, settings_keys
 from shim.settings.loading import load
 from shim.settings.reload import LIVE, Reload, line_of
-from shim.settings.table import Settings, settings_keys
 
 
 @dataclass

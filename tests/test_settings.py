@@ -11,9 +11,9 @@ from shim.cli import _parser
 from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import Address, parse_listen, parse_upstreams
 from shim.route.policy import Phase
+from shim.settings.declared import SETTINGS, SettingError, settings_keys
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS, SettingError, settings_keys
-from shim.settings.values import parse_size
+from shim.settings.parsers import parse_size
 
 
 def config(tmp_path: Path, text: str) -> Path:

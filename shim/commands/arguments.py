@@ -7,8 +7,8 @@ import os
 from collections.abc import Container, Sequence
 from pathlib import Path
 
+from shim.settings.declared import SETTINGS, Settings
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS, Settings
 
 
 def join_values(argv: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from shim.net.tls import CertificateError
 from shim.record.log import LineWriter, StdlibHandler, make_logger
 from shim.record.plane import utc_now
 from shim.server import running
-from shim.settings.table import Settings
+from shim.settings.declared import Settings
 
 
 def run(args: argparse.Namespace) -> int:

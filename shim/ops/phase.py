@@ -9,8 +9,8 @@ from shim.moments import rfc3339
 from shim.proxy.plane import ProxyPlane
 from shim.record.plane import RecordPlane
 from shim.route.policy import in_force
+from shim.settings.declared import Settings
 from shim.settings.reload import Reload
-from shim.settings.table import Settings
 
 _LOOK_SECONDS: Final = 60.0
 
@@ -22,7 +22,7 @@ class PhaseWatch:
         self._record = record
         self._proxy = proxy
         self._reload = reload
-        self.shown = in_force(reload.settings, record.clock())
+        self.shown = in_force(reload.settings.terms, record.clock())
         record.ledger.phase_changed(self.shown)
         self._tell_metrics(reload.settings)
 
@@ -58,7 +58,7 @@ class PhaseWatch:
 
     def _look(self, settings: Settings, before: Settings) -> None:
         """Tell what is in force if it is not what was."""
-        shown = in_force(settings, self._record.clock())
+        shown = in_force(settings.terms, self._record.clock())
         if shown == self.shown:
             return
         self.shown = shown

@@ -12,8 +12,8 @@ from shim.ops.usage_page import Usage, count_callers
 from shim.proxy.plane import ProxyPlane
 from shim.record.metrics import Numbers
 from shim.record.plane import RecordPlane
+from shim.settings.declared import Settings
 from shim.settings.reload import Reload
-from shim.settings.table import Settings
 
 
 class OpsPlane:

@@ -17,7 +17,7 @@ from shim.record.plane import RecordPlane
 from shim.route.in_force import Live
 from shim.route.notice import deprecation_fields
 from shim.route.policy import Policy
-from shim.settings.table import Settings
+from shim.settings.declared import Settings
 from shim.upstream.health import UpstreamHealth
 from shim.upstream.pool import Pool, PoolStats
 
@@ -133,7 +133,7 @@ class ProxyPlane:
 
     def _live(self, settings: Settings) -> Live:
         record = self._record
-        policy = Policy(settings, clock=record.clock, is_known=record.ledger.is_known)
+        policy = Policy(settings.terms, clock=record.clock, is_known=record.ledger.is_known)
         return Live(policy, settings.replies, _deprecation(settings))
 
     def _refused(self, refusal: Refusal, peer: str) -> None:

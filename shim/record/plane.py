@@ -13,7 +13,7 @@ from shim.ledger.ledger import Ledger, LedgerState
 from shim.record.log import LineWriter, Logger
 from shim.record.metrics import Metrics
 from shim.record.recorder import Recorder, beat
-from shim.settings.table import Settings
+from shim.settings.declared import Settings
 
 
 def utc_now() -> datetime:

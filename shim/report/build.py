@@ -13,7 +13,6 @@ from shim.ledger.evidence import CallerFacts, Evidence, Kind, PhaseChange, Sum
 from shim.report.coverage import observe
 from shim.report.hints import hint_for
 from shim.report.model import (
-    CallerNote,
     CallerReport,
     DayCount,
     DayCoverage,
@@ -22,6 +21,7 @@ from shim.report.model import (
     Totals,
 )
 from shim.report.verdict import DEFAULT_WINDOW, judge
+from shim.route.policy import CallerRule
 
 RECENT: Final = timedelta(days=7)
 QUIET_GAP: Final = timedelta(days=7)
@@ -33,7 +33,7 @@ def build_report(
     *,
     now: datetime,
     since: datetime | None = None,
-    rules: Sequence[CallerNote] = (),
+    rules: Sequence[CallerRule] = (),
     verdict_window: timedelta | None = None,
     lost: int = 0,
 ) -> Report:
@@ -82,7 +82,7 @@ def build_report(
     )
 
 
-def first_match(rules: Iterable[CallerNote], caller: str) -> CallerNote | None:
+def first_match(rules: Iterable[CallerRule], caller: str) -> CallerRule | None:
     """Return the first rule whose glob matches the caller's name; case counts."""
     return next((rule for rule in rules if fnmatch.fnmatchcase(caller, rule.match)), None)
 
@@ -114,7 +114,7 @@ def _caller(
     facts: CallerFacts | None,
     *,
     now: datetime,
-    rules: Sequence[CallerNote],
+    rules: Sequence[CallerRule],
 ) -> CallerReport:
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE and sum_.count]
     modes: Counter[str] = Counter()

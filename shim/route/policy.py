@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import translate
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from shim.moments import rfc3339
 from shim.route.windows import Schedule, Spec, Window, drawn
@@ -75,8 +75,8 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an old call is refused: what to add to the message, and when to come back."""
+class Refused:
+    """That an old call is refused: what to add to the message, and when to come back."""
 
     suffix: str = ""
     retry_after: int | None = None
@@ -87,40 +87,27 @@ class Ruling:
     """What applies to one old call."""
 
     phase: Phase
-    refusal: Refusal | None = None
+    refusal: Refused | None = None
     would_refuse: bool = False
 
 
-class Terms(Protocol):
-    """What a policy is made from: the part of the settings that it reads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a policy is made from: the part of the settings that it reads, in their names."""
 
-    @property
-    def phase(self) -> Phase:
-        """The phase of callers without one of their own."""
-
-    @property
-    def callers(self) -> tuple[CallerRule, ...]:
-        """The ``[[caller]]`` entries."""
-
-    @property
-    def brownout(self) -> tuple[Spec, ...]:
-        """When phase ``brownout`` refuses."""
-
-    @property
-    def brownout_jitter(self) -> timedelta:
-        """How much later windows by cron may begin."""
-
-    @property
-    def brownout_share(self) -> float:
-        """Of how many invocations, above 0 and up to 1."""
-
-    @property
-    def freeze_known(self) -> tuple[str, ...]:
-        """Globs of callers that phase ``freeze`` serves though the ledger has not seen them."""
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether everything is served, and only noted what would have been refused."""
+    phase: Phase
+    """Of callers without one of their own."""
+    callers: tuple[CallerRule, ...] = ()
+    brownout: tuple[Spec, ...] = ()
+    """When phase ``brownout`` refuses."""
+    brownout_jitter: timedelta = timedelta()
+    """How much later windows by cron may begin."""
+    brownout_share: float = 1.0
+    """Of how many invocations, above 0 and up to 1."""
+    freeze_known: tuple[str, ...] = ()
+    """Globs of callers that phase ``freeze`` serves though the ledger has not seen them."""
+    dry_run: bool = False
+    """Whether everything is served, and only noted what would have been refused."""
 
 
 def in_force(terms: Terms, now: datetime) -> str:
@@ -231,18 +218,18 @@ class Policy:
 
     def _refusal(
         self, phase: Phase, caller: str, invocation_id: bytes | None, now: datetime
-    ) -> Refusal | None:
+    ) -> Refused | None:
         if phase is Phase.REJECT:
-            return Refusal()
+            return Refused()
         if phase is Phase.FREEZE:
-            return None if self._may_pass_freeze(caller) else Refusal(_FROZEN)
+            return None if self._may_pass_freeze(caller) else Refused(_FROZEN)
         if phase is Phase.BROWNOUT:
             window = self._schedule.at(now)
             if window is None:
                 return None
             if invocation_id is not None and not drawn(invocation_id, self._share):
                 return None
-            return Refusal(retry_after=math.ceil((window.end - now).total_seconds()))
+            return Refused(retry_after=math.ceil((window.end - now).total_seconds()))
         return None
 
     def _may_pass_freeze(self, caller: str) -> bool:

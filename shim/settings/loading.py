@@ -13,7 +13,7 @@ from typing import Any, Final
 from shim.moments import rfc3339
 from shim.net.tls import CertificateError
 from shim.route.policy import parse_caller_rules
-from shim.settings.table import SETTINGS, Setting, SettingError, Settings
+from shim.settings.declared import SETTINGS, Setting, SettingError, Settings
 
 _USERINFO: Final = re.compile(r"//[^/@]*@")
 _SOURCES: Final = "caller_sources"

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from shim.settings.table import SettingError, Settings
+from shim.settings.declared import SettingError, Settings
 
 _POLL_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 0.25

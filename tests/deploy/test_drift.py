@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from shim.settings.declared import SETTINGS
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS
 
 from .tools import DEPLOY, ROOT
 

@@ -17,8 +17,8 @@ from wire.origin import Origin
 from wire.running import Shim
 
 from shim.cli import main
+from shim.settings.declared import SETTINGS
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS
 
 from .tools import DEPLOY, ROOT, run, tool
 

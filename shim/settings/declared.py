@@ -17,10 +17,10 @@ from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.net.tls import server_context, upstream_context
 from shim.route.caller import Network
-from shim.route.policy import CallerRule, Phase
+from shim.route.policy import CallerRule, Phase, Terms
 from shim.route.translation import Replies
 from shim.route.windows import Spec, parse_share, parse_window
-from shim.settings.values import (
+from shim.settings.parsers import (
     parse_choice,
     parse_count,
     parse_file,
@@ -112,6 +112,11 @@ class Settings:
     log_level: str
     callers: tuple[CallerRule, ...] = field(default=())
     config: Path | None = field(default=None)
+
+    @property
+    def terms(self) -> Terms:
+        """What the policy is made from."""
+        return Terms(**{field.name: getattr(self, field.name) for field in fields(Terms)})
 
     def server_tls(self) -> ssl.SSLContext | None:
         """Return the TLS context of the proxy's listener, or ``None`` for plain text."""
