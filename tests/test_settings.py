@@ -11,7 +11,7 @@ from shim.cli import _parser
 from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import Address, parse_listen, parse_upstreams
 from shim.route.policy import Phase
-from shim.settings.declared import SETTINGS, SettingError, settings_keys
+from shim.settings.declared import SettingError
 from shim.settings.loading import load
 from shim.settings.parsers import parse_size
 
@@ -20,10 +20,6 @@ def config(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "shim.toml"
     path.write_text(text)
     return path
-
-
-def test_the_table_and_the_fields_are_the_same_list() -> None:
-    assert {setting.key for setting in SETTINGS} == settings_keys()
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:

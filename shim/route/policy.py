@@ -45,15 +45,23 @@ class CallerRule:
     note: str | None = None
 
 
+class EntryError(ValueError):
+    """A ``[[caller]]`` entry that cannot be used; the message names it, its key, what it takes."""
+
+    def __init__(self, problem: str, *, entry: int, key: str | None = None) -> None:
+        super().__init__(f"[[caller]] entry {entry}: {problem}")
+        self.entry = entry
+        self.key = key
+
+
 def parse_caller_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerRule, ...]:
-    """Read the ``[[caller]]`` tables; raise ``ValueError`` naming entry, key and what it takes."""
+    """Read the ``[[caller]]`` tables; raise :class:`EntryError`."""
     return tuple(_parse_rule(number, table) for number, table in enumerate(tables, 1))
 
 
 def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
-    where = f"[[caller]] entry {number}"
     if not isinstance(table, Mapping):
-        raise ValueError(f"{where}: got {table!r}, takes a table")  # noqa: TRY004 - a file's value
+        raise EntryError(f"got {table!r}, takes a table", entry=number)
     values = dict(table)
     for key, value in table.items():
         if key in ("match", "owner", "note"):
@@ -65,12 +73,12 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
             values[key] = Phase(value) if fits else None
         else:
             names = "match, owner, phase, until, acknowledged_until, note"
-            raise ValueError(f"{where}: {key} is no key of it; there are {names}")
+            raise EntryError(f"{key} is no key of it; there are {names}", entry=number, key=key)
         if not fits:
             got = str(value) if isinstance(value, date) else repr(value)
-            raise ValueError(f"{where}: {key}: got {got}, takes {takes}")
+            raise EntryError(f"{key}: got {got}, takes {takes}", entry=number, key=key)
     if "match" not in values:
-        raise ValueError(f"{where}: match is missing, a glob over the caller's name")
+        raise EntryError("match is missing, a glob over the caller's name", entry=number)
     return CallerRule(**values)
 
 

@@ -6,12 +6,13 @@ is text until its one parser has read it; a parser raises ``ValueError`` with wh
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
@@ -42,81 +43,263 @@ from shim.settings.parsers import (
 DOCS_URL: Final = "https://docs.restate.dev/admin-api/invocation/delete-an-invocation"
 
 
+_T = TypeVar("_T")
+
+
 class SettingError(Exception):
-    """A value that cannot be used: its message names the setting, what it got, what it takes."""
+    """A value that cannot be used: its message names the setting, what it got, what it takes.
+
+    What it is about, where that may stand in the file: ``settings``, the likeliest culprit first;
+    or the ``key`` of the ``[[caller]]`` entry of that number; or the ``line`` that is no TOML.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        settings: Sequence[str] = (),
+        entry: int | None = None,
+        key: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.settings = tuple(settings)
+        self.entry = entry
+        self.key = key
+        self.line = line
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row of the table: its flag's name, its parser, its default as text, its help."""
+    """How one field of :class:`Settings` gets its value.
 
-    name: str
+    ``key`` is the field's name, and the key in the TOML file.  ``default`` is text for ``parse``,
+    or makes the value.  A ``live`` setting changes without a restart; a ``secret`` one is never
+    shown.
+    """
+
+    key: str
     parse: Callable[[str], Any]
-    default: str | None
+    default: str | Callable[[], Any]
     metavar: str
     help: str
-    repeatable: bool = False
+    live: bool = False
     secret: bool = False
-    switch: bool = False
+    repeatable: bool = False
 
     @property
-    def key(self) -> str:
-        """The name as a field of :class:`Settings` and a key of the TOML file."""
-        return self.name.replace("-", "_")
+    def name(self) -> str:
+        """The flag, without its dashes."""
+        return self.key.replace("_", "-")
 
     @property
     def variable(self) -> str:
         """The environment variable."""
         return f"SHIM_{self.key.upper()}"
 
+    @property
+    def switch(self) -> bool:
+        """Whether the flag needs no value."""
+        return self.parse is parse_switch
+
+
+# Each of these returns a dataclass field; to the type checker it is what the parser returns, so
+# that a field cannot be declared with the parser of another type.
+
+
+def _setting(
+    parse: Callable[[str], _T],
+    default: str | Callable[[], _T],
+    metavar: str,
+    text: str,
+    *,
+    live: bool = False,
+) -> _T:
+    declared: _T = _field(parse=parse, default=default, metavar=metavar, help=text, live=live)
+    return declared
+
+
+def _optional(
+    parse: Callable[[str], _T],
+    metavar: str,
+    text: str,
+    *,
+    live: bool = False,
+    secret: bool = False,
+) -> _T | None:
+    declared: _T | None = _field(
+        parse=parse, default=lambda: None, metavar=metavar, help=text, live=live, secret=secret
+    )
+    return declared
+
+
+def _any_number(
+    parse: Callable[[str], _T], metavar: str, text: str, *, live: bool = False
+) -> tuple[_T, ...]:
+    declared: tuple[_T, ...] = _field(
+        parse=parse, default=tuple, metavar=metavar, help=text, live=live, repeatable=True
+    )
+    return declared
+
+
+def _switch(text: str, *, live: bool = False) -> bool:
+    declared: bool = _field(
+        parse=parse_switch, default="false", metavar="true|false", help=text, live=live
+    )
+    return declared
+
+
+def _field(**about: Any) -> Any:
+    return field(metadata=about)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What ``serve`` runs with; field names are those of :data:`SETTINGS`."""
+    """What ``serve`` runs with."""
 
-    upstream: tuple[Address, ...]
-    upstream_ca: Path | None
-    upstream_cert: Path | None
-    upstream_key: Path | None
-    listen: Address
-    tls_cert: Path | None
-    tls_key: Path | None
-    ops_listen: Address
-    ops_token: str | None
-    phase: Phase
-    replies: Replies
-    ledger: Path | None
-    retain: timedelta
-    fleet: str | None
-    caller: tuple[str, ...]
-    trusted_proxies: tuple[Network, ...]
-    deprecated_since: datetime
-    sunset: datetime | None
-    docs_url: str
-    no_headers: bool
-    warning_header: bool
-    brownout: tuple[Spec, ...]
-    brownout_jitter: timedelta
-    brownout_share: float
-    freeze_known: tuple[str, ...]
-    dry_run: bool
-    connect_timeout: timedelta
-    upstream_timeout: timedelta
-    client_timeout: timedelta
-    keepalive_timeout: timedelta
-    shutdown_grace: timedelta
-    max_body: int | None
-    metrics_callers: int
-    instance: str
-    log_format: str
-    log_level: str
-    callers: tuple[CallerRule, ...] = field(default=())
-    config: Path | None = field(default=None)
+    upstream: tuple[Address, ...] = _setting(
+        parse_upstreams,
+        f"http://127.0.0.1:{DEFAULT_ADMIN_PORT}",
+        "URL[,URL]",
+        "Restate's admin API: http://, https:// or unix:/path/admin.sock",
+    )
+    upstream_ca: Path | None = _optional(
+        parse_file, "FILE", "CA certificates (PEM) that upstream is held to"
+    )
+    upstream_cert: Path | None = _optional(
+        parse_file, "FILE", "client certificate (PEM) to show upstream"
+    )
+    upstream_key: Path | None = _optional(parse_file, "FILE", "the client certificate's key (PEM)")
+    listen: Address = _setting(
+        parse_listen,
+        "127.0.0.1:9170",
+        "ADDRESS",
+        "where callers connect: HOST:PORT, [::1]:PORT or unix:/path",
+    )
+    tls_cert: Path | None = _optional(
+        parse_file, "FILE", "serve TLS with this certificate chain (PEM)"
+    )
+    tls_key: Path | None = _optional(parse_file, "FILE", "the certificate's key (PEM)")
+    ops_listen: Address = _setting(
+        parse_listen,
+        "127.0.0.1:9171",
+        "ADDRESS",
+        "the shim's own endpoints: /live /ready /metrics /usage",
+    )
+    ops_token: str | None = _optional(
+        parse_token,
+        "TOKEN",
+        "ask for this bearer token on /usage, /metrics and /phase",
+        secret=True,
+    )
+    phase: Phase = _setting(
+        parse_choice(Phase), "translate", "PHASE", "how far the retirement is", live=True
+    )
+    replies: Replies = _setting(
+        parse_choice(Replies),
+        "legacy",
+        "REPLIES",
+        "what old callers get: legacy (always 202), documented (404, 409 too) or native",
+        live=True,
+    )
+    ledger: Path | None = _setting(
+        parse_ledger, "./restate-shim.db", "FILE", "where uses are kept, or: memory"
+    )
+    retain: timedelta = _setting(
+        parse_positive, "180d", "DURATION", "how long single uses are kept; sums stay"
+    )
+    fleet: str | None = _optional(
+        parse_fleet, "URL", "postgresql://… shared by many shims", secret=True
+    )
+    caller: tuple[str, ...] = _setting(
+        parse_sources,
+        "header:x-client-id,xfcc,jwt:sub,user-agent,address",
+        "SOURCES",
+        "where a caller's name comes from, the first that is there",
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        parse_networks, tuple, "CIDR[,CIDR]", "peers whose X-Forwarded-For is believed"
+    )
+    deprecated_since: datetime = _setting(
+        parse_moment, "2025-06-23", "DATE", "for the Deprecation header", live=True
+    )
+    sunset: datetime | None = _optional(
+        parse_moment, "DATE", "when the old route goes; for the Sunset header", live=True
+    )
+    docs_url: str = _setting(parse_url, DOCS_URL, "URL", "for the Link header", live=True)
+    no_headers: bool = _switch("send no Deprecation, Sunset and Link headers", live=True)
+    warning_header: bool = _switch(
+        "send Warning: 299 too, which old client libraries print", live=True
+    )
+    brownout: tuple[Spec, ...] = _any_number(
+        parse_window,
+        "WINDOW",
+        "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M or "
+        "0 10 * * TUE/PT30M Europe/Berlin (repeatable; with ; between them in the environment)",
+        live=True,
+    )
+    brownout_jitter: timedelta = _setting(
+        parse_jitter,
+        "0s",
+        "DURATION",
+        "begin windows given by cron up to this much later, at the same moment on every shim",
+        live=True,
+    )
+    brownout_share: float = _setting(
+        parse_share,
+        "100%",
+        "PERCENT",
+        "how many invocations a window refuses, always the same ones",
+        live=True,
+    )
+    freeze_known: tuple[str, ...] = _any_number(
+        parse_glob,
+        "GLOB",
+        "callers that phase freeze serves besides those in the ledger (repeatable, as above)",
+        live=True,
+    )
+    dry_run: bool = _switch("refuse nothing, and log what would have been refused", live=True)
+    connect_timeout: timedelta = _setting(
+        parse_positive, "5s", "DURATION", "to connect to upstream"
+    )
+    upstream_timeout: timedelta = _setting(
+        parse_positive, "60s", "DURATION", "for upstream to begin its answer"
+    )
+    client_timeout: timedelta = _setting(
+        parse_positive, "60s", "DURATION", "for a caller that stalls in a message"
+    )
+    keepalive_timeout: timedelta = _setting(
+        parse_positive, "75s", "DURATION", "for an idle caller's connection"
+    )
+    shutdown_grace: timedelta = _setting(
+        parse_duration, "30s", "DURATION", "for requests in flight at the end"
+    )
+    max_body: int | None = _optional(
+        parse_size, "SIZE", "largest request body; without it any size"
+    )
+    metrics_callers: int = _setting(parse_count, "0", "N", "name the N busiest callers in /metrics")
+    instance: str = _setting(
+        parse_name,
+        socket.gethostname,
+        "NAME",
+        "this shim's name in the record (default: the host's)",
+    )
+    log_format: str = _setting(
+        parse_one_of("json", "console"), "json", "FORMAT", "json, or console"
+    )
+    log_level: str = _setting(
+        parse_one_of("debug", "info", "warning", "error"),
+        "info",
+        "LEVEL",
+        "debug, info, warning or error; uses are logged at info",
+    )
+    callers: tuple[CallerRule, ...] = ()
+    config: Path | None = None
 
     @property
     def terms(self) -> Terms:
         """What the policy is made from."""
-        return Terms(**{field.name: getattr(self, field.name) for field in fields(Terms)})
+        return Terms(**{one.name: getattr(self, one.name) for one in fields(Terms)})
 
     def server_tls(self) -> ssl.SSLContext | None:
         """Return the TLS context of the proxy's listener, or ``None`` for plain text."""
@@ -129,157 +312,6 @@ class Settings:
         return upstream_context(self.upstream_ca, self.upstream_cert, self.upstream_key)
 
 
-SETTINGS: Final = (
-    Setting(
-        "upstream",
-        parse_upstreams,
-        f"http://127.0.0.1:{DEFAULT_ADMIN_PORT}",
-        "URL[,URL]",
-        "Restate's admin API: http://, https:// or unix:/path/admin.sock",
-    ),
-    Setting(
-        "upstream-ca", parse_file, None, "FILE", "CA certificates (PEM) that upstream is held to"
-    ),
-    Setting("upstream-cert", parse_file, None, "FILE", "client certificate (PEM) to show upstream"),
-    Setting("upstream-key", parse_file, None, "FILE", "the client certificate's key (PEM)"),
-    Setting(
-        "listen",
-        parse_listen,
-        "127.0.0.1:9170",
-        "ADDRESS",
-        "where callers connect: HOST:PORT, [::1]:PORT or unix:/path",
-    ),
-    Setting("tls-cert", parse_file, None, "FILE", "serve TLS with this certificate chain (PEM)"),
-    Setting("tls-key", parse_file, None, "FILE", "the certificate's key (PEM)"),
-    Setting(
-        "ops-listen",
-        parse_listen,
-        "127.0.0.1:9171",
-        "ADDRESS",
-        "the shim's own endpoints: /live /ready /metrics /usage",
-    ),
-    Setting(
-        "ops-token",
-        parse_token,
-        None,
-        "TOKEN",
-        "ask for this bearer token on /usage, /metrics and /phase",
-        secret=True,
-    ),
-    Setting("phase", parse_choice(Phase), "translate", "PHASE", "how far the retirement is"),
-    Setting(
-        "replies",
-        parse_choice(Replies),
-        "legacy",
-        "REPLIES",
-        "what old callers get: legacy (always 202), documented (404, 409 too) or native",
-    ),
-    Setting("ledger", parse_ledger, "./restate-shim.db", "FILE", "where uses are kept, or: memory"),
-    Setting(
-        "retain", parse_positive, "180d", "DURATION", "how long single uses are kept; sums stay"
-    ),
-    Setting("fleet", parse_fleet, None, "URL", "postgresql://… shared by many shims", secret=True),
-    Setting(
-        "caller",
-        parse_sources,
-        "header:x-client-id,xfcc,jwt:sub,user-agent,address",
-        "SOURCES",
-        "where a caller's name comes from, the first that is there",
-    ),
-    Setting(
-        "trusted-proxies",
-        parse_networks,
-        None,
-        "CIDR[,CIDR]",
-        "peers whose X-Forwarded-For is believed",
-    ),
-    Setting("deprecated-since", parse_moment, "2025-06-23", "DATE", "for the Deprecation header"),
-    Setting("sunset", parse_moment, None, "DATE", "when the old route goes; for the Sunset header"),
-    Setting("docs-url", parse_url, DOCS_URL, "URL", "for the Link header"),
-    Setting(
-        "no-headers",
-        parse_switch,
-        "false",
-        "",
-        "send no Deprecation, Sunset and Link headers",
-        switch=True,
-    ),
-    Setting(
-        "warning-header",
-        parse_switch,
-        "false",
-        "",
-        "send Warning: 299 too, which old client libraries print",
-        switch=True,
-    ),
-    Setting(
-        "brownout",
-        parse_window,
-        None,
-        "WINDOW",
-        "when to refuse in phase brownout, e.g. 2026-12-01T10:00Z/PT30M or "
-        "0 10 * * TUE/PT30M Europe/Berlin (repeatable; with ; between them in the environment)",
-        repeatable=True,
-    ),
-    Setting(
-        "brownout-jitter",
-        parse_jitter,
-        "0s",
-        "DURATION",
-        "begin windows given by cron up to this much later, at the same moment on every shim",
-    ),
-    Setting(
-        "brownout-share",
-        parse_share,
-        "100%",
-        "PERCENT",
-        "how many invocations a window refuses, always the same ones",
-    ),
-    Setting(
-        "freeze-known",
-        parse_glob,
-        None,
-        "GLOB",
-        "callers that phase freeze serves besides those in the ledger (repeatable, as above)",
-        repeatable=True,
-    ),
-    Setting(
-        "dry-run",
-        parse_switch,
-        "false",
-        "",
-        "refuse nothing, and log what would have been refused",
-        switch=True,
-    ),
-    Setting("connect-timeout", parse_positive, "5s", "DURATION", "to connect to upstream"),
-    Setting(
-        "upstream-timeout", parse_positive, "60s", "DURATION", "for upstream to begin its answer"
-    ),
-    Setting(
-        "client-timeout", parse_positive, "60s", "DURATION", "for a caller that stalls in a message"
-    ),
-    Setting(
-        "keepalive-timeout", parse_positive, "75s", "DURATION", "for an idle caller's connection"
-    ),
-    Setting(
-        "shutdown-grace", parse_duration, "30s", "DURATION", "for requests in flight at the end"
-    ),
-    Setting("max-body", parse_size, None, "SIZE", "largest request body; without it any size"),
-    Setting("metrics-callers", parse_count, "0", "N", "name the N busiest callers in /metrics"),
-    Setting(
-        "instance", parse_name, None, "NAME", "this shim's name in the record (default: the host's)"
-    ),
-    Setting("log-format", parse_one_of("json", "console"), "json", "FORMAT", "json, or console"),
-    Setting(
-        "log-level",
-        parse_one_of("debug", "info", "warning", "error"),
-        "info",
-        "LEVEL",
-        "debug, info, warning or error; uses are logged at info",
-    ),
-)
-
-
-def settings_keys() -> frozenset[str]:
-    """Return the fields that the table must fill."""
-    return frozenset(f.name for f in fields(Settings)) - {"callers", "config"}
+SETTINGS: Final = tuple(Setting(key=f.name, **f.metadata) for f in fields(Settings) if f.metadata)
+LIVE: Final = frozenset(setting.key for setting in SETTINGS if setting.live) | {"callers"}
+"""The fields that change without a restart."""

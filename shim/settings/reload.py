@@ -18,28 +18,10 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from shim.settings.declared import SettingError, Settings
+from shim.settings.declared import LIVE, SettingError, Settings
 
 _POLL_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 0.25
-LIVE: Final = frozenset(
-    (
-        "phase",
-        "replies",
-        "callers",
-        "brownout",
-        "brownout_jitter",
-        "brownout_share",
-        "freeze_known",
-        "dry_run",
-        "deprecated_since",
-        "sunset",
-        "docs_url",
-        "no_headers",
-        "warning_header",
-    )
-)
-"""The settings that change without a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +103,7 @@ class Reload:
         try:
             settings = await asyncio.to_thread(self._load)
         except SettingError as error:
-            self._reject(path, str(error))
+            self._reject(path, str(error), line_of(error, _text(path)))
         except Exception as error:
             # Whatever a file can bring about must not end the watch: the next one may be good.
             self._logger.exception("config_reading_failed")
@@ -139,9 +121,9 @@ class Reload:
             digest = now
         return digest
 
-    def _reject(self, path: Path, error: str) -> None:
-        self.state = ConfigState(ok=False, error=error, line=line_of(error, _text(path)))
-        self._logger.error("config_rejected", config=str(path), error=error, line=self.state.line)
+    def _reject(self, path: Path, error: str, line: int | None = None) -> None:
+        self.state = ConfigState(ok=False, error=error, line=line)
+        self._logger.error("config_rejected", config=str(path), error=error, line=line)
 
     def _accept(self, settings: Settings) -> None:
         self.state = ConfigState(ok=True)
@@ -165,28 +147,26 @@ def _spelt(name: str) -> str:
     return "[[caller]]" if name == "callers" else name.replace("_", "-")
 
 
-def line_of(error: str, text: str) -> int | None:
+def line_of(error: SettingError, text: str) -> int | None:
     """Return the line of ``text`` that ``error`` is about, counted from 1, where it tells."""
-    if match := re.search(r"\bat line (\d+)", error):
-        return int(match[1])
+    if error.line is not None:
+        return error.line
     lines = text.splitlines()
-    if match := re.search(r"\[\[caller\]\] entry (\d+)(?:: (\w+))?", error):
-        entries = [
-            n for n, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*caller\s*\]\]", line)
-        ]
-        number = int(match[1])
-        if not entries:
-            # They stand in one line: caller = [{…}].
-            return _line_with("caller", lines, 0, len(lines) + 1)
-        if number > len(entries):
-            return None
-        begin, end = entries[number - 1], (*entries, len(lines) + 1)[number]
-        return _line_with(match[2] or "", lines, begin, end) or begin
-    match = re.match(r"([\w-]+) in ", error) or re.search(r": ([\w-]+) is no setting", error)
-    # What concerns two settings names their flags.
-    names = [match[1]] if match else re.findall(r"--([\w-]+)", error)
-    found = (_line_with(name, lines, 0, len(lines) + 1) for name in names)
+    if error.entry is not None:
+        return _line_of_entry(error.entry, error.key, lines)
+    found = (_line_with(name, lines, 0, len(lines) + 1) for name in error.settings)
     return next(filter(None, found), None)
+
+
+def _line_of_entry(number: int, key: str | None, lines: list[str]) -> int | None:
+    entries = [n for n, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*caller\s*\]\]", line)]
+    if not entries:
+        # They stand in one line: caller = [{…}].
+        return _line_with("caller", lines, 0, len(lines) + 1)
+    if number > len(entries):
+        return None
+    begin, end = entries[number - 1], (*entries, len(lines) + 1)[number]
+    return (_line_with(key, lines, begin, end) if key else None) or begin
 
 
 def _line_with(key: str, lines: list[str], begin: int, end: int) -> int | None:
