@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import translate
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 
@@ -82,6 +83,25 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
     return CallerRule(**values)
 
 
+def entry_for(rules: Sequence[CallerRule], caller: str, now: datetime) -> CallerRule | None:
+    """Return the entry that counts for ``caller``: the first that matches and still holds."""
+    today = now.astimezone(UTC).date()
+    for rule in rules:
+        if _holds(rule, today) and _matcher(rule.match)(caller):
+            return rule
+    return None
+
+
+def _holds(rule: CallerRule, today: date) -> bool:
+    return rule.until is None or today <= rule.until
+
+
+@cache
+def _matcher(glob: str) -> Callable[[str], object]:
+    """Return what tells whether a name matches ``glob``; case counts."""
+    return re.compile(translate(glob)).match
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """That an old call is refused: what to add to the message, and when to come back."""
@@ -120,16 +140,13 @@ class Terms:
 
 def in_force(terms: Terms, now: datetime) -> str:
     """Return the phases in a few words: of everyone, and of the callers with one of their own."""
+    today = now.astimezone(UTC).date()
     rules = (
         f"{rule.match}: {rule.phase}"
         for rule in terms.callers
-        if rule.phase is not None and _holds(rule, now)
+        if rule.phase is not None and _holds(rule, today)
     )
     return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *rules))
-
-
-def _holds(rule: CallerRule, now: datetime) -> bool:
-    return rule.until is None or now.astimezone(UTC).date() <= rule.until
 
 
 class Policy:
@@ -143,14 +160,11 @@ class Policy:
         is_known: Callable[[str], bool],
     ) -> None:
         self._phase = terms.phase
-        self._rules = [
-            (number, rule, re.compile(translate(rule.match)).match)
-            for number, rule in enumerate(terms.callers, 1)
-        ]
+        self._rules = terms.callers
         self._schedule = Schedule(terms.brownout, terms.brownout_jitter)
         self._jitter = terms.brownout_jitter
         self._share = terms.brownout_share
-        self._expected = [re.compile(translate(glob)).match for glob in terms.freeze_known]
+        self._expected = [_matcher(glob) for glob in terms.freeze_known]
         self._dry_run = terms.dry_run
         self._clock = clock
         self._is_known = is_known
@@ -159,7 +173,7 @@ class Policy:
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
         """Return what applies to this call now."""
         now = self._clock()
-        _, rule = self._entry(caller, now)
+        rule = entry_for(self._rules, caller, now)
         phase = rule.phase if rule is not None and rule.phase is not None else self._phase
         refusal = self._refusal(phase, caller, invocation_id, now)
         if refusal is None:
@@ -192,7 +206,7 @@ class Policy:
         return list(islice(self._schedule.following(after), count))
 
     def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
-        number, rule = self._entry(caller, now)
+        rule = entry_for(self._rules, caller, now)
         phase = rule.phase if rule is not None and rule.phase is not None else self._phase
         # An open window with a share refuses some invocations only: here None is the id of any.
         refusal = self._refusal(phase, caller, None, now)
@@ -208,7 +222,7 @@ class Policy:
             "rule": None
             if rule is None
             else {
-                "entry": number,
+                "entry": self._rules.index(rule) + 1,
                 "match": rule.match,
                 "phase": rule.phase,
                 "until": None if rule.until is None else rule.until.isoformat(),
@@ -216,13 +230,6 @@ class Policy:
                 "note": rule.note,
             },
         }
-
-    def _entry(self, caller: str, now: datetime) -> tuple[int, CallerRule | None]:
-        """Return the entry that counts for ``caller``, and its number from 1."""
-        for number, rule, matches in self._rules:
-            if matches(caller) and _holds(rule, now):
-                return number, rule
-        return 0, None
 
     def _refusal(
         self, phase: Phase, caller: str, invocation_id: bytes | None, now: datetime
