@@ -3,21 +3,21 @@
 The rooms, from the bottom up; each imports only from those above it in this list:
 
 moments
-    Times and durations as text.
+    Times and durations as text, in one grammar.
 net
     Addresses, listening sockets, TLS contexts.
 http1
     Messages as bytes, without I/O.
 route
     The deprecated route: what a call means, who makes it, what applies to it, what it is told.
+settings
+    What can be set (``declared``), where it comes from, when it is read again.
 ledger
     The record that is kept.
 upstream
     Connections to Restate.
 record
     What happened, told once: to the log, the ledger, the metrics.
-settings
-    What can be set, where it comes from, when it is read again.
 proxy
     The proxy port: a request comes in, is decided upon, is answered.
 report
@@ -25,7 +25,7 @@ report
 ops
     The shim's own endpoints.
 server
-    The planes put together, started and drained.
+    The planes of record, proxy and ops put together, started and drained.
 demo
     The whole on a real Restate server.
 commands, cli, __main__
@@ -33,6 +33,8 @@ commands, cli, __main__
 
 Words used throughout:
 
+plane
+    A part of the running shim that builds, starts and ends itself: the ``plane`` of its room.
 downstream
     The side of the callers; :mod:`shim.proxy` speaks to them.
 upstream
@@ -45,6 +47,10 @@ mode
     ``cancel``, ``kill`` or ``purge``.
 phase
     How far the retirement of the old route is: observe, translate, freeze, brownout, reject.
+entry
+    What the team knows about callers: one ``[[caller]]`` table.
+refusal, refused
+    A request that cannot be framed in exactly one way; an old call that its phase keeps away.
 reply
     What the caller of the old route gets, mapped from what upstream said.
 use

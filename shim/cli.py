@@ -13,8 +13,8 @@ from pathlib import Path
 from shim import __version__
 from shim.commands.arguments import add_settings, join_values, settings_from
 from shim.commands.report import add_arguments as add_report_arguments
+from shim.settings.declared import SettingError
 from shim.settings.loading import load
-from shim.settings.table import SettingError
 
 EXIT_USAGE = 2
 

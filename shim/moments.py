@@ -6,6 +6,11 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+_UNITS: Final = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[wdhms])")
+_ISO_DURATION: Final = re.compile(r"P(?=.)(?:\d+W)?(?:\d+D)?(?:T(?=.)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?")
+_LONGEST: Final = timedelta(days=36525)
+
 
 def rfc3339(moment: datetime) -> str:
     """Format an aware ``moment`` as RFC 3339 in UTC with milliseconds and ``Z``."""
@@ -23,38 +28,37 @@ def parse_rfc3339(text: str) -> datetime:
         raise ValueError(f"{text!r} is beyond the calendar") from None
 
 
-_LONGEST: Final = timedelta(days=36525)
+def parse_moment(text: str) -> datetime:
+    """Parse a date (midnight UTC) or an RFC 3339 time."""
+    try:
+        if len(text) == len("2027-01-31"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        return parse_rfc3339(text)
+    except ValueError:
+        raise ValueError("a date such as 2027-01-31 or a time such as 2027-01-31T10:00Z") from None
 
 
 def parse_duration(text: str) -> timedelta:
     """Parse ``30s``, ``250ms``, ``1h30m``, ``14d`` or ISO 8601 ``PT30M``, ``P1DT2H``."""
-    units = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-    stripped = text.strip().lower()
-    body = stripped
+    body = text.strip().lower()
     if body.startswith("p"):
         days, _, clock = body[1:].partition("t")
         # In ISO 8601 an M before the T is a month, whose length nobody knows.
         body = "" if "m" in days else days + clock
-    matches = list(re.finditer(r"(\d+(?:\.\d+)?)(ms|[wdhms])", body))
-    if not matches or "".join(match[0] for match in matches) != body:
+    parts = list(_PART.finditer(body))
+    if not parts or "".join(part[0] for part in parts) != body:
         raise ValueError("a duration such as 30s, 250ms, 1h30m, 14d or PT30M")
-    seconds = sum(float(match[1]) * units[match[2]] for match in matches)
+    seconds = sum(float(part[1]) * _UNITS[part[2]] for part in parts)
     if seconds > _LONGEST.total_seconds():
         raise ValueError("a duration of at most 100 years")
     return timedelta(seconds=seconds)
 
 
-def parse_moment(text: str) -> datetime:
-    """Parse a date (midnight UTC) or an RFC 3339 time."""
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("a date such as 2027-01-31 or a time such as 2027-01-31T10:00Z") from None
+def parse_iso_duration(text: str) -> timedelta:
+    """Parse a duration as ISO 8601 writes it, ``PT30M`` or ``P1DT2H``, and in no other spelling."""
+    if not _ISO_DURATION.fullmatch(text):
+        raise ValueError("a duration such as PT30M or P1DT2H")
+    return parse_duration(text)
 
 
 def length(duration: timedelta | float) -> str:

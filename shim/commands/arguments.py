@@ -6,9 +6,10 @@ import argparse
 import os
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
+from shim.settings.declared import SETTINGS, Settings
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS, Settings
 
 
 def join_values(argv: Sequence[str]) -> list[str]:
@@ -30,21 +31,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     for setting in SETTINGS:
         text = f"{setting.help} [{setting.variable}]"
-        if setting.default is not None and not setting.switch:
+        if isinstance(setting.default, str) and not setting.switch:
             text += f" (default: {setting.default})"
         text = text.replace("%", "%%")
+        how: dict[str, Any] = {"action": "append" if setting.repeatable else "store"}
         if setting.switch:
             # --dry-run=false undoes what the environment or the file says.
-            parser.add_argument(
-                f"--{setting.name}", nargs="?", const="true", metavar="true|false", help=text
-            )
-        else:
-            parser.add_argument(
-                f"--{setting.name}",
-                metavar=setting.metavar,
-                action="append" if setting.repeatable else "store",
-                help=text,
-            )
+            how = {"nargs": "?", "const": "true"}
+        parser.add_argument(f"--{setting.name}", metavar=setting.metavar, help=text, **how)
 
 
 def settings_from(args: argparse.Namespace, *, needed: Container[str] | None = None) -> Settings:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -20,17 +20,12 @@ from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_duration, rfc3339
 from shim.report.rehearsal import Rehearsal, rehearse
 from shim.report.text import name_of
-from shim.route.policy import Phase, Policy
+from shim.route.policy import Phase, Policy, Terms
 from shim.route.windows import Window
-from shim.settings.table import SettingError, Settings
+from shim.settings.declared import SettingError, Settings
 
 _BACK: Final = timedelta(days=14)
-NEEDED: Final = frozenset(
-    (
-        *("phase", "brownout", "brownout_jitter", "brownout_share", "ledger", "fleet"),
-        *("freeze_known", "dry_run"),
-    )
-)
+NEEDED: Final = frozenset((*(field.name for field in fields(Terms)), "ledger", "fleet"))
 """The settings that the command reads."""
 _SHOWN: Final = "%a %Y-%m-%d %H:%M:%S"
 
@@ -42,11 +37,11 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, now: datet
         raise SettingError("--brownout: there is no window; takes e.g. 2026-12-01T10:00Z/PT30M")
     if args.next < 0:
         raise SettingError(f"--next: got {args.next}, takes a whole number, 0 or more")
-    policy = Policy(settings, clock=lambda: now, is_known=lambda _: True)
+    policy = Policy(settings.terms, clock=lambda: now, is_known=lambda _: True)
     windows = policy.windows(now, args.next)
     rehearsal, why_none = None, ""
     try:
-        rehearsal = rehearse(settings, _uses(settings, now - back), now - back, now)
+        rehearsal = rehearse(settings.terms, _uses(settings, now - back), now - back, now)
     except LedgerError as error:
         if args.rehearse is not None:
             raise SettingError(str(error)) from None

@@ -15,7 +15,7 @@ from shim.moments import rfc3339
 from shim.net.addresses import Address
 from shim.route.policy import in_force
 from shim.route.windows import Schedule
-from shim.settings.table import Settings
+from shim.settings.declared import Settings
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _OLD_PATH: Final = "/invocations/{invocation_id}"
@@ -174,7 +174,7 @@ def _summary(settings: Settings, now: datetime) -> dict[str, str]:
     return {
         "listen": str(settings.listen) + (" (TLS)" if settings.tls_cert else ""),
         "ops-listen": str(settings.ops_listen),
-        "phase": in_force(settings, now),
+        "phase": in_force(settings.terms, now),
         "brownout": brownout,
         "replies": settings.replies,
         "headers": "none" if settings.no_headers else f"Deprecation, Link{sunset}",

@@ -14,7 +14,7 @@ from shim.ledger.adding import import_records
 from shim.ledger.log_lines import Lines, Source
 from shim.ledger.tables.opening import LedgerError
 from shim.report.text import plain, plural
-from shim.settings.table import Settings
+from shim.settings.declared import Settings
 
 
 def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextIO) -> int:

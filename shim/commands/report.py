@@ -23,8 +23,8 @@ from shim.moments import parse_duration, parse_moment
 from shim.report.build import build_report, merge
 from shim.report.model import Report
 from shim.report.text import plain, plural
+from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
-from shim.settings.table import SettingError, Settings
 
 FORMATS: Final = ("table", "json", "csv", "markdown", "html")
 BAD_USAGE: Final = 2

@@ -17,8 +17,9 @@ from shim.commands.arguments import settings_from
 from shim.net.listening import CannotListenError
 from shim.net.tls import CertificateError
 from shim.record.log import LineWriter, StdlibHandler, make_logger
-from shim.server import running, utc_now
-from shim.settings.table import Settings
+from shim.record.plane import utc_now
+from shim.server import running
+from shim.settings.declared import Settings
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,9 +65,7 @@ async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1)
         loop.add_signal_handler(number, on_signal)
     asked = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, asked.set)
-    async with running(
-        settings, logger, reread=reread, asked=asked, lines_dropped=lambda: writer.dropped
-    ):
+    async with running(settings, logger, writer, reread=reread, asked=asked):
         gc.collect()
         gc.freeze()
         await stop.wait()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from shim.ledger.log_lines import Source
-from shim.settings.table import Settings
+from shim.settings.declared import Settings
 
 _SQLITE: Final = b"SQLite format 3\0"
 

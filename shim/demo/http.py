@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back."""
 
     status: int
@@ -32,7 +32,7 @@ def call(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = 30.0,
-) -> Answer:
+) -> Response:
     """Make one call to ``base`` (``http://host:port``) on a connection of its own."""
     url = urlsplit(base)
     assert url.hostname is not None
@@ -45,7 +45,7 @@ def call(
     try:
         connection.request(method, target, content, fields)
         response = connection.getresponse()
-        return Answer(
+        return Response(
             response.status,
             response.getheader("content-type"),
             response.read(),

@@ -7,7 +7,12 @@ from pathlib import Path
 
 
 class CertificateError(Exception):
-    """A certificate, key or CA file that cannot be used; the message names the settings."""
+    """A certificate, key or CA file that cannot be used; the message names the ``settings``."""
+
+    def __init__(self, problem: str, *settings: str) -> None:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in settings)
+        super().__init__(f"{flags}: {problem}")
+        self.settings = settings
 
 
 def server_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -16,7 +21,7 @@ def server_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
-    _load_chain(context, cert, key, "--tls-cert, --tls-key")
+    _load_chain(context, cert, key, "tls_cert", "tls_key")
     return context
 
 
@@ -25,15 +30,16 @@ def upstream_context(ca: Path | None, cert: Path | None, key: Path | None) -> ss
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
-        raise CertificateError(f"--upstream-ca: {ca} is no PEM: {error}") from None
+        raise CertificateError(f"{ca} is no PEM: {error}", "upstream_ca") from None
     context.set_alpn_protocols(["http/1.1"])
     if cert is not None:
-        _load_chain(context, cert, key, "--upstream-cert, --upstream-key")
+        _load_chain(context, cert, key, "upstream_cert", "upstream_key")
     return context
 
 
-def _load_chain(context: ssl.SSLContext, cert: Path, key: Path | None, names: str) -> None:
+def _load_chain(context: ssl.SSLContext, cert: Path, key: Path | None, *settings: str) -> None:
     try:
         context.load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as error:
-        raise CertificateError(f"{names}: {cert} and {key} are no chain and key: {error}") from None
+        problem = f"{cert} and {key} are no chain and key: {error}"
+        raise CertificateError(problem, *settings) from None

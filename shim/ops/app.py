@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from shim.ledger.tables.opening import LedgerError
+from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
 from shim.ops.usage_page import Usage
 
@@ -23,7 +24,7 @@ def make_app(
     readiness: Readiness,
     registry: CollectorRegistry,
     usage: Usage,
-    in_force: Callable[[str | None], Mapping[str, Any]],
+    phases: PhaseWatch,
     *,
     token: str | None,
 ) -> web.Application:
@@ -59,7 +60,7 @@ def make_app(
         return web.json_response({"ready": is_ready, **parts}, status=200 if is_ready else 503)
 
     async def phase(request: web.Request) -> web.Response:
-        return web.json_response(in_force(request.query.get("caller")))
+        return web.json_response(phases.describe(request.query.get("caller")))
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

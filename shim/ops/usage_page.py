@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from shim import __version__
 from shim.ledger.evidence import Evidence
-from shim.ledger.ledger import LedgerState
+from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_recent
 from shim.ledger.tables.opening import LedgerError
 from shim.record.log import Logger
@@ -22,41 +22,22 @@ from shim.report.build import build_report
 from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
 from shim.report.formats.spreadsheet import usage_csv
 from shim.report.model import Report, State
-from shim.route.policy import CallerRule
+from shim.settings.reload import Reload
 
 _RECENT: Final = 200
-
-
 _FRESH_SECONDS: Final = 1.0
-
-
 _COUNT_SECONDS: Final = 60.0
-
-
 _RETRY_SECONDS: Final = 5.0
 
 
 class Usage:
     """The report as pages; reading the ledger happens in a thread, once for all who ask at once."""
 
-    def __init__(
-        self,
-        source: Path | str,
-        own: Path | str,
-        state: Callable[[], LedgerState],
-        rules: Callable[[], Sequence[CallerRule]],
-        rejected: Callable[[], str],
-        *,
-        clock: Callable[[], datetime],
-        instance: str,
-    ) -> None:
-        self._source = source
-        self._own = own
-        self._state = state
-        self._rules = rules
-        self._rejected = rejected
+    def __init__(self, ledger: Ledger, reload: Reload, *, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._source = reload.settings.fleet or ledger.source
+        self._reload = reload
         self._clock = clock
-        self._instance = instance
         self._lock = asyncio.Lock()
         self._report: Report | None = None
         self._read_at = 0.0
@@ -71,13 +52,15 @@ class Usage:
 
     def _build(self, source: Path | str | None = None) -> Report:
         evidence = read_evidence(source or self._source)
-        lost = self._state().dropped
-        return build_report(evidence, now=self._clock(), rules=self._rules(), lost=lost)
+        lost = self._ledger.state().dropped
+        return build_report(
+            evidence, now=self._clock(), rules=self._reload.settings.callers, lost=lost
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """``GET /usage``."""
         filters = Filters.from_query(request.query)
-        state = self._state()
+        state = self._ledger.state()
         recording = Recording(ok=state.ok, detail=state.error or "")
         source, partly = self._source, ""
         try:
@@ -85,7 +68,7 @@ class Usage:
         except LedgerError as error:
             # Whoever watches the page must see what there is to see, and what there is not.
             partly = str(error)
-            source = self._own
+            source = self._ledger.source
             report = await asyncio.to_thread(self._own_report)
 
         def render() -> str:
@@ -95,8 +78,8 @@ class Usage:
                 filters=filters,
                 recording=recording,
                 partly=partly,
-                rejected=self._rejected(),
-                instance=self._instance,
+                rejected=self._reload.why_rejected(),
+                instance=self._reload.settings.instance,
                 version=__version__,
             )
 
@@ -110,9 +93,9 @@ class Usage:
 
     def _own_report(self) -> Report:
         try:
-            return self._build(self._own)
+            return self._build(self._ledger.source)
         except LedgerError:
-            return build_report(Evidence(), now=self._clock(), lost=self._state().dropped)
+            return build_report(Evidence(), now=self._clock(), lost=self._ledger.state().dropped)
 
     def _recent(self, source: Path | str, filters: Filters, now: datetime) -> list[dict[str, Any]]:
         try:

@@ -147,6 +147,8 @@ class Incoming:
     @property
     def refusal(self) -> FramingError | None:
         """See :class:`Downstream`."""
+        if self._front.server.draining and self.relayed is None:
+            return LimitError(503, "The shim is shutting down")
         if self.head.refusal is not None or self._body is None:
             return self.head.refusal
         failure = self._body.failure
@@ -507,6 +509,11 @@ class FrontServer(web.Server):
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._tick, self._sweep)
         return Front(self, loop=self._loop)
+
+    def drain(self) -> None:
+        """Take no request from now on; answers say that their connections close."""
+        self.draining = True
+        self.lane.open = False
 
     def close_idle(self) -> None:
         """Close the connections on which no request is under way."""

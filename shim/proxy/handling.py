@@ -18,7 +18,7 @@ from shim.record.recorder import Recorder
 from shim.route import translation
 from shim.route.caller import Identity, Network, identify
 from shim.route.in_force import Live
-from shim.route.translation import Meaning, NearMiss, NewCall, OldCall
+from shim.route.translation import Meaning, Miss, NewCall, OldCall
 from shim.upstream.errors import UpstreamError
 
 _REPEATABLE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
@@ -39,7 +39,6 @@ class Proxy:
         trusted_proxies: tuple[Network, ...],
     ) -> None:
         self.live = live
-        self.draining = False
         self.in_flight = 0
         self._forwarder = forwarder
         self._old_calls = old_calls
@@ -54,8 +53,6 @@ class Proxy:
         meaning = translation.interpret(head.method, head.target)
         self.in_flight += 1
         try:
-            if self.draining and downstream.relayed is None:
-                raise LimitError(503, "The shim is shutting down")
             if downstream.refusal is not None:
                 raise downstream.refusal
             if isinstance(meaning, OldCall):
@@ -104,12 +101,12 @@ class Proxy:
         try:
             exchange = await self._forwarder.send(downstream, request)
         except UpstreamError as error:
-            if isinstance(meaning, NearMiss):
+            if isinstance(meaning, Miss):
                 await self._near_miss(downstream, meaning, error.status)
             raise
         try:
             status = exchange.answer.status
-            if isinstance(meaning, NearMiss):
+            if isinstance(meaning, Miss):
                 await self._near_miss(downstream, meaning, status)
             elif isinstance(meaning, NewCall):
                 self._recorder.replacement_call(self._identify(downstream), meaning.mode, status)
@@ -119,7 +116,7 @@ class Proxy:
         finally:
             exchange.close()
 
-    async def _near_miss(self, downstream: Downstream, miss: NearMiss, status: int) -> None:
+    async def _near_miss(self, downstream: Downstream, miss: Miss, status: int) -> None:
         head = downstream.head
         identity = self._identify(downstream)
         await self._recorder.near_miss(identity, miss, head.method, head.target, status)

@@ -31,7 +31,7 @@ from shim.upstream.errors import OUTAGES, UpstreamError
 
 _ROUTES: Final = {
     type(None): "pass_through",
-    translation.NearMiss: "near_miss",
+    translation.Miss: "near_miss",
     NewCall: "replacement",
     OldCall: "deprecated",
 }
@@ -131,7 +131,7 @@ class Recorder:
     async def near_miss(
         self,
         identity: Identity,
-        near_miss: translation.NearMiss,
+        near_miss: translation.Miss,
         method: bytes,
         target: bytes,
         status: int,

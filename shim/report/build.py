@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +12,6 @@ from shim.ledger.evidence import CallerFacts, Evidence, Kind, PhaseChange, Sum
 from shim.report.coverage import observe
 from shim.report.hints import hint_for
 from shim.report.model import (
-    CallerNote,
     CallerReport,
     DayCount,
     DayCoverage,
@@ -22,6 +20,7 @@ from shim.report.model import (
     Totals,
 )
 from shim.report.verdict import DEFAULT_WINDOW, judge
+from shim.route.policy import CallerRule, entry_for
 
 RECENT: Final = timedelta(days=7)
 QUIET_GAP: Final = timedelta(days=7)
@@ -33,7 +32,7 @@ def build_report(
     *,
     now: datetime,
     since: datetime | None = None,
-    rules: Sequence[CallerNote] = (),
+    rules: Sequence[CallerRule] = (),
     verdict_window: timedelta | None = None,
     lost: int = 0,
 ) -> Report:
@@ -82,11 +81,6 @@ def build_report(
     )
 
 
-def first_match(rules: Iterable[CallerNote], caller: str) -> CallerNote | None:
-    """Return the first rule whose glob matches the caller's name; case counts."""
-    return next((rule for rule in rules if fnmatch.fnmatchcase(caller, rule.match)), None)
-
-
 def merge(parts: Sequence[Evidence]) -> Evidence:
     """Join evidence of different shims; what one of them recorded must be in one part only."""
     facts: dict[str, tuple[datetime, CallerFacts]] = {}
@@ -114,7 +108,7 @@ def _caller(
     facts: CallerFacts | None,
     *,
     now: datetime,
-    rules: Sequence[CallerNote],
+    rules: Sequence[CallerRule],
 ) -> CallerReport:
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE and sum_.count]
     modes: Counter[str] = Counter()
@@ -136,7 +130,7 @@ def _caller(
     last_seen = max((sum_.last for sum_ in uses), default=None)
     came_back = _came_back([day.day for day in days if day.uses])
     state = _state(last_seen, now, came_back=came_back, moved=replacement_calls > 0)
-    rule = first_match(rules, name)
+    rule = entry_for(rules, name, now)
     user_agent = facts.user_agent if facts else None
     return CallerReport(
         caller=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from shim.ledger.evidence import PhaseChange
 from shim.moments import rfc3339
@@ -29,26 +29,6 @@ class Status(StrEnum):
 
 
 EXIT_CODES = {Status.SAFE: 0, Status.IN_USE: 3, Status.UNPROVEN: 4}
-
-
-class CallerNote(Protocol):
-    """What the team knows about callers: a ``[[caller]]`` entry, such as ``policy.CallerRule``."""
-
-    @property
-    def match(self) -> str:
-        """A glob over the caller's name."""
-
-    @property
-    def owner(self) -> str | None:
-        """Who answers for the caller."""
-
-    @property
-    def note(self) -> str | None:
-        """Anything worth knowing."""
-
-    @property
-    def acknowledged_until(self) -> date | None:
-        """The day (UTC) on which the caller begins to block the verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,10 @@ from typing import Any, Final
 
 from shim.ledger.records import Decision
 from shim.moments import parse_rfc3339
-from shim.route.policy import Phase, Policy
+from shim.route.policy import Phase, Policy, Terms
 from shim.route.windows import Schedule, Window, drawn
-from shim.settings.table import Settings
 
 _RETRY: Final = timedelta(minutes=10)
-
-
 _NOT_SERVED: Final = (Decision.INVALID, Decision.REFUSED)
 
 
@@ -46,13 +43,13 @@ class Rehearsal:
 
 
 def rehearse(
-    settings: Settings, uses: Iterable[Mapping[str, Any]], since: datetime, now: datetime
+    terms: Terms, uses: Iterable[Mapping[str, Any]], since: datetime, now: datetime
 ) -> Rehearsal:
     """Play the windows against ``uses``, which are as ``Use.as_dict`` gives them and by time."""
-    windows = Schedule(settings.brownout, settings.brownout_jitter).rehearsed(since, now)
+    windows = Schedule(terms.brownout, terms.brownout_jitter).rehearsed(since, now)
     starts = [window.start for window in windows]
-    terms = replace(settings, phase=Phase.BROWNOUT, dry_run=False)
-    policy = Policy(terms, clock=lambda: now, is_known=lambda _: True)
+    played = replace(terms, phase=Phase.BROWNOUT, dry_run=False)
+    policy = Policy(played, clock=lambda: now, is_known=lambda _: True)
     phases: dict[str, Phase] = {}
     hits: dict[str, Hit] = defaultdict(lambda: Hit(""))
     # The latest refusal of each call, until it was seen to come again.
@@ -74,7 +71,7 @@ def rehearse(
         inside = at >= 0 and moment < windows[at].end
         if not inside or phases[caller] is not Phase.BROWNOUT:
             continue
-        if drawn(use["invocation_id"].encode(), settings.brownout_share):
+        if drawn(use["invocation_id"].encode(), terms.brownout_share):
             hit.refused += 1
             hit.last = use["timestamp"]
             open_calls[call] = moment

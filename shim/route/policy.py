@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fnmatch import translate
+from functools import cache
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from shim.moments import rfc3339
 from shim.route.windows import Schedule, Spec, Window, drawn
@@ -45,15 +46,23 @@ class CallerRule:
     note: str | None = None
 
 
+class EntryError(ValueError):
+    """A ``[[caller]]`` entry that cannot be used; the message names it, its key, what it takes."""
+
+    def __init__(self, problem: str, *, entry: int, key: str | None = None) -> None:
+        super().__init__(f"[[caller]] entry {entry}: {problem}")
+        self.entry = entry
+        self.key = key
+
+
 def parse_caller_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerRule, ...]:
-    """Read the ``[[caller]]`` tables; raise ``ValueError`` naming entry, key and what it takes."""
+    """Read the ``[[caller]]`` tables; raise :class:`EntryError`."""
     return tuple(_parse_rule(number, table) for number, table in enumerate(tables, 1))
 
 
 def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
-    where = f"[[caller]] entry {number}"
     if not isinstance(table, Mapping):
-        raise ValueError(f"{where}: got {table!r}, takes a table")  # noqa: TRY004 - a file's value
+        raise EntryError(f"got {table!r}, takes a table", entry=number)
     values = dict(table)
     for key, value in table.items():
         if key in ("match", "owner", "note"):
@@ -65,18 +74,37 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
             values[key] = Phase(value) if fits else None
         else:
             names = "match, owner, phase, until, acknowledged_until, note"
-            raise ValueError(f"{where}: {key} is no key of it; there are {names}")
+            raise EntryError(f"{key} is no key of it; there are {names}", entry=number, key=key)
         if not fits:
             got = str(value) if isinstance(value, date) else repr(value)
-            raise ValueError(f"{where}: {key}: got {got}, takes {takes}")
+            raise EntryError(f"{key}: got {got}, takes {takes}", entry=number, key=key)
     if "match" not in values:
-        raise ValueError(f"{where}: match is missing, a glob over the caller's name")
+        raise EntryError("match is missing, a glob over the caller's name", entry=number)
     return CallerRule(**values)
 
 
+def entry_for(rules: Sequence[CallerRule], caller: str, now: datetime) -> CallerRule | None:
+    """Return the entry that counts for ``caller``: the first that matches and still holds."""
+    today = now.astimezone(UTC).date()
+    for rule in rules:
+        if _holds(rule, today) and _matcher(rule.match)(caller):
+            return rule
+    return None
+
+
+def _holds(rule: CallerRule, today: date) -> bool:
+    return rule.until is None or today <= rule.until
+
+
+@cache
+def _matcher(glob: str) -> Callable[[str], object]:
+    """Return what tells whether a name matches ``glob``; case counts."""
+    return re.compile(translate(glob)).match
+
+
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an old call is refused: what to add to the message, and when to come back."""
+class Refused:
+    """That an old call is refused: what to add to the message, and when to come back."""
 
     suffix: str = ""
     retry_after: int | None = None
@@ -87,54 +115,38 @@ class Ruling:
     """What applies to one old call."""
 
     phase: Phase
-    refusal: Refusal | None = None
+    refusal: Refused | None = None
     would_refuse: bool = False
 
 
-class Terms(Protocol):
-    """What a policy is made from: the part of the settings that it reads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a policy is made from: the part of the settings that it reads, in their names."""
 
-    @property
-    def phase(self) -> Phase:
-        """The phase of callers without one of their own."""
-
-    @property
-    def callers(self) -> tuple[CallerRule, ...]:
-        """The ``[[caller]]`` entries."""
-
-    @property
-    def brownout(self) -> tuple[Spec, ...]:
-        """When phase ``brownout`` refuses."""
-
-    @property
-    def brownout_jitter(self) -> timedelta:
-        """How much later windows by cron may begin."""
-
-    @property
-    def brownout_share(self) -> float:
-        """Of how many invocations, above 0 and up to 1."""
-
-    @property
-    def freeze_known(self) -> tuple[str, ...]:
-        """Globs of callers that phase ``freeze`` serves though the ledger has not seen them."""
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether everything is served, and only noted what would have been refused."""
+    phase: Phase
+    """Of callers without one of their own."""
+    callers: tuple[CallerRule, ...] = ()
+    brownout: tuple[Spec, ...] = ()
+    """When phase ``brownout`` refuses."""
+    brownout_jitter: timedelta = timedelta()
+    """How much later windows by cron may begin."""
+    brownout_share: float = 1.0
+    """Of how many invocations, above 0 and up to 1."""
+    freeze_known: tuple[str, ...] = ()
+    """Globs of callers that phase ``freeze`` serves though the ledger has not seen them."""
+    dry_run: bool = False
+    """Whether everything is served, and only noted what would have been refused."""
 
 
 def in_force(terms: Terms, now: datetime) -> str:
     """Return the phases in a few words: of everyone, and of the callers with one of their own."""
+    today = now.astimezone(UTC).date()
     rules = (
         f"{rule.match}: {rule.phase}"
         for rule in terms.callers
-        if rule.phase is not None and _holds(rule, now)
+        if rule.phase is not None and _holds(rule, today)
     )
     return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *rules))
-
-
-def _holds(rule: CallerRule, now: datetime) -> bool:
-    return rule.until is None or now.astimezone(UTC).date() <= rule.until
 
 
 class Policy:
@@ -148,14 +160,11 @@ class Policy:
         is_known: Callable[[str], bool],
     ) -> None:
         self._phase = terms.phase
-        self._rules = [
-            (number, rule, re.compile(translate(rule.match)).match)
-            for number, rule in enumerate(terms.callers, 1)
-        ]
+        self._rules = terms.callers
         self._schedule = Schedule(terms.brownout, terms.brownout_jitter)
         self._jitter = terms.brownout_jitter
         self._share = terms.brownout_share
-        self._expected = [re.compile(translate(glob)).match for glob in terms.freeze_known]
+        self._expected = [_matcher(glob) for glob in terms.freeze_known]
         self._dry_run = terms.dry_run
         self._clock = clock
         self._is_known = is_known
@@ -164,7 +173,7 @@ class Policy:
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
         """Return what applies to this call now."""
         now = self._clock()
-        _, rule = self._entry(caller, now)
+        rule = entry_for(self._rules, caller, now)
         phase = rule.phase if rule is not None and rule.phase is not None else self._phase
         refusal = self._refusal(phase, caller, invocation_id, now)
         if refusal is None:
@@ -197,7 +206,7 @@ class Policy:
         return list(islice(self._schedule.following(after), count))
 
     def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
-        number, rule = self._entry(caller, now)
+        rule = entry_for(self._rules, caller, now)
         phase = rule.phase if rule is not None and rule.phase is not None else self._phase
         # An open window with a share refuses some invocations only: here None is the id of any.
         refusal = self._refusal(phase, caller, None, now)
@@ -213,7 +222,7 @@ class Policy:
             "rule": None
             if rule is None
             else {
-                "entry": number,
+                "entry": self._rules.index(rule) + 1,
                 "match": rule.match,
                 "phase": rule.phase,
                 "until": None if rule.until is None else rule.until.isoformat(),
@@ -222,27 +231,20 @@ class Policy:
             },
         }
 
-    def _entry(self, caller: str, now: datetime) -> tuple[int, CallerRule | None]:
-        """Return the entry that counts for ``caller``, and its number from 1."""
-        for number, rule, matches in self._rules:
-            if matches(caller) and _holds(rule, now):
-                return number, rule
-        return 0, None
-
     def _refusal(
         self, phase: Phase, caller: str, invocation_id: bytes | None, now: datetime
-    ) -> Refusal | None:
+    ) -> Refused | None:
         if phase is Phase.REJECT:
-            return Refusal()
+            return Refused()
         if phase is Phase.FREEZE:
-            return None if self._may_pass_freeze(caller) else Refusal(_FROZEN)
+            return None if self._may_pass_freeze(caller) else Refused(_FROZEN)
         if phase is Phase.BROWNOUT:
             window = self._schedule.at(now)
             if window is None:
                 return None
             if invocation_id is not None and not drawn(invocation_id, self._share):
                 return None
-            return Refusal(retry_after=math.ceil((window.end - now).total_seconds()))
+            return Refused(retry_after=math.ceil((window.end - now).total_seconds()))
         return None
 
     def _may_pass_freeze(self, caller: str) -> bool:

@@ -85,14 +85,14 @@ class NewCall:
 
 
 @dataclass(frozen=True, slots=True)
-class NearMiss:
+class Miss:
     """A call beside both routes: ``kind`` for counting, ``hint`` for the person to tell."""
 
     kind: str
     hint: str
 
 
-Meaning = OldCall | NewCall | NearMiss | None
+Meaning = OldCall | NewCall | Miss | None
 
 
 def interpret(method: bytes, target: bytes) -> Meaning:
@@ -110,11 +110,11 @@ def interpret(method: bytes, target: bytes) -> Meaning:
             return _removed_version(path)
         if method == NEW_METHOD:
             return NewCall(Mode(route[3].decode()))
-        return NearMiss("wrong_method", f"use PATCH {printable(path)}")
+        return Miss("wrong_method", f"use PATCH {printable(path)}")
     if method == OLD_METHOD and (route := _DEEPER.fullmatch(path)):
         if route[1] == b"v1":
             return _removed_version(path)
-        return NearMiss("extra_segment", "use PATCH /invocations/{invocation_id}/cancel|kill|purge")
+        return Miss("extra_segment", "use PATCH /invocations/{invocation_id}/cancel|kill|purge")
     return None
 
 
@@ -123,11 +123,11 @@ def may_concern_us(target: bytes) -> bool:
     return b"nvocation" in target
 
 
-def near_miss_of(call: OldCall) -> NearMiss | None:
+def near_miss_of(call: OldCall) -> Miss | None:
     """Return the near miss that an old call with an unusable mode is at the same time."""
     if call.problem is None or call.mode is not None:
         return None
-    return NearMiss("bad_mode", f"{call.replacement}, with cancel, kill or purge")
+    return Miss("bad_mode", f"{call.replacement}, with cancel, kill or purge")
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes | None]:
@@ -240,9 +240,9 @@ def _old_call(
     )
 
 
-def _removed_version(path: bytes) -> NearMiss:
+def _removed_version(path: bytes) -> Miss:
     rest = printable(path.removeprefix(b"/v1"))
-    return NearMiss("removed_version", f"/v1 answers 400 for any path: leave it out ({rest})")
+    return Miss("removed_version", f"/v1 answers 400 for any path: leave it out ({rest})")
 
 
 def _form_decode(raw: bytes) -> str:

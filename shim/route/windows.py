@@ -20,22 +20,20 @@ import heapq
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from shim.moments import parse_iso_duration, parse_moment
+
 _TAKES: Final = (
     "START/DURATION or START/END such as 2026-12-01T10:00Z/PT30M, or cron, duration and zone such "
     "as 0 10 * * TUE/PT30M Europe/Berlin"
 )
 _CRON: Final = re.compile(r"((?:\S+ +){4}\S+)/(P\S+)(?: +(\S+))?")
-_DURATION: Final = re.compile(
-    r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
-)
-_UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 _LONGEST: Final = timedelta(days=7)
 # Windows that follow each other without a gap are one, of so many at most: they may never end.
 _MERGED_AT_MOST: Final = 1000
@@ -125,17 +123,13 @@ def parse_window(text: str) -> Spec:
     """Parse one window; raise ``ValueError`` with what it takes."""
     if match := _CRON.fullmatch(text):
         return _parse_cron(text, *match.groups())
-    first, slash, second = text.partition("/")
-    start = _moment(first)
-    if not slash or start is None:
-        raise ValueError(_TAKES)
-    duration = _duration(second)
+    first, _, second = text.partition("/")
     try:
-        end = start + duration if duration is not None else _moment(second)
-    except OverflowError:
-        end = None
-    if end is None:
-        raise ValueError(_TAKES)
+        start = parse_moment(first)
+        iso = second.startswith("P")
+        end = start + parse_iso_duration(second) if iso else parse_moment(second)
+    except (ValueError, OverflowError):
+        raise ValueError(_TAKES) from None
     if end <= start:
         raise ValueError("a window that ends after it starts")
     return Interval(text, Window(start, end))
@@ -208,8 +202,11 @@ def _merged(windows: Iterable[Window]) -> Iterator[Window]:
 
 
 def _parse_cron(text: str, cron: str, duration: str, zone: str | None) -> Recurring:
-    length = _duration(duration)
-    if length is None or not timedelta() < length <= _LONGEST:
+    try:
+        length = parse_iso_duration(duration)
+    except ValueError:
+        length = timedelta()
+    if not timedelta() < length <= _LONGEST:
         raise ValueError("a duration after the cron such as PT30M, up to P7D")
     try:
         where = ZoneInfo(zone) if zone else UTC
@@ -223,23 +220,3 @@ def _parse_cron(text: str, cron: str, duration: str, zone: str | None) -> Recurr
     except StopIteration:
         raise ValueError(f"{_TAKES} (this one never comes)") from None
     return recurring
-
-
-def _duration(text: str) -> timedelta | None:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        return None
-    try:
-        return timedelta(**{u: int(n) for u, n in zip(_UNITS, match.groups(), strict=True) if n})
-    except OverflowError:
-        return None
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        if len(text) == len("2026-12-01"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import tomllib
 from collections.abc import Container, Mapping, Sequence
 from datetime import date
@@ -12,8 +11,8 @@ from typing import Any, Final
 
 from shim.moments import rfc3339
 from shim.net.tls import CertificateError
-from shim.route.policy import parse_caller_rules
-from shim.settings.table import SETTINGS, Setting, SettingError, Settings
+from shim.route.policy import EntryError, parse_caller_rules
+from shim.settings.declared import SETTINGS, Setting, SettingError, Settings
 
 _USERINFO: Final = re.compile(r"//[^/@]*@")
 _SOURCES: Final = "caller_sources"
@@ -38,18 +37,14 @@ def load(
     table = _read_toml(config) if config else {}
     try:
         rules = parse_caller_rules(table.pop("caller_rules", ()))
-    except ValueError as error:
-        raise SettingError(f"{config}: {error}") from None
+    except EntryError as error:
+        raise SettingError(f"{config}: {error}", entry=error.entry, key=error.key) from None
     values: dict[str, Any] = {}
     for setting in SETTINGS:
+        given = None
         if needed is None or setting.key in needed:
-            text, origin = _find(setting, flags, environ, table, config)
-            values[setting.key] = _parse(setting, text, origin)
-        else:
-            values[setting.key] = _parse(setting, setting.default, setting.name)
-    if values["instance"] is None:
-        values["instance"] = socket.gethostname()
-    values["trusted_proxies"] = values["trusted_proxies"] or ()
+            given = _find(setting, flags, environ, table, config)
+        values[setting.key] = _default(setting) if given is None else _parse(setting, *given)
     settings = Settings(**values, callers=rules, config=config)
     if needed is None:
         _check_together(settings)
@@ -62,27 +57,34 @@ def _find(
     environ: Mapping[str, str],
     table: Mapping[str, Any],
     config: Path | None,
-) -> tuple[str | Sequence[str] | None, str]:
-    if flags.get(setting.key) is not None:
-        return flags[setting.key], f"--{setting.name}"
+) -> tuple[str | Sequence[str], str] | None:
+    """Return a setting's text and where it comes from; ``None`` where it has its default."""
+    flag = flags.get(setting.key)
+    if flag is not None:
+        return flag, f"--{setting.name}"
     # An empty variable is what compose files and charts leave where a value is not set.
     if text := environ.get(setting.variable):
         return (text.split(";") if setting.repeatable else text), setting.variable
     if setting.key in table:
         return _as_text(setting, table[setting.key], config), f"{setting.name} in {config}"
-    return setting.default, setting.name
+    return None
 
 
-def _parse(setting: Setting, text: str | Sequence[str] | None, origin: str) -> Any:
-    if text is None:
-        return () if setting.repeatable else None
+def _default(setting: Setting) -> Any:
+    default = setting.default
+    return setting.parse(default) if isinstance(default, str) else default()
+
+
+def _parse(setting: Setting, text: str | Sequence[str], origin: str) -> Any:
     if not isinstance(text, str):
         return tuple(_parse(setting, one.strip(), origin) for one in text)
     try:
         return setting.parse(text)
     except ValueError as error:
         got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(text))
-        raise SettingError(f"{origin}: got {got}, takes {error}") from None
+        # What the environment says stands in no line of the file.
+        about = () if origin == setting.variable else (setting.key,)
+        raise SettingError(f"{origin}: got {got}, takes {error}", settings=about) from None
 
 
 def _as_text(setting: Setting, value: object, config: Path | None) -> str | list[str]:
@@ -97,7 +99,9 @@ def _as_text(setting: Setting, value: object, config: Path | None) -> str | list
     takes = "strings" if setting.repeatable else "a string"
     if setting.key == "caller":
         takes += "; what is known about callers is written [[caller]]"
-    raise SettingError(f"{setting.name} in {config}: got {got}, takes {takes}")
+    raise SettingError(
+        f"{setting.name} in {config}: got {got}, takes {takes}", settings=(setting.key,)
+    )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -106,7 +110,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingError(f"--config: cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"--config: {path} is not TOML: {error}") from None
+        # Before Python 3.14 the text alone tells the line.
+        where = re.search(r"\bat line (\d+)", str(error))
+        line = int(where[1]) if where else None
+        raise SettingError(f"--config: {path} is not TOML: {error}", line=line) from None
     table: dict[str, Any] = {}
     for key, value in raw.items():
         known = key.replace("-", "_")
@@ -123,7 +130,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             table["caller"] = value
         else:
             names = ", ".join(sorted(setting.name for setting in SETTINGS))
-            raise SettingError(f"{path}: {key} is no setting; there are [[caller]] and {names}")
+            raise SettingError(
+                f"{path}: {key} is no setting; there are [[caller]] and {names}", settings=(key,)
+            )
     return table
 
 
@@ -132,18 +141,25 @@ def _check_together(settings: Settings) -> None:
         if (getattr(settings, cert) is None) != (getattr(settings, key) is None):
             names = [f"--{name.replace('_', '-')}" for name in (cert, key)]
             given = names[getattr(settings, cert) is None]
-            raise SettingError(f"{names[0]} and {names[1]} are needed together: got {given} only")
+            raise SettingError(
+                f"{names[0]} and {names[1]} are needed together: got {given} only",
+                settings=(cert, key),
+            )
     listen = (settings.listen, settings.ops_listen)
     if listen[0] == listen[1] and (listen[0].port or listen[0].path):
-        raise SettingError(f"--listen and --ops-listen are both {listen[0]}; they must differ")
+        raise SettingError(
+            f"--listen and --ops-listen are both {listen[0]}; they must differ",
+            settings=("listen", "ops_listen"),
+        )
     if settings.sunset is not None and settings.sunset < settings.deprecated_since:
         # RFC 9745 section 4.
         raise SettingError(
             f"--sunset: got {rfc3339(settings.sunset)}, takes a time after --deprecated-since, "
-            f"which is {rfc3339(settings.deprecated_since)}"
+            f"which is {rfc3339(settings.deprecated_since)}",
+            settings=("sunset", "deprecated_since"),
         )
     try:
         settings.server_tls()
         settings.upstream_tls()
     except CertificateError as error:
-        raise SettingError(str(error)) from None
+        raise SettingError(str(error), settings=error.settings) from None

@@ -18,28 +18,10 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from shim.settings.table import SettingError, Settings
+from shim.settings.declared import LIVE, SettingError, Settings
 
 _POLL_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 0.25
-LIVE: Final = frozenset(
-    (
-        "phase",
-        "replies",
-        "callers",
-        "brownout",
-        "brownout_jitter",
-        "brownout_share",
-        "freeze_known",
-        "dry_run",
-        "deprecated_since",
-        "sunset",
-        "docs_url",
-        "no_headers",
-        "warning_header",
-    )
-)
-"""The settings that change without a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +34,7 @@ class ConfigState:
 
 
 class Reload:
-    """Holds the settings in force; ``apply`` is called in the event loop with those and the last.
+    """Holds the settings in force.
 
     ``load`` reads them all anew and raises :class:`SettingError`; it runs in a thread.  Whoever
     sets ``asked`` has the file read soon, changed or not.
@@ -62,9 +44,8 @@ class Reload:
         self,
         settings: Settings,
         load: Callable[[], Settings],
-        apply: Callable[[Settings, Settings], None],
         logger: FilteringBoundLogger,
-        asked: asyncio.Event | None = None,
+        asked: asyncio.Event,
         *,
         poll_seconds: float = _POLL_SECONDS,
         settle_seconds: float = _SETTLE_SECONDS,
@@ -72,12 +53,16 @@ class Reload:
         self.settings = settings
         self.state = ConfigState(ok=True)
         self._load = load
-        self._apply = apply
+        self._followers: list[Callable[[Settings, Settings], None]] = []
         self._logger = logger
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
-        self._asked = asked or asyncio.Event()
+        self._asked = asked
         self._seen = None if settings.config is None else _digest(settings.config)
+
+    def follow(self, follower: Callable[[Settings, Settings], None]) -> None:
+        """Have ``follower`` told, in the event loop, of other settings and of those before."""
+        self._followers.append(follower)
 
     def as_dict(self) -> dict[str, Any]:
         """Return, JSON-ready, whether the file as it is now is in force."""
@@ -118,7 +103,7 @@ class Reload:
         try:
             settings = await asyncio.to_thread(self._load)
         except SettingError as error:
-            self._reject(path, str(error))
+            self._reject(path, str(error), line_of(error, _text(path)))
         except Exception as error:
             # Whatever a file can bring about must not end the watch: the next one may be good.
             self._logger.exception("config_reading_failed")
@@ -136,9 +121,9 @@ class Reload:
             digest = now
         return digest
 
-    def _reject(self, path: Path, error: str) -> None:
-        self.state = ConfigState(ok=False, error=error, line=line_of(error, _text(path)))
-        self._logger.error("config_rejected", config=str(path), error=error, line=self.state.line)
+    def _reject(self, path: Path, error: str, line: int | None = None) -> None:
+        self.state = ConfigState(ok=False, error=error, line=line)
+        self._logger.error("config_rejected", config=str(path), error=error, line=line)
 
     def _accept(self, settings: Settings) -> None:
         self.state = ConfigState(ok=True)
@@ -149,7 +134,8 @@ class Reload:
         if live:
             before = self.settings
             self.settings = replace(before, **{name: getattr(settings, name) for name in live})
-            self._apply(self.settings, before)
+            for follower in self._followers:
+                follower(self.settings, before)
             self._logger.info("config_applied", settings=list(map(_spelt, live)))
         if waiting:
             self._logger.warning("config_needs_restart", settings=list(map(_spelt, waiting)))
@@ -161,28 +147,26 @@ def _spelt(name: str) -> str:
     return "[[caller]]" if name == "callers" else name.replace("_", "-")
 
 
-def line_of(error: str, text: str) -> int | None:
+def line_of(error: SettingError, text: str) -> int | None:
     """Return the line of ``text`` that ``error`` is about, counted from 1, where it tells."""
-    if match := re.search(r"\bat line (\d+)", error):
-        return int(match[1])
+    if error.line is not None:
+        return error.line
     lines = text.splitlines()
-    if match := re.search(r"\[\[caller\]\] entry (\d+)(?:: (\w+))?", error):
-        entries = [
-            n for n, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*caller\s*\]\]", line)
-        ]
-        number = int(match[1])
-        if not entries:
-            # They stand in one line: caller = [{…}].
-            return _line_with("caller", lines, 0, len(lines) + 1)
-        if number > len(entries):
-            return None
-        begin, end = entries[number - 1], (*entries, len(lines) + 1)[number]
-        return _line_with(match[2] or "", lines, begin, end) or begin
-    match = re.match(r"([\w-]+) in ", error) or re.search(r": ([\w-]+) is no setting", error)
-    # What concerns two settings names their flags.
-    names = [match[1]] if match else re.findall(r"--([\w-]+)", error)
-    found = (_line_with(name, lines, 0, len(lines) + 1) for name in names)
+    if error.entry is not None:
+        return _line_of_entry(error.entry, error.key, lines)
+    found = (_line_with(name, lines, 0, len(lines) + 1) for name in error.settings)
     return next(filter(None, found), None)
+
+
+def _line_of_entry(number: int, key: str | None, lines: list[str]) -> int | None:
+    entries = [n for n, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*caller\s*\]\]", line)]
+    if not entries:
+        # They stand in one line: caller = [{…}].
+        return _line_with("caller", lines, 0, len(lines) + 1)
+    if number > len(entries):
+        return None
+    begin, end = entries[number - 1], (*entries, len(lines) + 1)[number]
+    return (_line_with(key, lines, begin, end) if key else None) or begin
 
 
 def _line_with(key: str, lines: list[str], begin: int, end: int) -> int | None:

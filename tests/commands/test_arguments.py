@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from shim.commands.arguments import add_settings, settings_from
-from shim.settings.table import SETTINGS, Settings
+from shim.settings.declared import SETTINGS, Settings
 from tests.support.running import restate_shim
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from shim.settings.declared import Settings
 from shim.settings.loading import load
-from shim.settings.table import Settings
 from tests.support.paths import DEPLOY
 from tests.support.tools import run, tool
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from shim.cli import main
+from shim.settings.declared import SETTINGS
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS
 from tests.support.client import ask, request
 from tests.support.kubernetes import Resource, only, pods, render, sidecar_of
 from tests.support.origin import Origin

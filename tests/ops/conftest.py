@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 from pytest_aiohttp.plugin import AiohttpClient
 
 from shim.ops.app import make_app
-from shim.ops.phase import describe
-from shim.ops.readiness import Readiness, ledger_part
+from shim.ops.phase import PhaseWatch
+from shim.ops.readiness import Readiness
 from shim.ops.usage_page import Usage
+from shim.proxy.plane import ProxyPlane
 from shim.record.log import LineWriter, make_logger
-from shim.record.metrics import Metrics
-from shim.route.in_force import Live
-from shim.route.policy import Policy
+from shim.record.plane import RecordPlane
+from shim.settings.declared import Settings
 from shim.settings.loading import load
 from shim.settings.reload import Reload
-from shim.settings.table import Settings
 from tests.support.clock import Clock
-from tests.support.ledger_records import NOON, running
-from tests.support.ops import Ops, Start
+from tests.support.ledger_records import NOON
+from tests.support.ops import Ops, Start, Upstream
 
 
 @pytest.fixture
@@ -33,55 +32,45 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
     async with AsyncExitStack() as stack:
 
         async def starts(text: str = "", *, ledger: Path | None = None, **flags: str) -> Ops:
-            config, clock = tmp_path / "shim.toml", Clock(NOON)
+            config, clock, upstream = tmp_path / "shim.toml", Clock(NOON), Upstream()
             config.write_text(text)
+            await upstream.listen()
+            stack.push_async_callback(upstream.leave)
+            given = {
+                "instance": "shim-a",
+                "upstream": f"http://127.0.0.1:{upstream.port}",
+                "listen": "127.0.0.1:0",
+                "ops_listen": "127.0.0.1:0",
+                "ledger": str(ledger or tmp_path / "ledger.db"),
+                **flags,
+            }
 
             def reread() -> Settings:
-                return load({"instance": "shim-a", **flags}, {}, config)
+                return load(given, {}, config)
 
             settings = reread()
-            path = ledger or tmp_path / "ledger.db"
-            kept = await stack.enter_async_context(running(path, clock=clock))
             null = os.open(os.devnull, os.O_WRONLY)
             stack.callback(os.close, null)
-
-            def live_by(settings: Settings) -> Live:
-                policy = Policy(settings, clock=clock, is_known=kept.is_known)
-                return Live(policy, settings.replies, lambda _: [])
-
-            live = live_by(settings)
-
-            def apply(settings: Settings, _: Settings) -> None:
-                nonlocal live
-                live = live_by(settings)
-
-            reload = Reload(settings, reread, apply, make_logger(LineWriter(null), clock=clock))
-            registry = CollectorRegistry()
-            metrics = Metrics(registry)
+            writer = LineWriter(null)
+            logger = make_logger(writer, clock=clock)
+            record = RecordPlane(settings, logger, writer, clock=clock)
+            proxy = stack.enter_context(closing(ProxyPlane(settings, record)))
+            reload = Reload(settings, reread, logger, asyncio.Event())
+            phases = PhaseWatch(record, proxy, reload)
+            reload.follow(proxy.apply)
+            reload.follow(phases.changed)
+            record.start()
+            stack.push_async_callback(record.ledger.close)
+            await proxy.try_upstream()
             app = make_app(
-                Readiness(
-                    {
-                        "upstream": lambda: made.upstream,
-                        "ledger": lambda: ledger_part(kept.state()),
-                        "draining": lambda: {"ok": not made.draining},
-                    },
-                    {"config": reload.as_dict},
-                ),
-                registry,
-                Usage(
-                    kept.source,
-                    kept.source,
-                    kept.state,
-                    lambda: reload.settings.callers,
-                    reload.why_rejected,
-                    clock=clock,
-                    instance=settings.instance,
-                ),
-                lambda caller: describe(live, reload, caller),
+                Readiness(proxy, record.ledger, reload),
+                record.registry,
+                Usage(record.ledger, reload, clock=clock),
+                phases,
                 token=settings.ops_token,
             )
-            made = Ops(await aiohttp_client(app), kept, reload, metrics, clock, config)
-            return made
+            client = await aiohttp_client(app)
+            return Ops(client, record, proxy, reload, clock, config, upstream)
 
         yield starts
 

@@ -25,20 +25,24 @@ async def test_one_that_runs_is_live_and_ready(ops: Ops) -> None:
 
 
 async def test_without_its_upstream_it_is_not_ready_but_live(ops: Ops) -> None:
-    ops.upstream = {"ok": False, "error": "Connection refused"}
+    await ops.upstream.leave()
+    ops.proxy.close()
+    await ops.proxy.try_upstream()
     got = await ops.client.get("/ready")
     assert got.status == 503
     told = await got.json()
-    assert (told["ready"], told["upstream"]) == (False, ops.upstream)
+    assert (told["ready"], told["upstream"]["ok"]) == (False, False)
+    assert "cannot be reached: Conn" in told["upstream"]["error"]
     assert told["ledger"]["ok"]
     assert told["draining"]["ok"]
     assert (await ops.client.get("/live")).status == 200
-    ops.upstream = {"ok": True}
+    await ops.upstream.listen()
+    await until(lambda: ops.proxy.health.failure is None)
     assert (await ops.client.get("/ready")).status == 200
 
 
 async def test_one_that_drains_is_not_ready(ops: Ops) -> None:
-    ops.draining = True
+    await ops.proxy.drain()
     got = await ops.client.get("/ready")
     told = await got.json()
     assert (got.status, told["ready"], told["draining"]) == (503, False, {"ok": False})

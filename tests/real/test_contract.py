@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from shim.demo.http import Answer, call
+from shim.demo.http import Response, call
 from tests.support.paths import CONTRACT
 from tests.support.real import GONE, MALFORMED, UNKNOWN, Real, invocations, states_of
 from tests.support.waiting import wait_until
@@ -135,7 +135,7 @@ def pairs(real: Real, expected: dict[Row, str]) -> dict[Row, Pair]:
     ids = invocations(real.restate, [row.state for row in ROWS] * 2)
     direct_ids, shimmed_ids = ids[: len(ROWS)], ids[len(ROWS) :]
 
-    def ask(base: str, row: Row, invocation_id: str) -> Answer:
+    def ask(base: str, row: Row, invocation_id: str) -> Response:
         headers = {"User-Agent": user_agent(row)}
         return call(base, "DELETE", row.target(invocation_id), headers=headers)
 
@@ -160,7 +160,7 @@ def pairs(real: Real, expected: dict[Row, str]) -> dict[Row, Pair]:
     }
 
 
-def _outcome(answer: Answer, invocation_id: str, effect: str) -> Outcome:
+def _outcome(answer: Response, invocation_id: str, effect: str) -> Outcome:
     body = answer.body.decode()
     if invocation_id not in {UNKNOWN, MALFORMED}:
         body = body.replace(invocation_id, "{invocation_id}")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shim.demo.http import Answer, call
+from shim.demo.http import Response, call
 from tests.support.real import UNKNOWN, Real
 
 pytestmark = pytest.mark.real
@@ -21,7 +21,7 @@ def test_a_caller_that_takes_compressed_answers_gets_the_same_202(coding: str, r
     assert answer.headers["x-restate-shim-upstream-status"] == "404"
 
 
-def content(answer: Answer) -> object:
+def content(answer: Response) -> object:
     """The body; as JSON, because the server's maps are in another order each time."""
     if (
         answer.body

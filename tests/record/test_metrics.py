@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import tracemalloc
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,36 +10,37 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shim.record.metrics import Metrics
-from shim.record.numbers import Sources
+from shim.ledger.ledger import LedgerState
+from shim.record.metrics import Metrics, Numbers
+from shim.upstream.pool import PoolStats
 from tests.support.tools import tool
 
 _ROUTES = ("pass_through", "deprecated", "near_miss", "replacement", "refused")
 
 
-@dataclass
-class Numbers:
-    """Stands for the state of ledger and pool: plain numbers, which the metrics only read."""
-
-    ok: bool = True
-    queued: int = 3
-    dropped: int = 1
-    written: int = 40
-    last_commit_seconds: float | None = 0.002
-    fleet_ok: bool | None = True
-    fleet_unsent: int | None = 7
-    opened: int = 9
-    idle: int = 4
-    busy: int = 2
+_LEDGER = LedgerState(
+    ok=True,
+    error=None,
+    queued=3,
+    dropped=1,
+    written=40,
+    last_commit_seconds=0.002,
+    callers=2,
+    fleet_ok=True,
+    fleet_error=None,
+    fleet_unsent=7,
+)
 
 
-def _sources(numbers: Numbers) -> Sources:
-    return Sources(
-        in_flight=lambda: 5,
-        draining=lambda: False,
-        connections=lambda: numbers,
-        ledger=lambda: numbers,
-        log_lines_dropped=lambda: 6,
+def _numbers(ledger: LedgerState = _LEDGER) -> Numbers:
+    """Return what ledger, pool and proxy would say."""
+    return Numbers(
+        in_flight=5,
+        draining=False,
+        connections=PoolStats(opened=9, idle=4, busy=2),
+        ledger=ledger,
+        log_lines_dropped=6,
+        config_ok=True,
     )
 
 
@@ -47,7 +48,7 @@ def _full() -> CollectorRegistry:
     """Return a registry in which every family has a sample."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.sources = _sources(Numbers())
+    metrics.numbers = _numbers
     for route in _ROUTES:
         metrics.request(route, "GET", 200, 0.0001, 0.002)
     metrics.deprecated("kill", "translated", 404, 1_764_000_000.5)
@@ -165,11 +166,10 @@ def test_upstream_errors_start_at_zero_and_count_by_kind() -> None:
 def test_what_others_keep_is_read_when_scraped() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    numbers = Numbers()
-    metrics.sources = _sources(numbers)
+    metrics.numbers = _numbers
     name = "restate_shim_ledger_queue_records"
     assert _value(registry, name) == 3
-    numbers.queued, numbers.ok = 11, False
+    metrics.numbers = lambda: _numbers(replace(_LEDGER, queued=11, ok=False))
     assert _value(registry, name) == 11
     assert _value(registry, "restate_shim_ledger_recording") == 0
     assert _value(registry, "restate_shim_upstream_connections", state="busy") == 2

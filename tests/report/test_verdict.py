@@ -10,7 +10,7 @@ from shim.ledger.evidence import CallerFacts, Evidence, Kind, Span
 from shim.report.build import build_report, merge
 from shim.report.coverage import observe
 from shim.report.model import State, Status
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerRule, Phase
 from tests.support.samples import DAY, HOUR, NOW, days_of, up, use_sum
 
 MINUTE = timedelta(minutes=1)
@@ -175,6 +175,35 @@ def test_an_acknowledged_caller_does_not_block_before_its_day(
     assert report.verdict.status is status
     assert said in report.verdict.reason
     assert report.callers[0].owner == "platform"
+
+
+# The report had a matcher of its own, which did not look at `until`: the policy went by the second
+# entry, the verdict by the first, and said "safe" of a caller whom nobody tolerated any more.
+def test_an_entry_that_has_expired_lends_neither_owner_nor_acknowledgement() -> None:
+    rules = [
+        CallerRule(
+            match="ci-*",
+            owner="platform",
+            note="PLAT-812",
+            until=NOW.date() - DAY,
+            acknowledged_until=NOW.date() + 30 * DAY,
+        ),
+        CallerRule(match="ci-*", owner="builds", phase=Phase.REJECT),
+    ]
+    evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
+    report = build_report(evidence, now=NOW, rules=rules)
+    (caller,) = report.callers
+    assert (caller.owner, caller.note, caller.acknowledged_until) == ("builds", None, None)
+    assert (report.verdict.status, report.verdict.exit_code) == (Status.IN_USE, 3)
+
+
+@pytest.mark.parametrize(("days_left", "owner"), [(0, "platform"), (-1, None)])
+def test_an_entry_holds_to_the_end_of_its_last_day(days_left: int, owner: str | None) -> None:
+    until = NOW.date() + days_left * DAY
+    rules = [CallerRule(match="ci-*", owner="platform", until=until)]
+    evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
+    (caller,) = build_report(evidence, now=NOW, rules=rules).callers
+    assert caller.owner == owner
 
 
 def test_an_acknowledged_caller_does_not_hide_another() -> None:

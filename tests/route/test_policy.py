@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from shim.route.policy import CallerRule, Phase, Policy, Refusal, in_force, parse_caller_rules
+from shim.route.policy import CallerRule, Phase, Policy, Refused, in_force, parse_caller_rules
 from tests.support.clock import Clock
-from tests.support.terms import FROZEN, Terms
+from tests.support.terms import FROZEN, terms
 
 
 @dataclass
@@ -20,10 +20,8 @@ class World:
     clock: Clock = field(default_factory=lambda: Clock(at(OUTSIDE)))
     known: set[str] = field(default_factory=lambda: {"old-hand"})
 
-    def policy(self, **terms: Any) -> Policy:
-        return Policy(
-            Terms(**terms), clock=self.clock, is_known=lambda caller: caller in self.known
-        )
+    def policy(self, **more: Any) -> Policy:
+        return Policy(terms(**more), clock=self.clock, is_known=lambda caller: caller in self.known)
 
 
 def at(text: str) -> datetime:
@@ -40,20 +38,20 @@ OUTSIDE = "2026-12-01T09:00:00Z"
         (Phase.OBSERVE, "newcomer", INSIDE, None),
         (Phase.TRANSLATE, "newcomer", INSIDE, None),
         (Phase.FREEZE, "old-hand", INSIDE, None),
-        (Phase.FREEZE, "newcomer", OUTSIDE, Refusal(FROZEN)),
+        (Phase.FREEZE, "newcomer", OUTSIDE, Refused(FROZEN)),
         (Phase.BROWNOUT, "old-hand", OUTSIDE, None),
         (Phase.BROWNOUT, "old-hand", "2026-12-01T09:59:59.999999Z", None),
-        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:00:00Z", Refusal(retry_after=1800)),
-        (Phase.BROWNOUT, "newcomer", INSIDE, Refusal(retry_after=1200)),
-        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:29:58.400000Z", Refusal(retry_after=2)),
-        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:29:59.999999Z", Refusal(retry_after=1)),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:00:00Z", Refused(retry_after=1800)),
+        (Phase.BROWNOUT, "newcomer", INSIDE, Refused(retry_after=1200)),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:29:58.400000Z", Refused(retry_after=2)),
+        (Phase.BROWNOUT, "old-hand", "2026-12-01T10:29:59.999999Z", Refused(retry_after=1)),
         (Phase.BROWNOUT, "old-hand", "2026-12-01T10:30:00Z", None),
-        (Phase.REJECT, "old-hand", OUTSIDE, Refusal()),
-        (Phase.REJECT, "old-hand", INSIDE, Refusal()),
+        (Phase.REJECT, "old-hand", OUTSIDE, Refused()),
+        (Phase.REJECT, "old-hand", INSIDE, Refused()),
     ],
 )
 def test_each_phase_serves_and_refuses_whom_it_says(
-    phase: Phase, caller: str, now: str, refusal: Refusal | None
+    phase: Phase, caller: str, now: str, refusal: Refused | None
 ) -> None:
     world = World(Clock(at(now)))
     ruling = world.policy(phase=phase).rule(caller, b"inv_1")
@@ -141,18 +139,18 @@ def test_what_is_in_force_is_told_in_a_few_words() -> None:
         {"match": "ci-*", "phase": "reject"}, {"match": "x", "owner": "team"}, {"match": "y"}
     )
     now = at(OUTSIDE)
-    assert in_force(Terms(), now) == "translate"
-    assert in_force(Terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
-    assert in_force(Terms(callers=entries), now) == "translate, ci-*: reject"
+    assert in_force(terms(), now) == "translate"
+    assert in_force(terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
+    assert in_force(terms(callers=entries), now) == "translate, ci-*: reject"
     until = rules({"match": "old", "phase": "reject", "until": date(2026, 12, 1)})
-    assert in_force(Terms(callers=until), at("2026-12-01T23:59:59Z")) == "translate, old: reject"
-    assert in_force(Terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
+    assert in_force(terms(callers=until), at("2026-12-01T23:59:59Z")) == "translate, old: reject"
+    assert in_force(terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
 
 
 def test_a_callers_own_brownout_uses_the_windows_of_all() -> None:
     world = World(Clock(at(INSIDE)))
     policy = world.policy(callers=rules({"match": "ci-*", "phase": "brownout"}))
-    assert policy.rule("ci-1", b"inv_1").refusal == Refusal(retry_after=1200)
+    assert policy.rule("ci-1", b"inv_1").refusal == Refused(retry_after=1200)
     assert policy.rule("other", b"inv_1").refusal is None
 
 

@@ -9,9 +9,9 @@ from itertools import product
 
 import pytest
 
-from shim.route.policy import CallerRule, Phase, Policy, Refusal
+from shim.route.policy import CallerRule, Phase, Policy, Refused, Terms
 from shim.route.windows import parse_window
-from tests.support.terms import FROZEN, Terms
+from tests.support.terms import FROZEN
 
 KNOWN, NEWCOMER = "ci-old", "ci-new"
 MICROSECOND = timedelta(microseconds=1)
@@ -91,13 +91,13 @@ def rule_sets(day: date) -> dict[str, tuple[tuple[CallerRule, ...], Phase | None
     return sets
 
 
-def expected(phase: Phase, caller: str, *, is_open: bool, left: timedelta) -> Refusal | None:
+def expected(phase: Phase, caller: str, *, is_open: bool, left: timedelta) -> Refused | None:
     return {
         Phase.OBSERVE: None,
         Phase.TRANSLATE: None,
-        Phase.FREEZE: Refusal(FROZEN) if caller == NEWCOMER else None,
-        Phase.BROWNOUT: Refusal(retry_after=-(left // timedelta(seconds=-1))) if is_open else None,
-        Phase.REJECT: Refusal(),
+        Phase.FREEZE: Refused(FROZEN) if caller == NEWCOMER else None,
+        Phase.BROWNOUT: Refused(retry_after=-(left // timedelta(seconds=-1))) if is_open else None,
+        Phase.REJECT: Refused(),
     }[phase]
 
 
@@ -113,7 +113,12 @@ def test_every_phase_under_every_rule_at_every_edge(
     for phase, name, caller in product(Phase, rules, (KNOWN, NEWCOMER)):
         entries, own = rules[name]
         policy = Policy(
-            Terms(phase, entries, (parse_window(WINDOWS[window].text),), dry_run=dry_run),
+            Terms(
+                phase=phase,
+                callers=entries,
+                brownout=(parse_window(WINDOWS[window].text),),
+                dry_run=dry_run,
+            ),
             clock=lambda: now,
             is_known=lambda one: one == KNOWN,
         )

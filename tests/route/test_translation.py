@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.route.translation import (
+    Miss,
     Mode,
-    NearMiss,
     NewCall,
     OldCall,
     Replies,
@@ -76,7 +76,7 @@ def test_a_version_nobody_serves_never_becomes_202(case: dict[str, Any]) -> None
     target = case["prefix"].encode() + b"/invocations/" + ID
     meaning = interpret(b"DELETE", target)
     if case["prefix"] == "/v1":
-        assert isinstance(meaning, NearMiss)
+        assert isinstance(meaning, Miss)
         assert meaning.kind == "removed_version"
         return
     assert isinstance(meaning, OldCall)
@@ -192,7 +192,7 @@ def test_a_migrated_caller_is_seen_by_its_patch(mode: Mode, prefix: bytes) -> No
 )
 def test_a_wrong_turn_on_the_way_is_a_near_miss(method: bytes, target: bytes, kind: str) -> None:
     meaning = interpret(method, target)
-    assert isinstance(meaning, NearMiss)
+    assert isinstance(meaning, Miss)
     assert meaning.kind == kind
 
 

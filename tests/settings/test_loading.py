@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shim.route.policy import Phase
+from shim.settings.declared import SETTINGS, SettingError, Settings
 from shim.settings.loading import load
-from shim.settings.table import SETTINGS, SettingError, Settings
 
 
 def config(tmp_path: Path, text: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.settings.values import parse_size
+from shim.settings.parsers import parse_size
 
 
 @pytest.mark.parametrize(

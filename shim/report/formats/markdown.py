@@ -6,14 +6,10 @@ import re
 from typing import Final
 
 from shim.moments import minute
-from shim.report.model import CallerReport, Report, Status
+from shim.report.model import CallerReport, Report
 from shim.report.text import curl_line, name_of, plain, plural
+from shim.report.words import CAME_BACK, HEADLINES, STATES, counts, other_totals, who_must_change
 
-_SAID: Final = {
-    Status.SAFE: "Safe to remove",
-    Status.IN_USE: "Still in use",
-    Status.UNPROVEN: "Not proven",
-}
 # What Markdown, HTML in it, mentions (@team) and references (#12, !3) would take for their own.
 _SPECIAL: Final = re.compile(r"[&<>`|*_\[\]~@\\$#!]|(?<=www)\.|:(?=//)")
 
@@ -25,20 +21,18 @@ def usage_markdown(report: Report) -> str:
     lines = [
         "## Deprecated route `DELETE /invocations/{invocation_id}`",
         "",
-        f"**{_SAID[verdict.status]}.** {escape(verdict.reason, None)}",
+        f"**{HEADLINES[verdict.status]}.** {escape(verdict.reason, None)}",
         "",
         (
             f"As of {minute(report.generated_at)}, {since}"
             f"{plural(totals.uses, 'use')} by {plural(_users(report), 'caller')}; "
             f"{totals.masked:,} told 202 where the new endpoint says 404 or 409, "
-            f"{totals.refused:,} refused, {totals.failed:,} failed, "
-            f"{plural(totals.near_misses, 'near miss')}, "
-            f"{plural(totals.replacement_calls, 'call')} to the new endpoints."
+            f"{other_totals(totals)}."
         ),
     ]
     if report.callers:
         lines += ["", *_table(report)]
-    if to_change := [caller for caller in report.callers if caller.uses or caller.near_misses]:
+    if to_change := who_must_change(report):
         lines += ["", "### What to change", ""]
         for caller in to_change:
             lines += _change(caller)
@@ -59,12 +53,12 @@ def _table(report: Report) -> list[str]:
         cells = (
             escape(name_of(caller.caller)),
             escape(caller.owner or "–"),
-            caller.state.replace("_", " "),
+            STATES[caller.state],
             f"{caller.uses:,}",
             minute(caller.first_seen),
             minute(caller.last_seen),
-            _counts(caller.modes),
-            _counts({status: count for status, count in caller.masked.items() if count}),
+            counts(caller.modes, escape),
+            counts(caller.masked, escape),
             f"{caller.replacement_calls:,}",
             f"{caller.near_misses:,}",
         )
@@ -77,9 +71,9 @@ def _change(caller: CallerReport) -> list[str]:
     if caller.hint:
         text += f": {escape(caller.hint, None)}"
     if caller.came_back:
-        text += "<br>came back after a week or more without a use"
+        text += f"<br>{CAME_BACK}"
     if caller.near_miss_kinds:
-        text += f"<br>near misses: {_counts(caller.near_miss_kinds)}"
+        text += f"<br>near misses: {counts(caller.near_miss_kinds, escape)}"
     if line := curl_line(caller.replacement):
         text += f"<br>{_code(line)}"
     if caller.acknowledged_until:
@@ -93,10 +87,6 @@ def _code(line: str) -> str:
     # A code span decodes no entities, so that it is for harmless lines; <code> is for the others.
     harmless = re.fullmatch(r"[\w ./:$\"'-]+", line, re.ASCII)
     return f"`{line}`" if harmless else f"<code>{escape(line, None)}</code>"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{escape(name)} {count:,}" for name, count in counts.items()) or "–"
 
 
 def _users(report: Report) -> int:

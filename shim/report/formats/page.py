@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,10 +19,11 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shim.ledger.records import Decision
-from shim.moments import length, minute, parse_rfc3339, rfc3339
+from shim.moments import length, minute, parse_moment, parse_rfc3339, rfc3339
 from shim.report.formats.charts import days_of, draw, series_of, sparkline
-from shim.report.model import CallerReport, Report, State, Status
+from shim.report.model import CallerReport, Report, Status
 from shim.report.text import curl_line, name_of, plain, plural
+from shim.report.words import HEADLINES, NEAR_MISSES, STATES, ago
 
 MOST_CALLERS: Final = 200
 MOST_RECENT: Final = 100
@@ -33,23 +33,6 @@ _SINCE: Final = {
     "24h": timedelta(days=1),
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
-}
-_HEADLINES: Final = {
-    Status.SAFE: "Safe to remove",
-    Status.IN_USE: "Still in use",
-    Status.UNPROVEN: "Not proven",
-}
-_STATES: Final = {
-    State.ACTIVE: "active",
-    State.CAME_BACK: "came back",
-    State.QUIET: "quiet",
-    State.MIGRATED: "migrated",
-}
-_NEAR_MISSES: Final = {
-    "wrong_method": "the new path with another method: it takes PATCH",
-    "extra_segment": "DELETE on a longer path: PATCH /invocations/ID/MODE is meant",
-    "bad_mode": "a mode that is none, or two of them: cancel, kill or purge, once",
-    "removed_version": "/v1, which answers 400 whatever follows: leave it out",
 }
 
 
@@ -172,7 +155,7 @@ def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -
             verdict=verdict,
             recording=recording,
             partly=partly,
-            headline=_HEADLINES[verdict.status],
+            headline=HEADLINES[verdict.status],
             empty=not any((report.totals.uses, report.callers)),
             quiet=length(verdict.quiet_seconds) if verdict.quiet_seconds is not None else "–",
             window=length(report.generated_at - verdict.window_start),
@@ -216,9 +199,9 @@ def _environment() -> Environment:
     environment.globals |= {
         "sparkline": sparkline,
         "curl_line": curl_line,
-        "ago": _ago,
-        "state_name": _STATES.__getitem__,
-        "near_miss_means": lambda kind: _NEAR_MISSES.get(kind, plain(kind)),
+        "ago": ago,
+        "state_name": STATES.__getitem__,
+        "near_miss_means": lambda kind: NEAR_MISSES.get(kind, plain(kind)),
         "linkable": lambda caller: len(caller) <= _LONGEST_LINK,
         "moved": _moved,
     }
@@ -259,15 +242,9 @@ def _clean(text: str) -> str:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return parse_rfc3339(text if re.search(r"[T ]", text) else f"{text}T00:00Z")
+        return parse_moment(text)
     except ValueError:
         return None
-
-
-def _ago(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "never"
-    return f"{length(now - moment)} ago" if moment <= now else minute(moment)
 
 
 def _moved(caller: CallerReport) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from typing import Final, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -13,19 +12,28 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from shim.moments import length, minute
+from shim.moments import minute
 from shim.report.model import CallerReport, Report, State, Status
 from shim.report.text import curl_line, name_of, plain, plural
+from shim.report.words import (
+    CAME_BACK,
+    HEADLINES,
+    STATES,
+    ago,
+    counts,
+    other_totals,
+    who_must_change,
+)
 
 _NARROW: Final = 90
-_STYLES: Final = {
-    Status.SAFE: ("green", "Safe to remove"),
-    Status.IN_USE: ("red", "Still in use"),
-    Status.UNPROVEN: ("yellow", "Not proven"),
-    State.ACTIVE: ("red", "active"),
-    State.CAME_BACK: ("bold red", "came back"),
-    State.QUIET: ("yellow", "quiet"),
-    State.MIGRATED: ("green", "migrated"),
+_COLOURS: Final = {
+    Status.SAFE: "green",
+    Status.IN_USE: "red",
+    Status.UNPROVEN: "yellow",
+    State.ACTIVE: "red",
+    State.CAME_BACK: "bold red",
+    State.QUIET: "yellow",
+    State.MIGRATED: "green",
 }
 
 
@@ -43,27 +51,22 @@ def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
         return
     narrow = console.width < _NARROW
     console.print(Group(*_cards(report)) if narrow else _callers(report))
-    for caller in report.callers:
-        if caller.uses or caller.near_misses:
-            _print_change(console, caller)
+    for caller in who_must_change(report):
+        _print_change(console, caller)
 
 
 def _verdict(report: Report) -> RenderableType:
-    style, said = _STYLES[report.verdict.status]
-    return Panel(Text(report.verdict.reason), title=Text(said, f"bold {style}"), title_align="left",
-                 border_style=style)  # fmt: skip
+    status = report.verdict.status
+    colour = _COLOURS[status]
+    title = Text(HEADLINES[status], f"bold {colour}")
+    return Panel(Text(report.verdict.reason), title=title, title_align="left", border_style=colour)
 
 
 def _totals(report: Report) -> RenderableType:
     totals = report.totals
     since = f"since {minute(report.since)}: " if report.since else ""
     text = Text(f"{since}{plural(totals.uses, 'use')}", "bold")
-    text.append(
-        f", {totals.masked:,} masked, {totals.refused:,} refused, {totals.failed:,} failed, "
-        f"{plural(totals.near_misses, 'near miss')}, "
-        f"{plural(totals.replacement_calls, 'call')} to the new endpoints",
-        "not bold",
-    )
+    text.append(f", {totals.masked:,} masked, {other_totals(totals)}", "not bold")
     return Padding(text, (0, 1), expand=False)
 
 
@@ -82,9 +85,9 @@ def _callers(report: Report) -> RenderableType:
             Text(name_of(caller.caller)),
             _state(caller),
             f"{caller.uses:,}",
-            _last(caller, report.generated_at),
-            _counts(caller.modes),
-            _counts(caller.masked),
+            _last(caller, report),
+            counts(caller.modes),
+            counts(caller.masked),
             f"{caller.replacement_calls:,}" if caller.replacement_calls else "–",
             Text(plain(caller.owner or "–")),
         )
@@ -96,11 +99,11 @@ def _cards(report: Report) -> Iterator[RenderableType]:
         text = Text("\n")
         text.append(name_of(caller.caller), "bold")
         text.append("  ").append_text(_state(caller))
-        text.append(f"\n  {plural(caller.uses, 'use')}, last {_last(caller, report.generated_at)}")
+        text.append(f"\n  {plural(caller.uses, 'use')}, last {_last(caller, report)}")
         if caller.uses:
-            text.append(f"\n  {_counts(caller.modes)}")
+            text.append(f"\n  {counts(caller.modes)}")
         if caller.times_masked:
-            text.append(f"\n  masked {_counts(caller.masked)}")
+            text.append(f"\n  masked {counts(caller.masked)}")
         if caller.replacement_calls:
             text.append(f"\n  {plural(caller.replacement_calls, 'new call')}")
         if caller.owner:
@@ -114,11 +117,11 @@ def _print_change(console: Console, caller: CallerReport) -> None:
 
     console.print(Text(name_of(caller.caller), "bold"))
     if caller.uses:
-        say(f"first used {minute(caller.first_seen)}; {_counts(caller.decisions)}")
+        say(f"first used {minute(caller.first_seen)}; {counts(caller.decisions)}")
     if caller.came_back:
-        say("came back after a week or more without a use", "yellow")
+        say(CAME_BACK, "yellow")
     if caller.near_miss_kinds:
-        say(f"near misses: {_counts(caller.near_miss_kinds)}", "yellow")
+        say(f"near misses: {counts(caller.near_miss_kinds)}", "yellow")
     if caller.hint:
         say(plain(caller.hint, None))
     if line := curl_line(caller.replacement):
@@ -131,18 +134,8 @@ def _print_change(console: Console, caller: CallerReport) -> None:
 
 
 def _state(caller: CallerReport) -> Text:
-    style, said = _STYLES[caller.state]
-    return Text(said, style)
+    return Text(STATES[caller.state], _COLOURS[caller.state])
 
 
-def _last(caller: CallerReport, now: datetime) -> str:
-    if caller.last_seen is None:
-        return "never"
-    if caller.last_seen > now:
-        return minute(caller.last_seen)
-    ago = now - caller.last_seen
-    return f"{length(timedelta(days=ago.days) if ago.days else ago)} ago"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{plain(name)} {count:,}" for name, count in counts.items() if count) or "–"
+def _last(caller: CallerReport, report: Report) -> str:
+    return ago(caller.last_seen, report.generated_at, whole_days=True)

@@ -1,0 +1,75 @@
+"""The ops port put together: what the shim says of itself, and to whom."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from shim.net.listening import open_socket, remove_socket, url_of
+from shim.ops.app import make_app
+from shim.ops.phase import PhaseWatch
+from shim.ops.readiness import Readiness
+from shim.ops.usage_page import Usage, count_callers
+from shim.proxy.plane import ProxyPlane
+from shim.record.metrics import Numbers
+from shim.record.plane import RecordPlane
+from shim.settings.declared import Settings
+from shim.settings.reload import Reload
+
+
+class OpsPlane:
+    """Serves the shim's own endpoints.  Its address is taken at once, as the proxy's is."""
+
+    def __init__(
+        self, settings: Settings, record: RecordPlane, proxy: ProxyPlane, reload: Reload
+    ) -> None:
+        self._settings = settings
+        self._record = record
+        self._proxy = proxy
+        self._reload = reload
+        self.phases = PhaseWatch(record, proxy, reload)
+        self._usage = Usage(record.ledger, reload, clock=record.clock)
+        record.metrics.numbers = self.numbers
+        self._runner = web.AppRunner(
+            make_app(
+                Readiness(proxy, record.ledger, reload),
+                record.registry,
+                self._usage,
+                self.phases,
+                token=settings.ops_token,
+            ),
+            access_log=None,
+            shutdown_timeout=1.0,
+        )
+        self._socket = open_socket(settings.ops_listen, "--ops-listen")
+        self.url = url_of(self._socket, "http")
+
+    def numbers(self) -> Numbers:
+        """Return what the parts of the shim count themselves."""
+        return Numbers(
+            in_flight=self._proxy.in_flight,
+            draining=self._proxy.draining,
+            connections=self._proxy.connections,
+            ledger=self._record.ledger.state(),
+            log_lines_dropped=self._record.log_lines_dropped,
+            config_ok=self._reload.state.ok,
+        )
+
+    async def start(self) -> None:
+        """Answer from now on."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket).start()
+
+    async def watch_phases(self) -> None:
+        """Tell of other phases, until cancelled."""
+        await self.phases.watch()
+
+    async def count_callers(self) -> None:
+        """Tell the metrics who uses the old route, until cancelled."""
+        record, most = self._record, self._settings.metrics_callers
+        await count_callers(self._usage, record.metrics, record.logger, most=most)
+
+    async def aclose(self) -> None:
+        """Answer no more."""
+        await self._runner.cleanup()
+        remove_socket(self._settings.ops_listen)
+        self._socket.close()

@@ -1,0 +1,155 @@
+"""The proxy port put together: from its socket to the connections to upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from shim.http1.fields import Field
+from shim.net.addresses import Address
+from shim.net.listening import listen, open_socket, remove_socket, url_of
+from shim.proxy.forwarding import Forwarder
+from shim.proxy.front import FrontServer
+from shim.proxy.handling import Proxy
+from shim.proxy.old_calls import OldCalls
+from shim.proxy.relay import RelayLane
+from shim.record.plane import RecordPlane
+from shim.route.in_force import Live
+from shim.route.notice import deprecation_fields
+from shim.route.policy import Policy
+from shim.settings.declared import Settings
+from shim.upstream.health import UpstreamHealth
+from shim.upstream.pool import Pool, PoolStats
+
+
+class ProxyPlane:
+    """Serves callers.  Its address is taken at once; nobody is served before :meth:`start`."""
+
+    def __init__(self, settings: Settings, record: RecordPlane) -> None:
+        loop = asyncio.get_running_loop()
+        scheme = "https" if settings.tls_cert else "http"
+        self._settings = settings
+        self._record = record
+        self._pool = Pool(
+            settings.upstream,
+            tls=settings.upstream_tls(),
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            answer_timeout=settings.upstream_timeout.total_seconds(),
+            loop=loop,
+        )
+        self.health = UpstreamHealth(self._pool, record.logger)
+        recorder = record.recorder
+        lane = RelayLane(
+            self._pool,
+            self.health,
+            recorder,
+            scheme=scheme.encode(),
+            max_body=settings.max_body,
+        )
+        forwarder = Forwarder(
+            self._pool,
+            self.health,
+            recorder,
+            trusted_proxies=settings.trusted_proxies,
+            scheme=scheme.encode(),
+            default_host=_default_host(settings.upstream[0]),
+            loop=loop,
+        )
+        self._proxy = Proxy(
+            forwarder,
+            OldCalls(forwarder, recorder, loop),
+            recorder,
+            record.logger,
+            self._live(settings),
+            caller_sources=settings.caller,
+            trusted_proxies=settings.trusted_proxies,
+        )
+        self._server = FrontServer(
+            self._proxy.handle,
+            lane,
+            unreadable=self._proxy.unreadable,
+            crashed=self._proxy.crashed,
+            stall_timeout=settings.client_timeout.total_seconds(),
+            keepalive_timeout=settings.keepalive_timeout.total_seconds(),
+            max_body=settings.max_body,
+        )
+        self._listening: asyncio.Server | None = None
+        self._socket = open_socket(settings.listen, "--listen")
+        self.url = url_of(self._socket, scheme)
+
+    @property
+    def live(self) -> Live:
+        """What may change while the shim runs, as it is now."""
+        return self._proxy.live
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._proxy.in_flight + self._server.lane.in_flight
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken any more."""
+        return self._server.draining
+
+    @property
+    def connections(self) -> PoolStats:
+        """The connections to upstream, in numbers."""
+        return self._pool.count()
+
+    def apply(self, settings: Settings, _: Settings) -> None:
+        """Put other settings in force, as far as they can change."""
+        self._proxy.live = self._live(settings)
+
+    async def try_upstream(self) -> None:
+        """See once whether upstream is there."""
+        await self.health.start()
+
+    async def start(self) -> None:
+        """Serve from now on."""
+        tls = self._settings.server_tls()
+        loop = asyncio.get_running_loop()
+        self._listening = await listen(loop, self._server, self._socket, tls)
+
+    async def drain(self) -> None:
+        """Take nothing new, let what is in flight finish in time, then cut it off."""
+        grace = self._settings.shutdown_grace.total_seconds()
+        logger, server = self._record.logger, self._server
+        logger.info("draining", in_flight=self.in_flight, grace_seconds=grace)
+        server.drain()
+        if self._listening is not None:
+            self._listening.close()
+        end = asyncio.get_running_loop().time() + grace
+        while server.connections and asyncio.get_running_loop().time() < end:
+            server.close_idle()
+            await asyncio.sleep(0.01)
+        if self.in_flight:
+            logger.warning("drain_cut_off", in_flight=self.in_flight)
+        await server.shutdown(timeout=0.1)
+
+    def close(self) -> None:
+        """Let go of upstream and of the address."""
+        self.health.stop()
+        self._pool.close()
+        remove_socket(self._settings.listen)
+        self._socket.close()
+
+    def _live(self, settings: Settings) -> Live:
+        record = self._record
+        policy = Policy(settings.terms, clock=record.clock, is_known=record.ledger.is_known)
+        return Live(policy, settings.replies, _deprecation(settings))
+
+
+def _deprecation(settings: Settings) -> Callable[[bytes | None], list[Field]]:
+    if settings.no_headers:
+        return lambda _: []
+    return deprecation_fields(
+        since=settings.deprecated_since,
+        sunset=settings.sunset,
+        docs_url=settings.docs_url,
+        warning=settings.warning_header,
+    )
+
+
+def _default_host(address: Address) -> bytes:
+    return b"localhost" if address.path else str(address).encode()
