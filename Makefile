@@ -53,4 +53,4 @@ lock: setup ## write deploy/*.lock anew after a change of dependencies
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/lock.sh
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) .demo dist bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .demo dist bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The end: with nothing lost that is in flight."""
+"""The end: quick, and with nothing lost that is in flight."""
 
 from __future__ import annotations
 
