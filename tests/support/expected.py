@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tests.support.client import Answer
 
+OK = b"HTTP/1.1 200 OK\r\n"
 SILENCE = 0.4  # seconds until an impatient shim says 504
-
-
 ADDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"via")
 
 
@@ -18,6 +17,3 @@ def check_fault(got: Answer, status: int) -> None:
     assert set(got.json()) == {"message", "restate_code"}
     assert got.json()["restate_code"] is None
     assert len(got.json()["message"]) > 5
-
-
-OK = b"HTTP/1.1 200 OK\r\n"

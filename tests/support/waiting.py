@@ -10,16 +10,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def nothing_said() -> object:
-    return "it did not happen in time"
-
-
 def wait_until(
     condition: Callable[[], T],
     within: float = 5.0,
     *,
     every: float = 0.02,
-    said: Callable[[], object] = nothing_said,
+    said: Callable[[], object] = lambda: "it did not happen in time",
 ) -> T:
     """What `condition` returns, once that is true; `said` tells why it never was."""
     end = time.monotonic() + within
@@ -33,7 +29,7 @@ async def until(
     condition: Callable[[], object],
     within: float = 15.0,
     *,
-    said: Callable[[], object] = nothing_said,
+    said: Callable[[], object] = lambda: "it did not happen in time",
 ) -> None:
     """The same in a loop that goes on meanwhile."""
     end = time.monotonic() + within
