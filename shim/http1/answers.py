@@ -31,7 +31,7 @@ _SECTION: Final = Kind(
     too_large=lambda: FramingError(502, "Upstream's answer has too large a head"),
     wrong=lambda _: FramingError(502, "Upstream's answer is not HTTP/1.1"),
 )
-_WITHOUT_BODY: Final = frozenset((204, 304))
+WITHOUT_BODY: Final = frozenset((204, 304))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _parse_head(raw: bytes, *, head_only: bool) -> AnswerHead:
     framing, length = Framing.NONE, 0
     if status >= 200:
         _check_framing(minor, lengths, codings)
-        if not head_only and status not in _WITHOUT_BODY:
+        if not head_only and status not in WITHOUT_BODY:
             framing, length = _framing_of(lengths, codings)
     return AnswerHead(status, reason, fields, framing, length, keep_alive)
 

@@ -153,3 +153,8 @@ def _beginning_of_a_line(data: bytes) -> bytes:
     if len(data) > _MAX_CHUNK_LINE or b"\n" in data or not _CHUNK_LINE_BEGINNING.match(data):
         raise FramingError(400, "A chunk's size line is not as RFC 9112 section 7.1 has it")
     return data
+
+
+def one_chunk(content: bytes) -> bytes:
+    """Return a whole chunked body of ``content``."""
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content) if content else b"0\r\n\r\n"

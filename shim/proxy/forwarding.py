@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shim.http1.answers import AnswerHead
-from shim.http1.bodies import Framing
+from shim.http1.bodies import Framing, one_chunk
 from shim.http1.fields import find, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
@@ -220,7 +220,9 @@ class Forwarder:
             connection.send(request.head, head_only=request.head_only)
             pump = self._loop.create_task(self._send_body(downstream, request, connection))
         else:
-            body = _framed(request, downstream.take_body()) if request.with_body else b""
+            body = downstream.take_body() if request.with_body else b""
+            if request.chunked:
+                body = one_chunk(body)
             connection.send(request.head + body, head_only=request.head_only)
             connection.deadline = self._pool.deadline()
         return await self._answer(downstream, request, connection, began, pump)
@@ -262,20 +264,13 @@ class Forwarder:
                 async with asyncio.timeout(self._pool.answer_timeout):
                     await connection.drain()
             if request.chunked:
-                connection.write(b"0\r\n\r\n")
+                connection.write(one_chunk(b""))
             connection.deadline = self._pool.deadline()
         except TimeoutError:
             connection.abort(UpstreamTimeoutError("timeout", "Upstream stopped reading the body"))
         except (FramingError, DownstreamGoneError) as error:
             connection.abort(UpstreamError("downstream", str(error)))
             raise
-
-
-def _framed(request: Outgoing, body: bytes) -> bytes:
-    """Return a whole body as it goes up."""
-    if not request.chunked:
-        return body
-    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
 
 
 def _settle(pump: asyncio.Task[None]) -> BaseException | None:

@@ -14,7 +14,7 @@ from aiohttp import web, web_protocol
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from shim.proxy.front import Incoming, Sent, _Parser
+from shim.proxy.seams import Parser, Sent, Taken
 
 
 def attributes_of(name: str, *functions: object) -> set[str]:
@@ -47,14 +47,14 @@ def test_nothing_else_is_asked_of_a_parser_that_never_switches_protocols() -> No
     asked = attributes_of("self._parser", *HANDLING)
     # An upgrade is what the second of them is about.
     assert asked - {"set_upgraded", "feed_data"} <= {
-        name for name, _ in inspect.getmembers(_Parser, inspect.isfunction)
+        name for name, _ in inspect.getmembers(Parser, inspect.isfunction)
     }
 
 
 def test_a_request_is_asked_for_what_ours_has() -> None:
     asked = attributes_of("request", *HANDLING) | attributes_of("self._current_request", *HANDLING)
     assert asked == {"_finish", "_task", "_cancel"}
-    assert {"_finish", "_cancel"} <= set(dir(Incoming))
+    assert {"_finish", "_cancel"} <= set(dir(Taken))
 
 
 def test_a_response_is_asked_for_what_ours_overrides() -> None:

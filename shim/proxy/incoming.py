@@ -1,0 +1,164 @@
+"""One request over HTTP/1.1 and the way back to its sender: what handlers know as a Downstream."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from shim.http1.answers import AnswerHead
+from shim.http1.bodies import one_chunk
+from shim.http1.fields import end_to_end
+from shim.http1.grammar import FramingError, LimitError
+from shim.http1.hop import ForHop, for_hop, head_bytes
+from shim.http1.requests import RequestHead
+from shim.net.stream import Stream
+from shim.proxy.downstream import DownstreamGoneError
+from shim.upstream.connection import Connection
+
+
+class Way(Protocol):
+    """The connection that a request came on."""
+
+    transport: asyncio.Transport | None
+    peer: str
+    stall_timeout: float
+
+    @property
+    def draining(self) -> bool:
+        """Whether requests are refused, because the shim is being shut down."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the caller reads too slowly."""
+
+    async def drain(self) -> None:
+        """Wait until the caller has read enough, or has gone."""
+
+
+class Incoming:
+    """See :class:`~shim.proxy.downstream.Downstream`, whose methods these are."""
+
+    relayed: Connection | None = None
+    upstream: Connection | None = None
+    begun = False
+
+    def __init__(self, way: Way, head: RequestHead, body: Stream | None) -> None:
+        self.head = head
+        self.peer = way.peer
+        self._way = way
+        self._body = body
+        self._sent: ForHop | None = None
+        self._persists = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing more can be sent to the caller."""
+        transport = self._way.transport
+        return transport is None or transport.is_closing()
+
+    @property
+    def refusal(self) -> FramingError | None:
+        """Why the request is not to be acted upon, as far as what has come of it shows."""
+        if self._way.draining and self.relayed is None:
+            return LimitError(503, "The shim is shutting down")
+        if self.head.refusal is not None or self._body is None:
+            return self.head.refusal
+        failure = self._body.failure
+        return failure if isinstance(failure, FramingError) else None
+
+    @property
+    def body_read(self) -> bool:
+        """Whether the whole body of the request has come."""
+        return self._body is None or self._body.ended
+
+    @property
+    def persists(self) -> bool:
+        """Whether another request may follow, once the answer has been sent."""
+        return self._persists and self.body_read
+
+    @property
+    def until_close(self) -> bool:
+        """Whether the end of the connection would be taken for the end of the answer."""
+        return self._sent is not None and self._sent.until_close
+
+    def take_body(self) -> bytes:
+        """Return what has come of the body and has not been read."""
+        return b"" if self._body is None else self._body.take()
+
+    async def read_body(self) -> bytes:
+        """Return the next piece of the body, ``b""`` at its end."""
+        if self._body is None:
+            return b""
+        try:
+            async with asyncio.timeout(self._way.stall_timeout):
+                return await self._body.read()
+        except TimeoutError:
+            raise LimitError(408, "The request's body did not arrive in time") from None
+
+    def interim(self, answer: AnswerHead) -> None:
+        """Send a 1xx answer before the final one (RFC 9110 section 15.2: not to HTTP/1.0)."""
+        transport = self._way.transport
+        if transport is not None and self.head.minor_version == 1 and not self.begun:
+            transport.write(head_bytes(answer, end_to_end(answer.fields)))
+
+    async def reply(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
+        """Send a whole answer, where it can as the bytes that it came in."""
+        may_persist = self._may_persist and self.body_read
+        if raw is not None and may_persist and self.head.minor_version == 1:
+            self._persists = True
+            await self._send(raw)
+            return
+        sent = self._frame(answer, may_persist=may_persist)
+        if self.head.method == b"HEAD":
+            # RFC 9110 section 9.3.2: no body, whatever the fields say.
+            content = b""
+        elif sent.chunked:
+            content = one_chunk(content)
+        await self._send(sent.head + content)
+
+    async def begin(self, answer: AnswerHead) -> None:
+        """Send the head of an answer whose body follows, piece by piece."""
+        await self._send(self._frame(answer, may_persist=self._may_persist).head)
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece of the body."""
+        if self._sent is not None and self._sent.chunked:
+            # Three writes are gathered into one, and the large one is not copied.
+            await self._send(b"%x\r\n" % len(piece), piece, b"\r\n")
+        else:
+            await self._send(piece)
+
+    async def end(self) -> None:
+        """End the body."""
+        if self._sent is not None and self._sent.chunked:
+            await self._send(one_chunk(b""))
+
+    def caller_left(self) -> None:
+        """End what waits for the caller, and what of upstream only the caller waits for."""
+        if self._body is not None:
+            self._body.fail(DownstreamGoneError())
+        if self.upstream is not None:
+            self.upstream.abort()
+
+    @property
+    def _may_persist(self) -> bool:
+        return self.head.keep_alive and not self._way.draining
+
+    def _frame(self, answer: AnswerHead, *, may_persist: bool) -> ForHop:
+        self._sent = for_hop(self.head, answer, persists=may_persist)
+        self._persists = self._sent.persists
+        return self._sent
+
+    async def _send(self, *data: bytes) -> None:
+        transport = self._way.transport
+        if transport is None or transport.is_closing():
+            raise DownstreamGoneError
+        self.begun = True
+        transport.writelines(data)
+        if self._way.writing_paused:
+            try:
+                async with asyncio.timeout(self._way.stall_timeout):
+                    await self._way.drain()
+            except TimeoutError:
+                transport.abort()
+                raise DownstreamGoneError from None
