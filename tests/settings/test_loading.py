@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from shim.route.policy import Phase
-from shim.settings.declared import SETTINGS, SettingError, Settings
+from shim.settings.declared import SettingError
 from shim.settings.loading import load
 
 
@@ -16,12 +15,6 @@ def config(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "shim.toml"
     path.write_text(text)
     return path
-
-
-def test_the_table_and_the_fields_are_the_same_list() -> None:
-    # Entries of callers and the file itself have no flag.
-    named = {field.name for field in fields(Settings)} - {"callers", "config"}
-    assert {setting.key for setting in SETTINGS} == named
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
