@@ -53,11 +53,13 @@ class Proxy:
         meaning = translation.interpret(head.method, head.target)
         self.in_flight += 1
         try:
-            if downstream.refusal is not None:
-                raise downstream.refusal
+            if downstream.late:
+                raise LimitError(503, "The shim is shutting down")
             if isinstance(meaning, OldCall):
                 identity = self._identify(downstream)
                 await self._old_calls.serve(downstream, meaning, identity, self.live)
+            elif downstream.refusal is not None:
+                raise downstream.refusal
             else:
                 await self._pass_through(downstream, meaning)
         except FramingError as error:

@@ -57,10 +57,13 @@ class Incoming:
         return transport is None or transport.is_closing()
 
     @property
+    def late(self) -> bool:
+        """Whether the shim is being shut down, and nothing has been done for the request."""
+        return self._way.draining and self.relayed is None
+
+    @property
     def refusal(self) -> FramingError | None:
         """Why the request is not to be acted upon, as far as what has come of it shows."""
-        if self._way.draining and self.relayed is None:
-            return LimitError(503, "The shim is shutting down")
         if self.head.refusal is not None or self._body is None:
             return self.head.refusal
         failure = self._body.failure

@@ -19,7 +19,7 @@ from shim.record.recorder import Recorder
 from shim.route import translation
 from shim.route.caller import Identity
 from shim.route.in_force import Live
-from shim.route.policy import Phase, Ruling
+from shim.route.policy import Phase, Refused, Ruling
 from shim.route.translation import OldCall
 from shim.upstream.errors import UpstreamError
 
@@ -56,44 +56,53 @@ class OldCalls:
     async def serve(
         self, downstream: Downstream, call: OldCall, identity: Identity, live: Live
     ) -> None:
-        """Serve one call; it is on record before the first byte of its answer leaves."""
+        """Rule, do what that says, record, reply: the record is there before the answer leaves."""
         started = time.perf_counter()
         ruling = live.policy.rule(identity.caller, call.invocation_id)
-        try:
-            if ruling.phase is Phase.OBSERVE:
-                served = await self._observe(downstream)
-            elif call.problem is not None:
-                served = await self._answer_problem(downstream, call, call.problem)
-            elif ruling.refusal is not None:
-                served = _refuse(call, live, ruling)
-            else:
-                served = await self._translate(downstream, call, live)
-        except UpstreamError as error:
-            self._forwarder.failed(error)
-            served = _failed(error.status, str(error))
-        except FramingError as error:
-            outcome = Outcome(Decision.INVALID, error.status, error=str(error))
-            served = Served(outcome, error_reply(error.status, str(error)))
-        except DownstreamGoneError:
-            served = Served(
-                Outcome(Decision.FAILED, _GONE, error="The caller left before it was sent"), None
-            )
-        answer = served.answer
+        served = await self._serve(downstream, call, live, ruling)
+        exchange = served.answer if isinstance(served.answer, Exchange) else None
         try:
             elapsed = time.perf_counter() - started
             target = downstream.head.target
             await self._recorder.use(
                 identity, call, target, ruling, served.outcome, elapsed=elapsed
             )
-            if isinstance(answer, Exchange):
-                await answer.send_down()
-            elif answer is not None:
-                await downstream.reply(*answer)
+            if exchange is not None:
+                await exchange.send_down()
+            elif isinstance(served.answer, tuple):
+                await downstream.reply(*served.answer)
             else:
                 raise DownstreamGoneError
         finally:
-            if isinstance(answer, Exchange):
-                answer.close()
+            if exchange is not None:
+                exchange.close()
+
+    async def _serve(
+        self, downstream: Downstream, call: OldCall, live: Live, ruling: Ruling
+    ) -> Served:
+        """Refuse the call, or forward it and map the answer; what goes wrong is an outcome too."""
+        try:
+            if downstream.refusal is not None:
+                return _invalid(downstream.refusal)
+            if ruling.phase is Phase.OBSERVE:
+                return await self._observe(downstream)
+            if call.problem is not None:
+                return await self._answer_problem(downstream, call, call.problem)
+            if ruling.refusal is not None:
+                return _refuse(call, live, ruling.refusal)
+            return await self._translate(downstream, call, live)
+        except UpstreamError as error:
+            self._forwarder.failed(error)
+            message = str(error)
+            return Served(
+                Outcome(Decision.FAILED, error.status, error=message),
+                error_reply(error.status, message),
+            )
+        except FramingError as error:
+            return _invalid(error)
+        except DownstreamGoneError:
+            message = "The caller left before it was sent"
+            return Served(Outcome(Decision.FAILED, _GONE, error=message), None)
 
     async def _observe(self, downstream: Downstream) -> Served:
         """Pass the call on unchanged."""
@@ -220,20 +229,22 @@ def _told(decision: Decision, exchange: Exchange) -> Outcome:
     return Outcome(decision, status, status, exchange.seconds)
 
 
-def _failed(status: int, message: str) -> Served:
-    return Served(Outcome(Decision.FAILED, status, error=message), error_reply(status, message))
+def _invalid(error: FramingError) -> Served:
+    message = str(error)
+    return Served(
+        Outcome(Decision.INVALID, error.status, error=message), error_reply(error.status, message)
+    )
 
 
-def _refuse(call: OldCall, live: Live, ruling: Ruling) -> Served:
-    assert ruling.refusal is not None
+def _refuse(call: OldCall, live: Live, refused: Refused) -> Served:
     notice = live.deprecation_fields(call.new_target)
     body = translation.error_body(
         "DELETE /invocations/{invocation_id} is deprecated, "
-        f"use {call.replacement} instead{ruling.refusal.suffix}"
+        f"use {call.replacement} instead{refused.suffix}"
     )
     # RFC 9110 section 10.2.1: an empty Allow says that configuration has disabled the resource.
     fields = [field(b"allow", b""), field(b"content-type", b"application/json")]
-    if ruling.refusal.retry_after is not None:
-        fields.append(field(b"retry-after", b"%d" % ruling.refusal.retry_after))
+    if refused.retry_after is not None:
+        fields.append(field(b"retry-after", b"%d" % refused.retry_after))
     outcome = Outcome(Decision.REFUSED, 405, announced=bool(notice))
     return Served(outcome, reply(405, b"Method Not Allowed", [*fields, *notice], body))

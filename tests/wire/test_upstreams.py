@@ -172,3 +172,25 @@ class TestLimits:
             assert got.json()["restate_code"] is None
             assert client.closed()
         assert [one.body for one in own_origin.requests if one.complete] == [b"x" * 1024]
+
+    @pytest.mark.parametrize("framing", ["length", "chunked", "chunked with the head"])
+    def test_it_holds_for_the_deprecated_call_too(
+        self, framing: str, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """Its body means nothing to anybody, and was read to its end, however far that was."""
+        shim = start("--max-body", "1KiB", upstream=own_origin.url)
+        target = "/invocations/inv_too_large?mode=kill"
+        with Client(shim.proxy) as client:
+            if framing == "length":
+                client.send(request("DELETE", target, b"Content-Length: 1025", body=b"x" * 1025))
+            else:
+                head = request("DELETE", target, b"Transfer-Encoding: chunked")
+                if framing == "chunked":
+                    client.send(head)
+                    head = b""
+                client.send(head + chunks(b"x" * 1000)[:-5] + chunks(b"x" * 25))
+            assert client.read().status == 413
+            assert client.closed()
+        assert not own_origin.requests
+        use = shim.use("inv_too_large")
+        assert (use["decision"], use["status"]) == ("invalid", 413)
