@@ -7,12 +7,12 @@ What it cannot read in exactly one way is no answer, and never goes on.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, UntilClose
-from shim.http1.fields import Field, parse_fields, persists, values
+from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, LENGTH, TEXT, FramingError
+from shim.http1.plain import plain_answer
 from shim.http1.section import Kind, Section
 
 MAX_ANSWER_HEAD: Final = 256 * 1024
@@ -34,8 +34,7 @@ _SECTION: Final = Kind(
 WITHOUT_BODY: Final = frozenset((204, 304))
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(NamedTuple):
     """The head of one answer; ``framing`` says how its body, if it has one, will end."""
 
     status: int
@@ -117,6 +116,23 @@ class AnswerFramer:
         return self.ended
 
 
+def plain_whole(data: bytes) -> tuple[AnswerHead, bytes] | None:
+    """Return head and content of a whole plain answer (:func:`~shim.http1.plain.plain_answer`).
+
+    An :class:`AnswerFramer` would read the same; this is its short way.
+    """
+    plain = plain_answer(data)
+    if plain is None:
+        return None
+    status, head_end, begin, end = plain
+    line_end = data.find(b"\r\n")
+    size = end - begin
+    framing = Framing.CHUNKED if begin > head_end else Framing.LENGTH if size else Framing.NONE
+    fields = parse_fields(data[:head_end], line_end + 2)
+    length = size if framing is Framing.LENGTH else 0
+    return AnswerHead(status, data[13:line_end], fields, framing, length), data[begin:end]
+
+
 def _parse_head(raw: bytes, *, head_only: bool) -> AnswerHead:
     match = _HEAD.fullmatch(raw)
     if match is None:
@@ -124,9 +140,8 @@ def _parse_head(raw: bytes, *, head_only: bool) -> AnswerHead:
     minor, code, reason = match.groups(b"")
     fields = parse_fields(raw, raw.find(b"\n") + 1)
     status = int(code)
-    lengths = values(fields, b"content-length")
-    codings = values(fields, b"transfer-encoding")
-    keep_alive = persists(minor, values(fields, b"connection"))
+    lengths, codings, _, options = framing_values(fields)
+    keep_alive = persists(minor, options)
     framing, length = Framing.NONE, 0
     if status >= 200:
         _check_framing(minor, lengths, codings)

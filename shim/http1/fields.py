@@ -52,9 +52,22 @@ def find(fields: Fields, name: bytes) -> bytes | None:
     return None
 
 
-def values(fields: Fields, name: bytes) -> list[bytes]:
-    """Return every value of the field ``name`` (lower case)."""
-    return [value for own, value, _ in fields if own == name]
+def framing_values(fields: Fields) -> tuple[list[bytes], list[bytes], list[bytes], list[bytes]]:
+    """Return the values of Content-Length, Transfer-Encoding, Host and Connection."""
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    hosts: list[bytes] = []
+    options: list[bytes] = []
+    of = {
+        b"content-length": lengths,
+        b"transfer-encoding": codings,
+        b"host": hosts,
+        b"connection": options,
+    }
+    for name, value, _ in fields:
+        if name in of:
+            of[name].append(value)
+    return lengths, codings, hosts, options
 
 
 def persists(minor_version: bytes, options: list[bytes]) -> bool:
@@ -141,5 +154,5 @@ def _name(line: bytes) -> bytes:
 
 def _nominated(fields: Fields) -> frozenset[bytes]:
     """Return what the Connection field says belongs to this hop (RFC 9110 section 7.6.1)."""
-    options = values(fields, b"connection")
+    options = [value for name, value, _ in fields if name == b"connection"]
     return frozenset(tokens(options) - _NEVER_NOMINATED) if options else _NOTHING

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.answers import WITHOUT_BODY, AnswerHead
 from shim.http1.bodies import Framing
@@ -14,8 +13,7 @@ _CODING: Final = frozenset((b"transfer-encoding",))
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ForHop:
+class ForHop(NamedTuple):
     """An answer's ``head`` in bytes; its body is ``chunked``, ends with the connection, or neither.
 
     ``persists`` tells whether the connection may carry another request.

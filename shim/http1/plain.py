@@ -15,7 +15,7 @@ from shim.http1.grammar import TEXT, TOKEN
 # White space as it would be written anew: one space before the value, none behind it.
 _LINES: Final = rb"(?:" + TOKEN + rb": (?![ \t])" + TEXT + rb"(?<![ \t])\r\n)*+"
 _REQUEST: Final = re.compile(
-    rb"(" + TOKEN + rb") (/[^\x00-\x20\x7f]*+) HTTP/1\.1\r\n" + _LINES + rb"\r\n"
+    rb"(" + TOKEN + rb") /[^\x00-\x20\x7f]*+ HTTP/1\.1\r\n" + _LINES + rb"\r\n"
 )
 _ANSWER: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) " + TEXT + rb"\r\n" + _LINES + rb"\r\n")
 # Fields that say something of this hop, or of where the message ends.
@@ -32,12 +32,10 @@ _NOT_PLAIN_METHODS: Final = frozenset((b"HEAD", b"CONNECT"))
 _NOT_PLAIN_STATUSES: Final = frozenset((b"204", b"205", b"304"))
 
 
-def plain_request(
-    data: bytes, max_body: int | None
-) -> tuple[bytes, bytes, bytes, bytes, bytes] | None:
+def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, bytes, bytes] | None:
     """Return what ``data`` is if it is one plain request, ``None`` if not.
 
-    That is: its method, target and host, its head without the empty line, and the rest from there.
+    That is: its method and host, its head without the empty line, and the rest from there on.
     The head is less a Connection field that says no more than the version does.
     """
     match = _REQUEST.match(data)
@@ -61,41 +59,42 @@ def plain_request(
     size = len(data) - end
     if size != (length or 0) or (max_body is not None and size > max_body):
         return None
-    method, target = match.groups()
+    method = match[1]
     if method in _NOT_PLAIN_METHODS or not _HOST.fullmatch(host):
         return None
     head = data[: end - 2]
     if kept:
         head = _KEEP_ALIVE.sub(b"\n", head)
-    return method, target, host, head, data[end - 2 :]
+    return method, host, head, data[end - 2 :]
 
 
-def plain_answer(data: bytes) -> int | None:
-    """Return the status if ``data`` is one whole plain answer to a request that is no HEAD."""
+def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:
+    """Return where what is in ``data``, if it is one whole plain answer to a request but HEAD.
+
+    That is: the status, where the head ends, and where the content begins and ends.
+    """
     match = _ANSWER.match(data)
     if match is None:
         return None
-    end = match.end()
-    marked = _MARKED_ANSWER.findall(data, 0, end)
+    begin = match.end()
+    marked = _MARKED_ANSWER.findall(data, 0, begin)
     status = match[1]
     if len(marked) != 1 or status in _NOT_PLAIN_STATUSES:
         return None
     name, value = marked[0]
-    size = len(data) - end
+    # Of the names that are looked for, these two are the only ones of their lengths.
     if len(name) == 14:
-        if not value.isdigit() or len(value) > 18 or int(value) != size:
+        if not value.isdigit() or len(value) > 18 or int(value) != len(data) - begin:
             return None
-    elif value != b"chunked" or len(name) != 17 or not _is_one_chunk(data, end, size):
+        return int(status), begin, begin, len(data)
+    if len(name) != 17 or value != b"chunked":
         return None
-    return int(status)
-
-
-def _is_one_chunk(data: bytes, start: int, size: int) -> bool:
-    """Whether a body is a single chunk, or none, with neither extensions nor trailers."""
-    line = _CHUNK_LINE.match(data, start)
-    if line is None or not data.endswith(b"0\r\n\r\n"):
-        return False
-    length = int(line[1], 16)
-    if not length:
-        return size == 5
-    return line.end() - start + length + 7 == size and data.endswith(b"\r\n0\r\n\r\n")
+    # A single chunk, or none, with neither extensions nor trailers.
+    line = _CHUNK_LINE.match(data, begin)
+    if line is None:
+        return None
+    start, length = line.end(), int(line[1], 16)
+    end = start + length if length else start - 2
+    if data[end:] != (b"\r\n0\r\n\r\n" if length else b"\r\n\r\n"):
+        return None
+    return int(status), begin, start, start + length

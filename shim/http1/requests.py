@@ -9,11 +9,10 @@ is behind its end waits until the next head is asked for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody
-from shim.http1.fields import Field, parse_fields, persists, values
+from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, HOST, LENGTH, TOKEN, FramingError, LimitError
 from shim.http1.section import MAX_SECTION, Kind, Section
 
@@ -30,8 +29,7 @@ _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 _MOST_EMPTY_LINES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """The head of one request, as its sender meant it.
 
     ``target`` is in origin-form (or ``*``), ``authority`` that of an absolute-form target.
@@ -115,7 +113,7 @@ class RequestFramer:
         if head.framing is Framing.LENGTH:
             self._body = LengthBody(head.length)
             if self._max_body is not None and head.length > self._max_body:
-                return replace(head, refusal=too_large(self._max_body))
+                return head._replace(refusal=too_large(self._max_body))
         elif head.framing is Framing.CHUNKED:
             self._body = ChunkedBody()
         return head
@@ -157,10 +155,7 @@ def parse_head(raw: bytes) -> RequestHead:
         raise what_is_wrong(raw)
     method, target, minor = match.groups()
     fields = parse_fields(raw, match.end(3) + 2)
-    lengths = values(fields, b"content-length")
-    codings = values(fields, b"transfer-encoding")
-    hosts = values(fields, b"host")
-    options = values(fields, b"connection")
+    lengths, codings, hosts, options = framing_values(fields)
     problem = _framing_problem(minor, lengths, codings, hosts)
     if problem:
         raise FramingError(400, problem)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing, one_chunk
@@ -23,8 +22,7 @@ from shim.upstream.pool import Pool
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A request's head for upstream, and how to send it.
 
     ``repeatable`` says that it may be sent again where nobody knows whether upstream read it (RFC

@@ -78,12 +78,12 @@ class Relay:
         """Send ``data`` on if it is one plain request and a connection is free for it."""
         began = monotonic()
         lane = self._lane
+        if may_concern_us(data) or not lane.open or self._caller.writing_paused:
+            return False
         plain = plain_request(data, lane.max_body)
         if plain is None:
             return False
-        method, target, host, head, rest = plain
-        if may_concern_us(target) or not lane.open or self._caller.writing_paused:
-            return False
+        method, host, head, rest = plain
         connection = lane.pool.take()
         if connection is None:
             return False

@@ -22,10 +22,8 @@ MAX_CALLER_LENGTH: Final = 200
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 
 
-_XFCC_ELEMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])*')
-
-
-_XFCC_PAIR: Final = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,]*)(?:[;,]|$)')
+_XFCC_ELEMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|[^,"])*+')
+_XFCC_PAIR: Final = re.compile(r'(?:\A|;)([A-Za-z]++)=("(?:[^"\\]|\\.)*+"|[^;,]*+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +113,10 @@ def _caller_from(source: str, fields: Fields, address: str, user_agent: str | No
 
 def _xfcc_name(value: bytes | None) -> str | None:
     """Return the best name in Envoy's ``X-Forwarded-Client-Cert``: URI, DNS, Subject, then Hash."""
+    if not value:
+        return None
     # One element per hop that forwarded a certificate; the first is the client's own.
-    text = _XFCC_ELEMENT.match((value or b"").decode("utf-8", "replace"))
+    text = _XFCC_ELEMENT.match(value.decode("utf-8", "replace"))
     pairs: dict[str, str] = {}
     for key, said in _XFCC_PAIR.findall(text[0] if text else ""):
         pairs.setdefault(key.lower(), said.strip('"').replace('\\"', '"'))

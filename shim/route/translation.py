@@ -118,9 +118,12 @@ def interpret(method: bytes, target: bytes) -> Meaning:
     return None
 
 
-def may_concern_us(target: bytes) -> bool:
-    """Tell quickly whether :func:`interpret` is to be asked about ``target`` at all."""
-    return b"nvocation" in target
+def may_concern_us(request: bytes) -> bool:
+    """Tell quickly whether :func:`interpret` is to be asked about a request's first line at all.
+
+    What is behind that line may name invocations too: queries and referrers do.
+    """
+    return request.find(b"nvocation", 0, request.find(b"\r\n")) >= 0
 
 
 def near_miss_of(call: OldCall) -> Miss | None:

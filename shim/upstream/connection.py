@@ -15,7 +15,7 @@ from enum import Enum, auto
 from time import monotonic
 from typing import Protocol
 
-from shim.http1.answers import AnswerFramer, AnswerHead
+from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
 from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer
 from shim.net.stream import Stream
@@ -66,11 +66,10 @@ class Connection(asyncio.Protocol):
         self._keeper = keeper
         self._transport: asyncio.Transport
         self._relayer: Relayer | None = None
-        self._framer = AnswerFramer(head_only=False)
         self._head_only = False
         self._heads: deque[AnswerHead] = deque()
         self._final: AnswerHead | None = None
-        self._heard = False
+        self._framer: AnswerFramer | None = None
         self._failure: UpstreamError | None = None
         self._head_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
@@ -78,7 +77,7 @@ class Connection(asyncio.Protocol):
         self.body: Stream
         """The body of the answer whose final head has come."""
         self.raw: bytes | None = None
-        """The answer's bytes, where they are plain."""
+        """The answer's bytes, if it came in one read and is plain."""
         self.state = State.IDLE
         self.used = False
         """Whether an exchange has ended on it before."""
@@ -140,9 +139,9 @@ class Connection(asyncio.Protocol):
         """End an exchange that is read piece by piece; return whether another may follow."""
         reusable = (
             self.state is State.ANSWERING
-            and self._framer.ended
-            and not self._framer.unread
             and self._final is not None
+            and self.body.ended
+            and not (self._framer is not None and self._framer.unread)
             and self._final.keep_alive
             and self._failure is None
             and not self.body.take()
@@ -164,16 +163,16 @@ class Connection(asyncio.Protocol):
         """Find out what the end of the connection is the end of."""
         if self.state is State.RELAYING:
             self._hand_over()
-        answering = self.state is State.ANSWERING and self._framer.in_body
-        # RFC 9112 section 6.3, rule 8: a body without a length ends where the connection does.
-        if answering and exc is None and self._framer.close():
-            self.body.end()
-        if self.state is State.ANSWERING and not self._framer.ended:
-            self._fail(
-                UpstreamError("truncated", "Upstream broke off its answer")
-                if self._heard
-                else ClosedBeforeAnswerError("closed", "Upstream closed before it answered")
-            )
+        if self.state is State.ANSWERING and not self._ended:
+            framer = self._framer
+            if framer is None:
+                message = "Upstream closed before it answered"
+                self._fail(ClosedBeforeAnswerError("closed", message))
+            elif framer.in_body and exc is None and framer.close():
+                # RFC 9112 section 6.3, rule 8: without a length it ends where the connection does.
+                self.body.end()
+            else:
+                self._fail(UpstreamError("truncated", "Upstream broke off its answer"))
         self.state = State.CLOSED
         self._keeper.forget(self)
         self._wake_writer()
@@ -191,37 +190,46 @@ class Connection(asyncio.Protocol):
         """Take a part of the answer, or all of it."""
         if self.state is _RELAYING:
             came = monotonic()
-            status = plain_answer(data)
+            plain = plain_answer(data)
             relayer = self._relayer
-            if status is not None and relayer is not None:
+            if plain is not None and relayer is not None:
                 self._relayer = None
                 self.state = _IDLE
                 self.deadline = math.inf
                 self.used = True
                 self._keeper.keep(self, came)
-                relayer.answered(data, status, came)
+                relayer.answered(data, plain[0], came)
                 return
             self._hand_over()
-        if self.state is not State.ANSWERING or self._framer.ended:
+        if self.state is not State.ANSWERING or self._ended:
             # What nobody asked for desynchronises whoever asks next.
             self._close()
             return
-        if not self._heard and not self._head_only and plain_answer(data) is not None:
-            self.raw = data
-        self._heard = True
-        self._framer.feed(data)
+        if self._framer is None:
+            whole = None if self._head_only else plain_whole(data)
+            if whole is not None:
+                self.raw = data
+                self._begin_body(whole[0])
+                self.body.feed(whole[1])
+                self.body.end()
+                self._wake_reader()
+                return
+            self._framer = AnswerFramer(head_only=self._head_only)
         try:
-            self._read()
+            self._read(self._framer, data)
         except FramingError as error:
             self._fail(UpstreamError("bad_answer", str(error)))
 
+    @property
+    def _ended(self) -> bool:
+        return self._final is not None and self.body.ended
+
     def _begin(self, *, head_only: bool) -> None:
-        self._framer = AnswerFramer(head_only=head_only)
         self._head_only = head_only
-        self.raw = None
         self._heads.clear()
         self._final = None
-        self._heard = False
+        self._framer = None
+        self.raw = None
         if self.state is State.CLOSED:
             self._failure = ClosedBeforeAnswerError("closed", "Upstream closed the connection")
         else:
@@ -234,14 +242,19 @@ class Connection(asyncio.Protocol):
         if relayer is not None:
             relayer.take_over(self)
 
-    def _read(self) -> None:
-        framer = self._framer
+    def _begin_body(self, head: AnswerHead) -> None:
+        self._heads.append(head)
+        self._final = head
+        self.deadline = math.inf
+        self.body = Stream(self._loop, self._transport)
+
+    def _read(self, framer: AnswerFramer, data: bytes) -> None:
+        framer.feed(data)
         while self._final is None and (head := framer.next_head()) is not None:
-            self._heads.append(head)
-            if not head.interim:
-                self._final = head
-                self.deadline = math.inf
-                self.body = Stream(self._loop, self._transport)
+            if head.interim:
+                self._heads.append(head)
+            else:
+                self._begin_body(head)
         if framer.in_body:
             self.body.feed(framer.read_body())
         if framer.ended:

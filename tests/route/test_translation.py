@@ -18,6 +18,7 @@ from shim.route.translation import (
     Replies,
     interpret,
     map_reply,
+    may_concern_us,
     near_miss_of,
     parse_mode,
     reached_handler,
@@ -285,3 +286,23 @@ def test_no_path_is_ever_rewritten_to_more_than_a_segment_behind_it(tail: bytes)
 def test_a_query_has_either_a_mode_or_a_problem(text: str) -> None:
     mode, _, problem = parse_mode(text.encode())
     assert (mode is None) == (problem is not None)
+
+
+@pytest.mark.parametrize(
+    ("line", "concerns"),
+    [
+        (b"DELETE /invocations/x", True),
+        (b"PATCH /v2/invocations/x/Kill", True),
+        (b"POST /restate/invocations/x/cancel", True),
+        (b"DELETE /invocation/x", True),
+        (b"POST /internal/invocations_batch_operations/kill", True),
+        (b"POST /query", False),
+        (b"GET /services", False),
+    ],
+)
+def test_only_the_first_line_says_whether_a_request_may_concern_us(
+    line: bytes, *, concerns: bool
+) -> None:
+    # The web UI asks "select … from sys_invocation", from a page at /ui/invocations.
+    rest = b" HTTP/1.1\r\nReferer: /ui/invocations\r\n\r\nselect id from sys_invocation"
+    assert may_concern_us(line + rest) is concerns
