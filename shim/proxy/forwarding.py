@@ -179,6 +179,24 @@ class Forwarder:
             seen_through=seen_through,
         )
 
+    async def pass_on(
+        self, downstream: Downstream, *, repeatable: bool, seen_through: bool
+    ) -> Exchange:
+        """Send the caller's request on as it came; see :meth:`send`.
+
+        One with a body is never repeated: the body has gone.
+        """
+        head = downstream.head
+        request = self.outgoing(
+            downstream,
+            head.method,
+            head.target,
+            with_body=head.has_body,
+            repeatable=repeatable and not head.has_body,
+            seen_through=seen_through,
+        )
+        return await self.send(downstream, request)
+
     async def send(self, downstream: Downstream, request: Outgoing) -> Exchange:
         """Send ``request`` (and the body) and wait for the answer's final head.
 

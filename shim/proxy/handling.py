@@ -92,16 +92,10 @@ class Proxy:
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
         started = time.perf_counter()
         head = downstream.head
-        request = self._forwarder.outgoing(
-            downstream,
-            head.method,
-            head.target,
-            with_body=head.has_body,
-            repeatable=head.method in _REPEATABLE and not head.has_body,
-            seen_through=False,
-        )
         try:
-            exchange = await self._forwarder.send(downstream, request)
+            exchange = await self._forwarder.pass_on(
+                downstream, repeatable=head.method in _REPEATABLE, seen_through=False
+            )
         except UpstreamError as error:
             if isinstance(meaning, Miss):
                 await self._near_miss(downstream, meaning, error.status)

@@ -106,7 +106,7 @@ class OldCalls:
 
     async def _observe(self, downstream: Downstream) -> Served:
         """Pass the call on unchanged."""
-        exchange = await self._pass_on(downstream)
+        exchange = await self._forwarder.pass_on(downstream, repeatable=True, seen_through=True)
         return Served(_told(Decision.OBSERVED, exchange), exchange)
 
     async def _answer_problem(self, downstream: Downstream, call: OldCall, problem: str) -> Served:
@@ -115,7 +115,7 @@ class OldCalls:
         An upstream that still has the route says it itself.  Where it has gone, the caller must
         not take the router's answer, or anything else, for an effect.
         """
-        exchange = await self._pass_on(downstream)
+        exchange = await self._forwarder.pass_on(downstream, repeatable=True, seen_through=True)
         status = exchange.answer.status
         unknown_version = status == 404 and call.api_version is not None
         if status in (400, 429) or status >= 500 or unknown_version:
@@ -181,18 +181,6 @@ class OldCalls:
         )
         fields = [*end_to_end(old.answer.fields, _LENGTHS), *notice]
         return Served(outcome, reply(status, old.answer.reason, fields, old.body))
-
-    async def _pass_on(self, downstream: Downstream) -> Exchange:
-        head = downstream.head
-        request = self._forwarder.outgoing(
-            downstream,
-            head.method,
-            head.target,
-            with_body=head.has_body,
-            repeatable=not head.has_body,
-            seen_through=True,
-        )
-        return await self._forwarder.send(downstream, request)
 
     async def _ask(self, downstream: Downstream, method: bytes, target: bytes) -> _Asked:
         """Make a call of ours on behalf of the caller, and return the whole answer."""

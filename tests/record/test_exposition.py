@@ -6,31 +6,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from shim.ledger.ledger import LedgerState
-from shim.record.metrics import Metrics, Numbers
-from shim.upstream.pool import PoolStats
+from shim.record.metrics import Metrics
+from tests.support.numbers import numbers
 
 EXPECTED = Path(__file__).with_name("exposition.txt")
-LEDGER = LedgerState(
-    ok=True,
-    error=None,
-    queued=3,
-    dropped=1,
-    written=40,
-    last_commit_seconds=0.002,
-    callers=2,
-    fleet_ok=True,
-    fleet_error=None,
-    fleet_unsent=7,
-)
-NUMBERS = Numbers(
-    in_flight=5,
-    draining=False,
-    connections=PoolStats(opened=9, idle=4, busy=2),
-    ledger=LEDGER,
-    log_lines_dropped=6,
-    config_ok=True,
-)
 
 
 def text_of(registry: CollectorRegistry) -> str:
@@ -41,7 +20,7 @@ def text_of(registry: CollectorRegistry) -> str:
 def test_the_text_of_all_metrics_is_what_it_was() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.numbers = lambda: NUMBERS
+    metrics.numbers = numbers
     for route in ("pass_through", "deprecated", "near_miss", "replacement", "refused"):
         metrics.request(route, "GET", 200, 0.0001, 0.002)
     metrics.request("pass_through", "BREW", 418, 0.3, 0.0)

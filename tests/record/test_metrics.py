@@ -10,45 +10,18 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shim.ledger.ledger import LedgerState
-from shim.record.metrics import Metrics, Numbers
-from shim.upstream.pool import PoolStats
+from shim.record.metrics import Metrics
+from tests.support.numbers import LEDGER, numbers
 from tests.support.tools import tool
 
 _ROUTES = ("pass_through", "deprecated", "near_miss", "replacement", "refused")
-
-
-_LEDGER = LedgerState(
-    ok=True,
-    error=None,
-    queued=3,
-    dropped=1,
-    written=40,
-    last_commit_seconds=0.002,
-    callers=2,
-    fleet_ok=True,
-    fleet_error=None,
-    fleet_unsent=7,
-)
-
-
-def _numbers(ledger: LedgerState = _LEDGER) -> Numbers:
-    """Return what ledger, pool and proxy would say."""
-    return Numbers(
-        in_flight=5,
-        draining=False,
-        connections=PoolStats(opened=9, idle=4, busy=2),
-        ledger=ledger,
-        log_lines_dropped=6,
-        config_ok=True,
-    )
 
 
 def _full() -> CollectorRegistry:
     """Return a registry in which every family has a sample."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.numbers = _numbers
+    metrics.numbers = numbers
     for route in _ROUTES:
         metrics.request(route, "GET", 200, 0.0001, 0.002)
     metrics.deprecated("kill", "translated", 404, 1_764_000_000.5)
@@ -166,10 +139,10 @@ def test_upstream_errors_start_at_zero_and_count_by_kind() -> None:
 def test_what_others_keep_is_read_when_scraped() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.numbers = _numbers
+    metrics.numbers = numbers
     name = "restate_shim_ledger_queue_records"
     assert _value(registry, name) == 3
-    metrics.numbers = lambda: _numbers(replace(_LEDGER, queued=11, ok=False))
+    metrics.numbers = lambda: numbers(replace(LEDGER, queued=11, ok=False))
     assert _value(registry, name) == 11
     assert _value(registry, "restate_shim_ledger_recording") == 0
     assert _value(registry, "restate_shim_upstream_connections", state="busy") == 2
