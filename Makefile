@@ -6,9 +6,10 @@ UPSTREAM ?= http://127.0.0.1:9070
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+PAIRS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench lock clean
+.PHONY: help setup demo run test lanes lint format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +33,9 @@ run: setup ## serve before your own cluster: make run UPSTREAM=http://host:9070
 
 test: setup ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lanes: setup ## hold both lanes to the same bytes, over a million generated messages (PAIRS=)
+	$(BIN)/python -m tests.proxy.agreement $(PAIRS)
 
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

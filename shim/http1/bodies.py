@@ -119,7 +119,7 @@ class ChunkedBody:
                 at += 2
                 self._in_chunk = False
             else:
-                line = _CHUNK_LINE.match(data, at)
+                line = _CHUNK_LINE.match(data, at, at + _MAX_CHUNK_LINE)
                 if line is None:
                     self._kept = _beginning_of_a_line(data[at:])
                     break

@@ -87,7 +87,7 @@ def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:
         if not value.isdigit() or len(value) > 18 or int(value) != len(data) - begin:
             return None
         return int(status), begin, begin, len(data)
-    if len(name) != 17 or value != b"chunked":
+    if len(name) != 17 or value.lower() != b"chunked":
         return None
     # A single chunk, or none, with neither extensions nor trailers.
     line = _CHUNK_LINE.match(data, begin)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from shim.http1.answers import AnswerHead
@@ -48,7 +47,7 @@ class Exchange:
         connection: Connection,
         answer: AnswerHead,
         *,
-        pump: asyncio.Task[None] | None,
+        pump: asyncio.Task[Exception | None] | None,
         seconds: float,
     ) -> None:
         self.answer = answer
@@ -231,7 +230,7 @@ class Forwarder:
                 raise DownstreamGoneError
             downstream.upstream = connection
         began = time.perf_counter()
-        pump: asyncio.Task[None] | None = None
+        pump: asyncio.Task[Exception | None] | None = None
         if request.with_body and not downstream.body_read:
             connection.send(request.head, head_only=request.head_only)
             pump = self._loop.create_task(self._send_body(downstream, request, connection))
@@ -249,7 +248,7 @@ class Forwarder:
         request: Outgoing,
         connection: Connection,
         began: float,
-        pump: asyncio.Task[None] | None = None,
+        pump: asyncio.Task[Exception | None] | None = None,
     ) -> Exchange:
         try:
             while (answer := await connection.next_head()).interim:
@@ -269,8 +268,11 @@ class Forwarder:
 
     async def _send_body(
         self, downstream: Downstream, request: Outgoing, connection: Connection
-    ) -> None:
-        """Hand the request's body on at the pace of the slower side."""
+    ) -> Exception | None:
+        """Hand the request's body on at the pace of the slower side.
+
+        Returns what is wrong with the body or its sender: the answer may have begun by then.
+        """
         try:
             while data := await downstream.read_body():
                 if request.chunked:
@@ -286,14 +288,13 @@ class Forwarder:
             connection.abort(UpstreamTimeoutError("timeout", "Upstream stopped reading the body"))
         except (FramingError, DownstreamGoneError) as error:
             connection.abort(UpstreamError("downstream", str(error)))
-            raise
-
-
-def _settle(pump: asyncio.Task[None]) -> BaseException | None:
-    """Stop the task that sends a body; return what it failed with."""
-    if not pump.done():
-        pump.cancel()
+            return error
         return None
-    with suppress(asyncio.CancelledError):
-        return pump.exception()
+
+
+def _settle(pump: asyncio.Task[Exception | None]) -> Exception | None:
+    """Stop the task that sends a body; return what was wrong with that."""
+    if pump.done():
+        return None if pump.cancelled() else pump.result()
+    pump.cancel()
     return None

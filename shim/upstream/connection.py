@@ -122,8 +122,11 @@ class Connection(asyncio.Protocol):
             await self._write_waiter
 
     async def next_head(self) -> AnswerHead:
-        """Return the next head, interim or final; raise :class:`UpstreamError`."""
-        while not self._heads:
+        """Return the next head, interim or final; raise :class:`UpstreamError`.
+
+        An answer that has broken off by now is told of as none: nothing of it has gone on yet.
+        """
+        while self._failure is not None or not self._heads:
             if self._failure is not None:
                 raise self._failure
             self._head_waiter = self._loop.create_future()

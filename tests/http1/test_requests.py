@@ -234,6 +234,16 @@ def test_empty_lines_before_a_request_are_few() -> None:
     assert read(RequestFramer(), *[b"\r\n"] * 17) == [400]
 
 
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_chunk_s_size_line_has_one_limit_however_it_is_cut(size: int) -> None:
+    # In one piece no length of it was too long.
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    for length, told in ((4000, b"hello"), (5000, 400)):
+        raw = b"5;x=" + b"y" * length + b"\r\nhello\r\n0\r\n\r\n"
+        pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+        assert read(RequestFramer(), head, *pieces)[-1] == told
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_body_over_the_limit_is_refused_however_it_is_framed(framing: str) -> None:
     # A deprecated call with a chunked body was read whole, however long: nobody counted it.

@@ -249,3 +249,35 @@ class TestTruncated:
             got = client.read()
             assert not got.complete
             assert got.body == b"half"
+
+    @pytest.mark.parametrize(
+        "rest", [b"zz\r\n", b"5\r\nhelloX", b"5\r\nhello\r\n0\r\nbad trailer\r\n\r\n"]
+    )
+    def test_chunks_that_come_broken_with_their_head_are_502(
+        self, impatient: Shim, silent_origin: Origin, rest: bytes
+    ) -> None:
+        """Nothing of the answer has gone on yet: the head went, and then nothing."""
+        silent_origin.script = reply(OK + b"Transfer-Encoding: chunked\r\n\r\n" + rest)
+        with Client(impatient.proxy) as client:
+            assert client.ask(request()).status == 502
+
+
+@pytest.mark.parametrize("leaves", ["at once", "with half a chunk"])
+def test_a_body_that_breaks_off_under_an_answer_is_no_fault_of_ours(
+    leaves: str, impatient: Shim, silent_origin: Origin
+) -> None:
+    """Nobody looked at what the task that sends the body ended with: it was logged as a crash."""
+
+    def script(connection: Connection, _: Received) -> None:
+        connection.send(OK + b"Content-Length: 200\r\n\r\nhalf")
+        connection.wait_gone(5)
+
+    silent_origin.script = script
+    for _ in range(3):
+        with Client(impatient.proxy) as client:
+            client.send(request("POST", "/", b"Transfer-Encoding: chunked", body=chunk(b"hello")))
+            client.read_head()
+            if leaves == "with half a chunk":
+                client.send(b"bad\r")
+    assert ask(impatient.ops, request("GET", "/live")).status == 200
+    assert [one for one in impatient.events if one["event"] == "library_log"] == []
