@@ -28,7 +28,8 @@ class Stream:
         if piece:
             self._pieces.append(piece)
             self._size += len(piece)
-            if self._size > _MUCH and not self._paused:
+            if self._size > _MUCH:
+                # Again with each piece: somebody else may have let the transport go on.
                 self._paused = True
                 self._transport.pause_reading()
             self._wake()

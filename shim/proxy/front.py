@@ -97,6 +97,12 @@ class Front(web.RequestHandler):
         """Whether requests are refused, because the shim is being shut down."""
         return self._server.draining
 
+    @property
+    def open_transport(self) -> asyncio.Transport | None:
+        """The transport, unless it is closing: uvloop's raise then, whatever is asked of them."""
+        transport = self.transport
+        return None if transport is None or transport.is_closing() else transport
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -167,8 +173,9 @@ class Front(web.RequestHandler):
         held = self._framer.waiting
         if held:
             super().data_received(b"")
-            if held > _MOST_HELD >= self._framer.waiting and self.transport is not None:
-                self.transport.resume_reading()
+            transport = self.open_transport
+            if held > _MOST_HELD >= self._framer.waiting and transport is not None:
+                transport.resume_reading()
 
     def _hold(self, data: bytes) -> None:
         """Keep what came while the turn is not the caller's."""
@@ -176,8 +183,9 @@ class Front(web.RequestHandler):
         self._wait_if_much()
 
     def _wait_if_much(self) -> None:
-        if self._framer.waiting > _MOST_HELD and self.transport is not None:
-            self.transport.pause_reading()
+        transport = self.open_transport
+        if self._framer.waiting > _MOST_HELD and transport is not None:
+            transport.pause_reading()
 
     def _read(self, data: bytes) -> list[tuple[Message, Any]]:
         """Read on; return the message whose head is complete, if the turn is the caller's."""
@@ -202,7 +210,8 @@ class Front(web.RequestHandler):
             self._server.unreadable(error, self.peer)
             return error
         if head is None:
-            if self._framer.in_head and self.turn is Turn.IDLE:
+            begun = self._framer.in_head or self._framer.waiting > 0
+            if begun and self.turn is Turn.IDLE:
                 self.turn = Turn.HEAD
                 self.since = monotonic()
             return None
@@ -262,8 +271,8 @@ class Front(web.RequestHandler):
         What it still sends is thrown away, for a second at most.
         """
         self.turn = Turn.OVER
-        transport = self.transport
-        if transport is None or transport.is_closing():
+        transport = self.open_transport
+        if transport is None:
             return
         if transport.can_write_eof():
             self._over = self._loop.create_future()

@@ -19,9 +19,12 @@ from shim.upstream.connection import Connection
 class Way(Protocol):
     """The connection that a request came on."""
 
-    transport: asyncio.Transport | None
     peer: str
     stall_timeout: float
+
+    @property
+    def open_transport(self) -> asyncio.Transport | None:
+        """Where answers go, unless the caller has left."""
 
     @property
     def draining(self) -> bool:
@@ -53,8 +56,7 @@ class Incoming:
     @property
     def gone(self) -> bool:
         """Whether nothing more can be sent to the caller."""
-        transport = self._way.transport
-        return transport is None or transport.is_closing()
+        return self._way.open_transport is None
 
     @property
     def late(self) -> bool:
@@ -100,7 +102,7 @@ class Incoming:
 
     def interim(self, answer: AnswerHead) -> None:
         """Send a 1xx answer before the final one (RFC 9110 section 15.2: not to HTTP/1.0)."""
-        transport = self._way.transport
+        transport = self._way.open_transport
         if transport is not None and self.head.minor_version == 1 and not self.begun:
             transport.write(head_bytes(answer, end_to_end(answer.fields)))
 
@@ -153,8 +155,8 @@ class Incoming:
         return self._sent
 
     async def _send(self, *data: bytes) -> None:
-        transport = self._way.transport
-        if transport is None or transport.is_closing():
+        transport = self._way.open_transport
+        if transport is None:
             raise DownstreamGoneError
         self.begun = True
         transport.writelines(data)

@@ -23,8 +23,11 @@ from shim.upstream.pool import Pool
 class Caller(Protocol):
     """A caller's connection, as far as the lane knows it."""
 
-    transport: asyncio.Transport | None
     peer: str
+
+    @property
+    def open_transport(self) -> asyncio.Transport | None:
+        """Where answers go, unless the caller has left."""
 
     @property
     def writing_paused(self) -> bool:
@@ -105,7 +108,7 @@ class Relay:
         lane = self._lane
         lane.in_flight -= 1
         self._connection = None
-        transport = self._caller.transport
+        transport = self._caller.open_transport
         if transport is not None:
             transport.write(data)
         if lane.health.failure is not None:

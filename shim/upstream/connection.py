@@ -86,6 +86,11 @@ class Connection(asyncio.Protocol):
         self.deadline = math.inf
         """When upstream must have begun its answer, likewise."""
 
+    @property
+    def free(self) -> bool:
+        """Whether an exchange may begin; upstream may have left, and nobody been told yet."""
+        return self.state is _IDLE and not self._transport.is_closing()
+
     # The exchange
 
     def relay(self, request: bytes, relayer: Relayer, deadline: float) -> None:
@@ -106,12 +111,12 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send a part of the request's body."""
-        if self.state is not State.CLOSED:
+        if not self._transport.is_closing():
             self._transport.write(data)
 
     def write_chunk(self, data: bytes) -> None:
         """Send a part of the request's body as a chunk."""
-        if self.state is not State.CLOSED:
+        if not self._transport.is_closing():
             # Three writes are gathered into one, and the large one is not copied.
             self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
 
@@ -233,7 +238,8 @@ class Connection(asyncio.Protocol):
         self._final = None
         self._framer = None
         self.raw = None
-        if self.state is State.CLOSED:
+        if self._transport.is_closing():
+            self.state = State.CLOSED
             self._failure = ClosedBeforeAnswerError("closed", "Upstream closed the connection")
         else:
             self.state = State.ANSWERING

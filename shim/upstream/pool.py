@@ -10,12 +10,11 @@ from time import monotonic
 from typing import Final
 
 from shim.net.addresses import Address
-from shim.upstream.connection import Connection, State
+from shim.upstream.connection import Connection
 from shim.upstream.errors import UpstreamError, UpstreamTimeoutError
 
 _IDLE_SECONDS: Final = 55.0
 _SWEEP_SECONDS: Final = 1.0
-_IDLE: Final = State.IDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Pool:
         """Return an idle connection, or ``None``: then :meth:`connect`."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.state is _IDLE:
+            if connection.free:
                 return connection
         return None
 

@@ -39,6 +39,8 @@ class Wire(asyncio.Transport):
         self.closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.closed:
+            raise RuntimeError("the handler is closed")
         self.sent += data
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

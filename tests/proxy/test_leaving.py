@@ -1,0 +1,61 @@
+"""A side that leaves while the other one is being served."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shim.proxy.front import Turn
+from tests.proxy.agreement import Lanes, until
+
+REQUEST = b"GET /services HTTP/1.1\r\nHost: a\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+async def lanes() -> Lanes:
+    return Lanes(asyncio.get_running_loop())
+
+
+async def test_an_answer_for_a_caller_who_has_just_left_goes_nowhere(lanes: Lanes) -> None:
+    # uvloop's transports raise when written to between the caller's leaving and the notice of it;
+    # that ended the connection to upstream with a traceback.
+    front, down, connection, _ = await lanes.connect()
+    front.data_received(REQUEST)
+    assert front.turn is Turn.RELAY
+    down.close()
+    connection.data_received(ANSWER)
+    front.connection_lost(None)
+    assert (bytes(down.sent), lanes.lane.in_flight, connection.free) == (b"", 0, True)
+
+
+async def test_a_connection_whose_upstream_has_just_left_is_not_used(lanes: Lanes) -> None:
+    front, _, connection, up = await lanes.connect()
+    up.close()
+    assert not connection.free
+    assert lanes.pool.take() is None
+    front.data_received(REQUEST)
+    assert front.turn is Turn.HANDLER
+    await until(lambda: front.turn is not Turn.HANDLER)
+    front.connection_lost(None)
+
+
+async def test_a_caller_who_leaves_ends_what_upstream_does_for_it(lanes: Lanes) -> None:
+    front, _, connection, up = await lanes.connect()
+    front.data_received(REQUEST)
+    front.connection_lost(None)
+    assert (up.closed, lanes.lane.in_flight) == (True, 0)
+    connection.connection_lost(None)
+    assert lanes.pool.count().busy == 0
+
+
+async def test_half_an_empty_line_is_the_beginning_of_a_request(lanes: Lanes) -> None:
+    # The relay lane took the request behind it, which the other lane refuses: a CR is no method.
+    front, down, _, up = await lanes.connect()
+    front.data_received(b"\r")
+    front.data_received(REQUEST)
+    await until(lambda: bool(down.sent))
+    assert down.sent.startswith(b"HTTP/1.1 400 ")
+    assert bytes(up.sent) == b""
+    front.connection_lost(None)
