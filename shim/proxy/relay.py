@@ -106,8 +106,7 @@ class Relay:
     def answered(self, data: bytes, status: int, came: float) -> None:
         """Send a plain answer down; called by the connection to upstream."""
         lane = self._lane
-        lane.in_flight -= 1
-        self._connection = None
+        self._end()
         transport = self._caller.open_transport
         if transport is not None:
             transport.write(data)
@@ -132,4 +131,5 @@ class Relay:
 
     def _end(self) -> None:
         self._connection = None
+        self._request = b""
         self._lane.in_flight -= 1
