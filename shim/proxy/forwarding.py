@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from time import monotonic
 from typing import Final, NamedTuple
 
 from shim.http1.answers import AnswerHead
@@ -203,11 +203,10 @@ class Forwarder:
         a byte of the answer came is replaced once by a fresh one if the request is repeatable.
         Raises ``UpstreamError``, ``FramingError`` and ``DownstreamGoneError``.
         """
-        began = time.perf_counter()
         connection, downstream.relayed = downstream.relayed, None
         try:
             if connection is not None:
-                return await self._answer(downstream, request, connection, began)
+                return await self._answer(downstream, request, connection)
             connection = self._pool.take()
             if connection is not None:
                 return await self._attempt(downstream, request, connection)
@@ -226,10 +225,9 @@ class Forwarder:
     ) -> Exchange:
         if not request.seen_through:
             if downstream.gone:
-                self._pool.keep(connection, time.monotonic())
+                self._pool.keep(connection, monotonic())
                 raise DownstreamGoneError
             downstream.upstream = connection
-        began = time.perf_counter()
         pump: asyncio.Task[Exception | None] | None = None
         if request.with_body and not downstream.body_read:
             connection.send(request.head, head_only=request.head_only)
@@ -240,14 +238,13 @@ class Forwarder:
                 body = one_chunk(body)
             connection.send(request.head + body, head_only=request.head_only)
             connection.deadline = self._pool.deadline()
-        return await self._answer(downstream, request, connection, began, pump)
+        return await self._answer(downstream, request, connection, pump)
 
     async def _answer(
         self,
         downstream: Downstream,
         request: Outgoing,
         connection: Connection,
-        began: float,
         pump: asyncio.Task[Exception | None] | None = None,
     ) -> Exchange:
         try:
@@ -263,7 +260,7 @@ class Forwarder:
             raise
         if self._health.failure is not None:
             self._health.answered()
-        seconds = time.perf_counter() - began
+        seconds = monotonic() - connection.asked
         return Exchange(downstream, self._pool, connection, answer, pump=pump, seconds=seconds)
 
     async def _send_body(

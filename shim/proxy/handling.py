@@ -5,7 +5,7 @@ A request passes through unless it is the deprecated call (:mod:`shim.proxy.old_
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import Final
 
 from shim.http1.grammar import FramingError, LimitError
@@ -90,8 +90,8 @@ class Proxy:
         self._logger.error("handler_failed", exc_info=error)
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
-        started = time.perf_counter()
-        head = downstream.head
+        relayed, head = downstream.relayed, downstream.head
+        started = monotonic() if relayed is None else relayed.asked
         try:
             exchange = await self._forwarder.pass_on(
                 downstream, repeatable=head.method in _REPEATABLE, seen_through=False
@@ -106,7 +106,7 @@ class Proxy:
                 await self._near_miss(downstream, meaning, status)
             elif isinstance(meaning, NewCall):
                 self._recorder.replacement_call(self._identify(downstream), meaning.mode, status)
-            elapsed = time.perf_counter() - started
+            elapsed = monotonic() - started
             self._recorder.request(meaning, head.method, status, elapsed, exchange.seconds)
             await exchange.send_down()
         finally:

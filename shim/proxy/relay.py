@@ -99,7 +99,7 @@ class Relay:
         self._method = method
         self._request = data
         self._began = began
-        connection.relay(head + self._added + rest, self, began + lane.answer_timeout)
+        connection.relay(head + self._added + rest, self, began, lane.answer_timeout)
         self._sent = monotonic()
         return True
 

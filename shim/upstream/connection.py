@@ -83,6 +83,8 @@ class Connection(asyncio.Protocol):
         """Whether an exchange has ended on it before."""
         self.since = 0.0
         """When it became idle, by ``time.monotonic``."""
+        self.asked = 0.0
+        """When the request under way was sent, likewise."""
         self.deadline = math.inf
         """When upstream must have begun its answer, likewise."""
 
@@ -93,11 +95,12 @@ class Connection(asyncio.Protocol):
 
     # The exchange
 
-    def relay(self, request: bytes, relayer: Relayer, deadline: float) -> None:
-        """Send a whole plain request; ``relayer`` gets the answer."""
+    def relay(self, request: bytes, relayer: Relayer, now: float, timeout: float) -> None:
+        """Send a whole plain request; ``relayer`` gets the answer, begun in ``timeout`` seconds."""
         self.state = _RELAYING
         self._relayer = relayer
-        self.deadline = deadline
+        self.asked = now
+        self.deadline = now + timeout
         self._transport.write(request)
 
     def send(self, request: bytes, *, head_only: bool) -> None:
@@ -107,6 +110,7 @@ class Connection(asyncio.Protocol):
         9.3.2).
         """
         self._begin(head_only=head_only)
+        self.asked = monotonic()
         self.write(request)
 
     def write(self, data: bytes) -> None:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shim import __version__
-from tests.support.client import ask, request
-from tests.support.origin import Origin, answer, hang, reply
+from tests.support.client import Client, ask, request
+from tests.support.origin import Connection, Origin, Received, answer, hang, reply
 from tests.support.running import Shim
 from tests.support.waiting import wait_until
 
@@ -129,3 +130,27 @@ def test_a_ledger_that_stops_recording_is_counted_once(
     assert of(samples, "ledger_errors_total") == 1
     assert of(samples, "ledger_recording") == 0
     assert of(samples, "ledger_queue_records") == 3
+
+
+@pytest.mark.parametrize("pieces", ["one", "many"])
+def test_the_time_that_upstream_took_is_its_own_in_either_lane(
+    pieces: str, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # Where an answer came in pieces, its time was counted from when the handler took over.
+    shim = start(upstream=own_origin.url)
+    said = answer(200, b"x" * 100)
+
+    def script(connection: Connection, received: Received) -> None:
+        connection.read_body(received)
+        time.sleep(0.2)
+        connection.drip(said, size=len(said) if pieces == "one" else 50, pause=0.01)
+
+    own_origin.script = script
+    with Client(shim.proxy) as client:
+        for _ in range(3):
+            assert client.ask(request("GET", "/slow")).status == 200
+    samples = wait_for(shim, "upstream_seconds_sum", route="pass_through")
+    took = of(samples, "upstream_seconds_sum", route="pass_through") or 0
+    added = of(samples, "overhead_seconds_sum", route="pass_through") or 0
+    assert 0.6 <= took < 1.2
+    assert 0 < added < 0.3
