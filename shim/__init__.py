@@ -5,7 +5,7 @@ The rooms, from the bottom up; each imports only from those above it in this lis
 moments
     Times and durations as text, in one grammar.
 net
-    Addresses, listening sockets, TLS contexts.
+    Addresses, listening sockets, TLS contexts, bodies on their way between two connections.
 http1
     Messages as bytes, without I/O.
 route
@@ -39,6 +39,8 @@ downstream
     The side of the callers; :mod:`shim.proxy` speaks to them.
 upstream
     Restate's admin API, over TCP, TLS or its Unix socket.
+relay, relay lane
+    Pass a plain request and its answer on as the bytes that they came in, before the handler.
 pass through
     Hand a request on as it came, and its answer back as it came.
 translate

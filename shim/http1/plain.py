@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shim.http1.grammar import TEXT, TOKEN
+from shim.http1.fields import HOP_BY_HOP
+from shim.http1.grammar import HOST, TEXT, TOKEN
+from shim.http1.section import MAX_SECTION
 
 # White space as it would be written anew: one space before the value, none behind it.
 _LINES: Final = rb"(?:" + TOKEN + rb": (?![ \t])" + TEXT + rb"(?<![ \t])\r\n)*+"
@@ -19,14 +21,13 @@ _REQUEST: Final = re.compile(
 )
 _ANSWER: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) " + TEXT + rb"\r\n" + _LINES + rb"\r\n")
 # Fields that say something of this hop, or of where the message ends.
-_HOP: Final = rb"Connection|Keep-Alive|Proxy-Connection|TE|Trailer|Transfer-Encoding|Upgrade"
+_HOP: Final = b"|".join(sorted(HOP_BY_HOP))
 _MARKED: Final = re.compile(
     rb"\n(Host|Content-Length|Expect|X-Forwarded-(?:Proto|Host)|" + _HOP + rb"): ([^\r]*)",
     re.IGNORECASE,
 )
 _KEEP_ALIVE: Final = re.compile(rb"\nConnection: keep-alive\r\n", re.IGNORECASE)
 _MARKED_ANSWER: Final = re.compile(rb"\n(Content-Length|" + _HOP + rb"): ([^\r]*)", re.IGNORECASE)
-_HOST: Final = re.compile(rb"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]+")
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _NOT_PLAIN_METHODS: Final = frozenset((b"HEAD", b"CONNECT"))
 _NOT_PLAIN_STATUSES: Final = frozenset((b"204", b"205", b"304"))
@@ -42,6 +43,8 @@ def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, byte
     if match is None:
         return None
     end = match.end()
+    if end > MAX_SECTION:
+        return None
     host = b""
     length: int | None = None
     kept = False
@@ -60,7 +63,7 @@ def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, byte
     if size != (length or 0) or (max_body is not None and size > max_body):
         return None
     method = match[1]
-    if method in _NOT_PLAIN_METHODS or not _HOST.fullmatch(host):
+    if method in _NOT_PLAIN_METHODS or not host or not HOST.fullmatch(host):
         return None
     head = data[: end - 2]
     if kept:

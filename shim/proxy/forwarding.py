@@ -102,11 +102,18 @@ class Exchange:
                 self.close()
                 await downstream.reply(answer, content, raw)
                 return
+            # Whatever the call was, its effect is known and recorded by now.
+            downstream.upstream = self._connection
             await downstream.begin(answer)
             # No bound between pieces: a query may think for long, and a caller that leaves ends it.
             while piece := await body.read():
                 await downstream.write(piece)
             await downstream.end()
+        except UpstreamError:
+            if downstream.gone:
+                # It broke off because the caller did.
+                raise DownstreamGoneError from None
+            raise
         finally:
             self.close()
 
@@ -237,7 +244,7 @@ class Forwarder:
             if request.chunked:
                 body = one_chunk(body)
             connection.send(request.head + body, head_only=request.head_only)
-            connection.deadline = self._pool.deadline()
+            connection.expect_answer(self._pool.answer_timeout)
         return await self._answer(downstream, request, connection, pump)
 
     async def _answer(
@@ -280,7 +287,7 @@ class Forwarder:
                     await connection.drain()
             if request.chunked:
                 connection.write(one_chunk(b""))
-            connection.deadline = self._pool.deadline()
+            connection.expect_answer(self._pool.answer_timeout)
         except TimeoutError:
             connection.abort(UpstreamTimeoutError("timeout", "Upstream stopped reading the body"))
         except (FramingError, DownstreamGoneError) as error:

@@ -4,8 +4,9 @@ aiohttp accepts, queues, runs the handler in a task of its own, and closes.  Wha
 besides is here: a lane for plain requests before the parser, one message at a time, and in one
 place each whether a connection persists and how long it may be silent.
 
-What is used of aiohttp beyond its documented interface is in :mod:`shim.proxy.seams`, and one
-attribute: ``_parser`` of its ``RequestHandler``.
+What is used of aiohttp beyond its documented interface is in :mod:`shim.proxy.seams`, and of its
+``RequestHandler`` and ``Server`` the attributes ``_parser``, ``_loop``, ``writing_paused`` and
+``force_close``; ``tests/proxy/test_seams.py`` fails where a later aiohttp moves any of it.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class Front(web.RequestHandler):
         self._too_slow = False
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
+        self._closing: asyncio.Transport | None = None
         self.turn = Turn.IDLE
         self.since = monotonic()
         """When the turn became the caller's, or the head began (``time.monotonic``)."""
@@ -110,6 +112,7 @@ class Front(web.RequestHandler):
         peername = transport.get_extra_info("peername")
         self.peer = peername[0] if isinstance(peername, tuple) else "unix"
         super().connection_made(transport)
+        self._server.watch()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
@@ -169,7 +172,10 @@ class Front(web.RequestHandler):
         """Give the turn to the caller, and read what has come meanwhile."""
         self.turn = _IDLE
         self.since = now
-        self._incoming = None
+        if self._incoming is not None:
+            # What of its body nobody has read must not keep the transport from going on.
+            self._incoming.take_body()
+            self._incoming = None
         held = self._framer.waiting
         if held:
             super().data_received(b"")
@@ -250,11 +256,23 @@ class Front(web.RequestHandler):
 
     def check(self, now: float, keepalive_timeout: float) -> None:
         """Close a connection on which the caller has been silent for too long."""
-        if self.turn is Turn.IDLE and now - self.since > keepalive_timeout:
+        if self._closing is not None:
+            # It closes once all has been sent, which a caller that does not read can put off.
+            if now - self.since > self.stall_timeout:
+                self._closing.abort()
+        elif self.turn is Turn.IDLE and now - self.since > keepalive_timeout:
             self.force_close()
         elif self.turn is Turn.HEAD and now - self.since > self.stall_timeout:
             self._too_slow = True
             super().data_received(b"")
+
+    def force_close(self) -> None:
+        """Close as soon as what has been written is sent."""
+        if self.transport is not None:
+            self._closing = self.transport
+            self.since = monotonic()
+        self.turn = Turn.OVER
+        super().force_close()
 
     def reset(self) -> None:
         """Break the connection: closing alone would say "that was all"."""
@@ -316,9 +334,12 @@ class FrontServer(web.Server):
 
     def __call__(self) -> Front:
         """Make the protocol of a new connection."""
+        return Front(self, loop=self._loop)
+
+    def watch(self) -> None:
+        """Sweep over the connections from now on, as long as there are any."""
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._tick, self._sweep)
-        return Front(self, loop=self._loop)
 
     def drain(self) -> None:
         """Take no request from now on; answers say that their connections close."""
@@ -340,7 +361,7 @@ class FrontServer(web.Server):
         for connection in self._fronts():
             connection.check(now, self._keepalive_timeout)
         if self.connections:
-            self._sweeper = self._loop.call_later(self._tick, self._sweep)
+            self.watch()
 
     @staticmethod
     def _take(message: Message, payload: Any, front: Front, writer: Any, task: Any) -> Taken[Front]:
@@ -378,7 +399,7 @@ def _broken_off(front: Front, incoming: Incoming) -> Sent:
     """Close, though the answer has not ended, so that nobody takes that for its end."""
     if incoming.until_close:
         front.reset()
-    front.turn = Turn.OVER
+    front.force_close()
     return CLOSES
 
 

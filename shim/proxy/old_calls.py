@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -44,25 +43,22 @@ class Served:
 class OldCalls:
     """Serves calls to the deprecated route."""
 
-    def __init__(
-        self, forwarder: Forwarder, recorder: Recorder, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, forwarder: Forwarder, recorder: Recorder) -> None:
         self._forwarder = forwarder
         self._recorder = recorder
-        self._loop = loop
-        # Until when (loop time) the new endpoints count as missing, by version prefix.
+        # Until when (``time.monotonic``) the new endpoints count as missing, by version prefix.
         self._without_new: dict[str | None, float] = {}
 
     async def serve(
         self, downstream: Downstream, call: OldCall, identity: Identity, live: Live
     ) -> None:
         """Rule, do what that says, record, reply: the record is there before the answer leaves."""
-        started = time.perf_counter()
+        started = time.monotonic()
         ruling = live.policy.rule(identity.caller, call.invocation_id)
         served = await self._serve(downstream, call, live, ruling)
         exchange = served.answer if isinstance(served.answer, Exchange) else None
         try:
-            elapsed = time.perf_counter() - started
+            elapsed = time.monotonic() - started
             target = downstream.head.target
             await self._recorder.use(
                 identity, call, target, ruling, served.outcome, elapsed=elapsed
@@ -131,7 +127,7 @@ class OldCalls:
             # The old route ignored a body; one that breaks off must not have an effect.
             while await downstream.read_body():
                 pass
-        if self._without_new.get(call.api_version, 0.0) > self._loop.time():
+        if self._without_new.get(call.api_version, 0.0) > time.monotonic():
             return await self._fall_back(downstream, call, live, 0.0)
         new = await self._ask(downstream, translation.NEW_METHOD, call.new_target)
         if not translation.reached_handler(new.answer.status, new.body):
@@ -165,7 +161,7 @@ class OldCalls:
         if translation.reached_handler(status, old.body):
             decision, error = Decision.FELL_BACK, None
             notice = live.deprecation_fields(None)
-            self._without_new[call.api_version] = self._loop.time() + _FALLBACK_SECONDS
+            self._without_new[call.api_version] = time.monotonic() + _FALLBACK_SECONDS
         else:
             decision = Decision.FAILED
             error = "Upstream has neither the new endpoints nor the old route"

@@ -57,7 +57,7 @@ class ProxyPlane:
         )
         self._proxy = Proxy(
             forwarder,
-            OldCalls(forwarder, recorder, loop),
+            OldCalls(forwarder, recorder),
             recorder,
             record.logger,
             self._live(settings),

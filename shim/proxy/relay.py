@@ -77,6 +77,11 @@ class Relay:
         self._host = b""
         self._added = b""
 
+    @property
+    def open(self) -> bool:
+        """Whether answers go down as they came; they do not while draining."""
+        return self._lane.open
+
     def send(self, data: bytes) -> bool:
         """Send ``data`` on if it is one plain request and a connection is free for it."""
         began = monotonic()

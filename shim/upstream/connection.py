@@ -41,6 +41,10 @@ _RELAYING = State.RELAYING
 class Relayer(Protocol):
     """Who has relayed a plain request."""
 
+    @property
+    def open(self) -> bool:
+        """Whether a plain answer may go down as it came: not while connections are to close."""
+
     def answered(self, data: bytes, status: int, came: float) -> None:
         """Take a whole plain answer, which ``came`` just now; the connection is idle again."""
 
@@ -110,8 +114,14 @@ class Connection(asyncio.Protocol):
         9.3.2).
         """
         self._begin(head_only=head_only)
+        self.deadline = math.inf
         self.asked = monotonic()
         self.write(request)
+
+    def expect_answer(self, timeout: float) -> None:
+        """Give upstream ``timeout`` seconds to begin its answer, unless it has."""
+        if self.state is State.ANSWERING and self._final is None:
+            self.deadline = monotonic() + timeout
 
     def write(self, data: bytes) -> None:
         """Send a part of the request's body."""
@@ -163,6 +173,8 @@ class Connection(asyncio.Protocol):
             return False
         self.state = State.IDLE
         self.used = True
+        self.deadline = math.inf
+        self.raw = None
         return True
 
     # asyncio.Protocol
@@ -204,7 +216,7 @@ class Connection(asyncio.Protocol):
             came = monotonic()
             plain = plain_answer(data)
             relayer = self._relayer
-            if plain is not None and relayer is not None:
+            if plain is not None and relayer is not None and relayer.open:
                 self._relayer = None
                 self.state = _IDLE
                 self.deadline = math.inf
@@ -213,6 +225,7 @@ class Connection(asyncio.Protocol):
                 relayer.answered(data, plain[0], came)
                 return
             self._hand_over()
+            self._framer = AnswerFramer(head_only=False)
         if self.state is not State.ANSWERING or self._ended:
             # What nobody asked for desynchronises whoever asks next.
             self._close()

@@ -77,10 +77,6 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
 
-    def deadline(self) -> float:
-        """Return when upstream must have begun an answer that is awaited from now on."""
-        return monotonic() + self.answer_timeout
-
     async def connect(self) -> Connection:
         """Open a connection to the first upstream that accepts one.
 

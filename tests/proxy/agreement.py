@@ -37,6 +37,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.sent = bytearray()
         self.closed = False
+        self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self.closed:
@@ -58,9 +59,13 @@ class Wire(asyncio.Transport):
         return False
 
     def pause_reading(self) -> None:
-        pass
+        self.reading = False
 
-    resume_reading = pause_reading
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_reading(self) -> bool:
+        return self.reading
 
 
 @dataclass
@@ -71,6 +76,7 @@ class Lanes:
     pool: Pool = field(init=False)
     lane: RelayLane = field(init=False)
     server: FrontServer = field(init=False)
+    max_body: int | None = 5000
     crashes: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +91,7 @@ class Lanes:
             new_id=str,
             instance="x",
         )
-        self.lane = RelayLane(self.pool, health, recorder, scheme=b"http", max_body=5000)
+        self.lane = RelayLane(self.pool, health, recorder, scheme=b"http", max_body=self.max_body)
         forwarder = Forwarder(
             self.pool,
             health,
@@ -111,7 +117,7 @@ class Lanes:
             crashed=self.crashes.append,
             stall_timeout=600,
             keepalive_timeout=600,
-            max_body=5000,
+            max_body=self.max_body,
         )
 
     async def connect(self) -> tuple[Front, Wire, Connection, Wire]:

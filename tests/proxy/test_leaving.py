@@ -1,4 +1,4 @@
-"""A side that leaves while the other one is being served."""
+"""At the edges of the relay lane: a side that leaves, the end of the shim, what is too large."""
 
 from __future__ import annotations
 
@@ -58,4 +58,46 @@ async def test_half_an_empty_line_is_the_beginning_of_a_request(lanes: Lanes) ->
     await until(lambda: bool(down.sent))
     assert down.sent.startswith(b"HTTP/1.1 400 ")
     assert bytes(up.sent) == b""
+    front.connection_lost(None)
+
+
+async def test_a_head_over_the_limit_is_not_plain(lanes: Lanes) -> None:
+    # It ran upstream, and its caller was told 431 where the answer was not plain.
+    front, down, _, up = await lanes.connect()
+    front.data_received(REQUEST[:-2] + b"X: " + b"x" * 100_000 + b"\r\n\r\n")
+    await until(lambda: bool(down.sent))
+    assert down.sent.startswith(b"HTTP/1.1 431 ")
+    assert bytes(up.sent) == b""
+    front.connection_lost(None)
+
+
+async def test_a_relayed_answer_says_that_its_connection_closes_once_the_shim_drains(
+    lanes: Lanes,
+) -> None:
+    # The handler's lane said so, the relay lane did not.
+    front, down, connection, _ = await lanes.connect()
+    front.data_received(REQUEST)
+    lanes.server.drain()
+    connection.data_received(ANSWER)
+    await until(lambda: bool(down.sent))
+    assert down.sent.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close\r\n" in down.sent
+    assert down.sent.endswith(b"ok")
+    front.connection_lost(None)
+
+
+async def test_a_large_body_that_nobody_read_does_not_stop_what_follows_it() -> None:
+    # Reading was paused for it, and nobody let it go on: the next request was never read.
+    lanes = Lanes(asyncio.get_running_loop(), max_body=None)
+    front, down, connection, _ = await lanes.connect()
+    connection.abort()
+    body = b"x" * 400_000
+    head = b"POST /query HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    front.data_received(head + body[:300_000])
+    assert not down.is_reading()
+    front.data_received(body[300_000:])
+    await until(lambda: front.turn is Turn.IDLE)
+    # The lanes of these tests have no upstream to connect to, and no log to say so.
+    assert down.sent.startswith(b"HTTP/1.1 500 ")
+    assert down.is_reading()
     front.connection_lost(None)

@@ -91,3 +91,11 @@ async def test_the_documented_switches_are_still_there() -> None:
     )
     assert handler.keepalive_timeout == 1.0
     assert web_protocol.RequestHandler is web.RequestHandler
+
+
+def test_what_connection_and_server_use_of_their_bases_is_there() -> None:
+    assert {"_loop", "transport"} <= set(BaseProtocol.__slots__)
+    assert isinstance(inspect.getattr_static(BaseProtocol, "writing_paused"), property)
+    assert "self.transport.close()" in inspect.getsource(web.RequestHandler.force_close)
+    assert "self._loop = loop" in inspect.getsource(web.Server.__init__)
+    assert attributes_of("handler", web.Server.connection_lost) == {"_task_handler"}

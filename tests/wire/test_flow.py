@@ -298,3 +298,45 @@ class TestStalls:
             time.sleep(0.2)
             assert client.ask(request()).status == 200
             assert client.closed(within=2)
+
+
+def test_an_answer_that_began_before_the_body_ended_may_take_its_time(
+    own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # When the body ended, upstream got the time for beginning an answer anew, and for all of it.
+    shim = start("--upstream-timeout", "300ms", upstream=own_origin.url)
+
+    def script(connection: Connection, received: Received) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        connection.read_body(received)
+        time.sleep(0.9)
+        connection.send(b"full")
+
+    own_origin.script = script
+    with Client(shim.proxy) as client:
+        client.send(request("POST", "/", b"Content-Length: 5", body=b"he"))
+        assert client.read_head().status == 200
+        client.send(b"llo")
+        client.wait_for_bytes()
+        assert client.reader.exactly(8) == b"halffull"
+
+
+def test_a_caller_who_leaves_an_observed_call_s_answer_ends_it(
+    own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # Its effect is recorded by then; request and connection were held for as long as upstream was.
+    shim = start("--phase", "observe", upstream=own_origin.url)
+    gone = threading.Event()
+
+    def script(connection: Connection, received: Received) -> None:
+        connection.read_body(received)
+        connection.send(b"HTTP/1.1 202 Accepted\r\nContent-Length: 8\r\n\r\nhalf")
+        if connection.wait_gone(10):
+            gone.set()
+
+    own_origin.script = script
+    with Client(shim.proxy) as client:
+        client.send(request("DELETE", "/invocations/inv_left?mode=kill"))
+        assert client.read_head().status == 202
+    assert gone.wait(5)
+    assert shim.use("inv_left")["decision"] == "observed"

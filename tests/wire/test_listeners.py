@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,19 @@ class TestListening:
         left.close()
         shim = start(upstream=own_origin.url, listen=f"unix:{path}")
         assert ask(shim.proxy, request()).status == 200
+
+    def test_a_caller_who_is_slow_to_begin_tls_has_its_time_for_a_head_all_the_same(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """The watch over connections found none while it shook hands, and ended."""
+        tls = ("--tls-cert", certificates.cert, "--tls-key", certificates.key)
+        shim = start(*tls, "--client-timeout", "300ms", upstream=own_origin.url)
+        host, _, port = shim.proxy.removeprefix("https://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=5) as plain:
+            time.sleep(0.5)
+            with certificates.client().wrap_socket(plain, server_hostname="localhost") as caller:
+                caller.sendall(b"GET / HTTP/1.1\r\n")
+                assert caller.recv(100).startswith(b"HTTP/1.1 408 ")
 
     def test_with_tls(
         self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
