@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, UntilClose
+from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece, UntilClose
 from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, LENGTH, TEXT, FramingError
 from shim.http1.plain import plain_answer
@@ -97,7 +97,7 @@ class AnswerFramer:
             self.ended = True
         return head
 
-    def read_body(self) -> bytes:
+    def read_body(self) -> list[Piece]:
         """Return the content in what has come; raise :class:`FramingError`."""
         body = self._body
         assert body is not None

@@ -1,7 +1,8 @@
 """Where a body ends: the three ways that both directions share (RFC 9112 section 6.3).
 
 Each takes the bytes of a connection as they come and returns what of them is content and what is
-left behind the end.  All content of one read comes as one piece, however small its chunks.
+left behind the end.  Content comes in pieces: small chunks gathered into one, large ones as views,
+which copy nothing.
 """
 
 from __future__ import annotations
@@ -42,12 +43,17 @@ class Framing(Enum):
     CLOSE = "close"
 
 
+Piece = bytes | memoryview
+"""A part of a body's content."""
+_LARGE: Final = 8 * 1024
+
+
 class Body(Protocol):
     """A body that is being read."""
 
     ended: bool
 
-    def read(self, data: bytes) -> tuple[bytes, bytes]:
+    def read(self, data: bytes) -> tuple[list[Piece], bytes]:
         """Return the content in ``data`` and what of ``data`` is behind the body's end.
 
         Raises :class:`FramingError`.
@@ -61,15 +67,15 @@ class LengthBody:
         self._left = length
         self.ended = False
 
-    def read(self, data: bytes) -> tuple[bytes, bytes]:
+    def read(self, data: bytes) -> tuple[list[Piece], bytes]:
         """See :class:`Body`."""
         size = len(data)
         if size < self._left:
             self._left -= size
-            return data, b""
+            return [data], b""
         left, self._left = self._left, 0
         self.ended = True
-        return (data, b"") if left == size else (data[:left], data[left:])
+        return ([data], b"") if left == size else ([data[:left]], data[left:])
 
 
 class UntilClose:
@@ -77,9 +83,9 @@ class UntilClose:
 
     ended = False
 
-    def read(self, data: bytes) -> tuple[bytes, bytes]:
+    def read(self, data: bytes) -> tuple[list[Piece], bytes]:
         """See :class:`Body`."""
-        return data, b""
+        return [data], b""
 
 
 class ChunkedBody:
@@ -96,20 +102,27 @@ class ChunkedBody:
         self._trailers: Section | None = None
         self.ended = False
 
-    def read(self, data: bytes) -> tuple[bytes, bytes]:
+    def read(self, data: bytes) -> tuple[list[Piece], bytes]:
         """See :class:`Body`."""
         if self._kept:
             data, self._kept = self._kept + data, b""
-        pieces: list[bytes] = []
+        pieces: list[Piece] = []
+        small: list[bytes] = []
+        rest = b""
         at = 0
         while at < len(data):
             if self._trailers is not None:
-                return b"".join(pieces), self._read_trailers(self._trailers, data[at:])
+                rest = self._read_trailers(self._trailers, data[at:])
+                break
             if self._left:
-                piece = data[at : at + self._left]
-                pieces.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
+                size = min(self._left, len(data) - at)
+                if size < _LARGE:
+                    small.append(data[at : at + size])
+                else:
+                    _gather(small, pieces)
+                    pieces.append(memoryview(data)[at : at + size])
+                at += size
+                self._left -= size
             elif self._in_chunk:
                 if not data.startswith(b"\r\n", at):
                     if data[at:] == b"\r":
@@ -125,7 +138,8 @@ class ChunkedBody:
                     break
                 at = line.end()
                 self._begin_chunk(int(line[1], 16))
-        return b"".join(pieces), b""
+        _gather(small, pieces)
+        return pieces, rest
 
     def _begin_chunk(self, size: int) -> None:
         if size >= _MAX_CHUNK:
@@ -146,6 +160,13 @@ class ChunkedBody:
             raise _bad_trailers(section)
         self.ended = True
         return rest
+
+
+def _gather(small: list[bytes], pieces: list[Piece]) -> None:
+    """Make one piece of the small ones."""
+    if small:
+        pieces.append(small[0] if len(small) == 1 else b"".join(small))
+        small.clear()
 
 
 def _beginning_of_a_line(data: bytes) -> bytes:

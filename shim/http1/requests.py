@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody
+from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece
 from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, HOST, LENGTH, TOKEN, FramingError, LimitError
 from shim.http1.section import MAX_SECTION, Kind, Section
@@ -126,7 +126,7 @@ class RequestFramer:
                 raise FramingError(400, "Nothing but empty lines comes where a request should")
         return data
 
-    def read_body(self) -> bytes:
+    def read_body(self) -> list[Piece]:
         """Return the content in what has come; raise :class:`FramingError`.
 
         :attr:`in_body` tells whether there is more to come.
@@ -135,7 +135,7 @@ class RequestFramer:
         assert body is not None
         data, self._unread = self._unread, b""
         content, self._unread = body.read(data)
-        self._size += len(content)
+        self._size += sum(map(len, content))
         if self._max_body is not None and self._size > self._max_body:
             raise too_large(self._max_body)
         if body.ended:

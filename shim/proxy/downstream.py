@@ -50,7 +50,7 @@ class Downstream(Protocol):
     def take_body(self) -> bytes:
         """Return what has come of the body and has not been read."""
 
-    async def read_body(self) -> bytes:
+    async def read_body(self) -> bytes | memoryview:
         """Return the next piece of the body, ``b""`` at its end.
 
         Raises :class:`DownstreamGoneError`, ``FramingError`` if it cannot be framed, and
@@ -69,7 +69,7 @@ class Downstream(Protocol):
     async def begin(self, answer: AnswerHead) -> None:
         """Send the head of an answer whose body follows, piece by piece."""
 
-    async def write(self, piece: bytes) -> None:
+    async def write(self, piece: bytes | memoryview) -> None:
         """Send a piece of the body."""
 
     async def end(self) -> None:

@@ -85,7 +85,7 @@ class Exchange:
         finally:
             self.close()
 
-    async def _read_in_time(self) -> bytes:
+    async def _read_in_time(self) -> bytes | memoryview:
         seconds = self._pool.answer_timeout
         try:
             async with asyncio.timeout(seconds):

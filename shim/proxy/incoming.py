@@ -90,7 +90,7 @@ class Incoming:
         """Return what has come of the body and has not been read."""
         return b"" if self._body is None else self._body.take()
 
-    async def read_body(self) -> bytes:
+    async def read_body(self) -> bytes | memoryview:
         """Return the next piece of the body, ``b""`` at its end."""
         if self._body is None:
             return b""
@@ -125,7 +125,7 @@ class Incoming:
         """Send the head of an answer whose body follows, piece by piece."""
         await self._send(self._frame(answer, may_persist=self._may_persist).head)
 
-    async def write(self, piece: bytes) -> None:
+    async def write(self, piece: bytes | memoryview) -> None:
         """Send a piece of the body."""
         if self._sent is not None and self._sent.chunked:
             # Three writes are gathered into one, and the large one is not copied.
@@ -154,7 +154,7 @@ class Incoming:
         self._persists = self._sent.persists
         return self._sent
 
-    async def _send(self, *data: bytes) -> None:
+    async def _send(self, *data: bytes | memoryview) -> None:
         transport = self._way.open_transport
         if transport is None:
             raise DownstreamGoneError

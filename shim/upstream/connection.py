@@ -123,12 +123,12 @@ class Connection(asyncio.Protocol):
         if self.state is State.ANSWERING and self._final is None:
             self.deadline = monotonic() + timeout
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send a part of the request's body."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def write_chunk(self, data: bytes) -> None:
+    def write_chunk(self, data: bytes | memoryview) -> None:
         """Send a part of the request's body as a chunk."""
         if not self._transport.is_closing():
             # Three writes are gathered into one, and the large one is not copied.
@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
             if whole is not None:
                 self.raw = data
                 self._begin_body(whole[0])
-                self.body.feed(whole[1])
+                self.body.feed((whole[1],))
                 self.body.end()
                 self._wake_reader()
                 return

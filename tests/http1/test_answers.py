@@ -27,7 +27,7 @@ def read(*pieces: bytes, head_only: bool = False, closed: bool = False) -> Told 
                 break
             statuses.append(head.status)
         if framer.in_body:
-            body += framer.read_body()
+            body += b"".join(framer.read_body())
     ended = framer.close() if closed else framer.ended
     return (statuses, body, framer.unread) if ended else None
 

@@ -22,7 +22,7 @@ def read(framer: RequestFramer, *pieces: bytes) -> Told:
         try:
             while True:
                 if framer.in_body:
-                    content = framer.read_body()
+                    content = b"".join(framer.read_body())
                     if told and isinstance(told[-1], bytes):
                         told[-1] += content
                     else:
