@@ -144,8 +144,7 @@ class Lanes:
             connection.data_received(answer)
             return sent, bytes(down.sent)
         finally:
-            front.connection_lost(None)
-            connection.connection_lost(None)
+            leave(front, down, connection)
 
     async def handle(self, request: bytes, *answer: bytes) -> tuple[bytes, bytes]:
         """What the handler's lane sends up and down."""
@@ -159,10 +158,16 @@ class Lanes:
         for piece in answer:
             connection.data_received(piece)
         await until(lambda: front.turn in (Turn.IDLE, Turn.OVER))
-        front.connection_lost(None)
-        connection.connection_lost(None)
+        leave(front, down, connection)
         assert not self.crashes, (request, self.crashes)
         return sent, bytes(down.sent)
+
+
+def leave(front: Front, down: Wire, connection: Connection) -> None:
+    """End both connections, as transports do: they are closing before they say so."""
+    down.close()
+    front.connection_lost(None)
+    connection.connection_lost(None)
 
 
 async def until(holds: Any) -> None:
