@@ -83,6 +83,11 @@ def tokens(listed: Iterable[bytes]) -> set[bytes]:
     return {token.strip().lower() for value in listed for token in value.split(b",")}
 
 
+def forwarded_for(peer: str) -> bytes:
+    """Return what ``X-Forwarded-For`` says of a peer; one on a Unix socket has no address."""
+    return b"unknown" if peer == "unix" else peer.encode()
+
+
 def added_lines(*, peer: bytes, proto: bytes, host: bytes, version: bytes = b"1.1") -> bytes:
     """Return the lines that a forwarded request gets at its end; ``host`` may be empty."""
     lines = b"X-Forwarded-For: %s\r\nX-Forwarded-Proto: %s\r\n" % (peer, proto)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing, one_chunk
-from shim.http1.fields import find, forwarded_request
+from shim.http1.fields import find, forwarded_for, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.record.recorder import Recorder
@@ -134,7 +134,6 @@ class Forwarder:
         trusted_proxies: tuple[Network, ...],
         scheme: bytes,
         default_host: bytes,
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._pool = pool
         self._health = health
@@ -142,7 +141,6 @@ class Forwarder:
         self._trusted_proxies = trusted_proxies
         self._scheme = scheme
         self._default_host = default_host
-        self._loop = loop
 
     def outgoing(
         self,
@@ -166,7 +164,7 @@ class Forwarder:
                 host = self._default_host
         lines = forwarded_request(
             head.fields,
-            peer=b"unknown" if peer == "unix" else peer.encode(),
+            peer=forwarded_for(peer),
             proto=self._scheme,
             version=b"1.%d" % head.minor_version,
             host=host,
@@ -238,7 +236,7 @@ class Forwarder:
         pump: asyncio.Task[Exception | None] | None = None
         if request.with_body and not downstream.body_read:
             connection.send(request.head, head_only=request.head_only)
-            pump = self._loop.create_task(self._send_body(downstream, request, connection))
+            pump = asyncio.create_task(self._send_body(downstream, request, connection))
         else:
             body = downstream.take_body() if request.with_body else b""
             if request.chunked:

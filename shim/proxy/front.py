@@ -80,7 +80,7 @@ class Front(web.RequestHandler):
         self._parser = Parser(self._read)  # type: ignore[assignment]  # seams
         self._server = server
         self._relay = Relay(server.lane, self)
-        self._framer = RequestFramer(server.max_body)
+        self._framer = RequestFramer(server.lane.max_body)
         self._incoming: Incoming | None = None
         self._queued = False
         self._body: Stream | None = None
@@ -305,7 +305,7 @@ class Front(web.RequestHandler):
 class FrontServer(web.Server):
     """aiohttp's low-level server, making :class:`Front` connections.
 
-    Timeouts are in seconds, ``max_body`` in bytes.  ``unreadable`` is told what was refused because
+    Timeouts are in seconds.  ``unreadable`` is told what was refused because
     its borders are not certain, and whose it was; ``crashed`` what a handler failed with.
     """
 
@@ -318,14 +318,12 @@ class FrontServer(web.Server):
         crashed: Callable[[BaseException], None],
         stall_timeout: float,
         keepalive_timeout: float,
-        max_body: int | None,
     ) -> None:
         super().__init__(self._handle, request_factory=self._take)  # type: ignore[arg-type]  # ours
         self.lane = lane
         self.draining = False
         self.unreadable = unreadable
         self.stall_timeout = stall_timeout
-        self.max_body = max_body
         self._handler = handler
         self._crashed = crashed
         self._keepalive_timeout = keepalive_timeout

@@ -53,7 +53,6 @@ class ProxyPlane:
             trusted_proxies=settings.trusted_proxies,
             scheme=scheme.encode(),
             default_host=_default_host(settings.upstream[0]),
-            loop=loop,
         )
         self._proxy = Proxy(
             forwarder,
@@ -71,7 +70,6 @@ class ProxyPlane:
             crashed=self._proxy.crashed,
             stall_timeout=settings.client_timeout.total_seconds(),
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
-            max_body=settings.max_body,
         )
         self._listening: asyncio.Server | None = None
         self._socket = open_socket(settings.listen, "--listen")

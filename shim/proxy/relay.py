@@ -11,7 +11,7 @@ import asyncio
 from time import monotonic
 from typing import Protocol
 
-from shim.http1.fields import added_lines
+from shim.http1.fields import added_lines, forwarded_for
 from shim.http1.plain import plain_request
 from shim.record.recorder import Recorder
 from shim.route.translation import may_concern_us
@@ -41,7 +41,10 @@ class Caller(Protocol):
 
 
 class RelayLane:
-    """What the relays of all callers share; ``scheme`` is that of the listener."""
+    """What the relays of all callers share; ``scheme`` is that of the listener.
+
+    ``max_body`` is in bytes; the handler's lane goes by it too.
+    """
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class Relay:
         if connection is None:
             return False
         if host != self._host:
-            peer = b"unknown" if self._caller.peer == "unix" else self._caller.peer.encode()
+            peer = forwarded_for(self._caller.peer)
             self._host = host
             self._added = added_lines(peer=peer, proto=lane.scheme, host=host)
         lane.in_flight += 1

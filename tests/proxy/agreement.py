@@ -99,7 +99,6 @@ class Lanes:
             trusted_proxies=(),
             scheme=b"http",
             default_host=b"upstream",
-            loop=self.loop,
         )
         proxy = Proxy(
             forwarder,
@@ -117,7 +116,6 @@ class Lanes:
             crashed=self.crashes.append,
             stall_timeout=600,
             keepalive_timeout=600,
-            max_body=self.max_body,
         )
 
     async def connect(self) -> tuple[Front, Wire, Connection, Wire]:
