@@ -109,13 +109,20 @@ class ChunkedBody:
         pieces: list[Piece] = []
         small: list[bytes] = []
         rest = b""
-        at = 0
-        while at < len(data):
+        at, end = 0, len(data)
+        while at < end:
             if self._trailers is not None:
                 rest = self._read_trailers(self._trailers, data[at:])
                 break
-            if self._left:
-                size = min(self._left, len(data) - at)
+            if not self._in_chunk:
+                line = _CHUNK_LINE.match(data, at, at + _MAX_CHUNK_LINE)
+                if line is None:
+                    self._kept = _beginning_of_a_line(data[at:])
+                    break
+                at = line.end()
+                self._begin_chunk(int(line[1], 16))
+            if self._left and at < end:
+                size = min(self._left, end - at)
                 if size < _LARGE:
                     small.append(data[at : at + size])
                 else:
@@ -123,21 +130,15 @@ class ChunkedBody:
                     pieces.append(memoryview(data)[at : at + size])
                 at += size
                 self._left -= size
-            elif self._in_chunk:
-                if not data.startswith(b"\r\n", at):
-                    if data[at:] == b"\r":
-                        self._kept = b"\r"
-                        break
-                    raise FramingError(400, "A chunk does not end where its size says")
-                at += 2
-                self._in_chunk = False
-            else:
-                line = _CHUNK_LINE.match(data, at, at + _MAX_CHUNK_LINE)
-                if line is None:
-                    self._kept = _beginning_of_a_line(data[at:])
+            if self._in_chunk and not self._left:
+                if data[at : at + 2] == b"\r\n":
+                    at += 2
+                    self._in_chunk = False
+                elif at < end:
+                    if data[at:] != b"\r":
+                        raise FramingError(400, "A chunk does not end where its size says")
+                    self._kept = b"\r"
                     break
-                at = line.end()
-                self._begin_chunk(int(line[1], 16))
         _gather(small, pieces)
         return pieces, rest
 
@@ -174,6 +175,11 @@ def _beginning_of_a_line(data: bytes) -> bytes:
     if len(data) > _MAX_CHUNK_LINE or b"\n" in data or not _CHUNK_LINE_BEGINNING.match(data):
         raise FramingError(400, "A chunk's size line is not as RFC 9112 section 7.1 has it")
     return data
+
+
+def as_chunk(pieces: list[Piece]) -> list[Piece]:
+    """Return the pieces of one chunk that holds ``pieces``; nothing is copied."""
+    return [b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"]
 
 
 def one_chunk(content: bytes) -> bytes:

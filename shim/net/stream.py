@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 _MUCH: Final = 256 * 1024
-# So much is read at once: one write for many small pieces is worth copying them.
+# Copying them into one is cheaper than a write of so many pieces, or of so little in several.
+_MANY: Final = 64
 _LITTLE: Final = 16 * 1024
+# A piece of one byte takes sixty bytes of memory.
+_MOST: Final = 4096
 
 
 class Stream:
@@ -18,7 +20,7 @@ class Stream:
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
         self._loop = loop
         self._transport = transport
-        self._pieces: deque[bytes | memoryview] = deque()
+        self._pieces: list[bytes | memoryview] = []
         self._size = 0
         self._paused = False
         self._reader: asyncio.Future[None] | None = None
@@ -30,11 +32,10 @@ class Stream:
     def feed(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Take pieces in."""
         for piece in pieces:
-            # An empty one, read by itself, would be taken for the end.
             if piece:
                 self._pieces.append(piece)
                 self._size += len(piece)
-        if self._size > _MUCH:
+        if self._size > _MUCH or len(self._pieces) > _MOST:
             # Again each time: somebody else may have let the transport go on.
             self._paused = True
             self._transport.pause_reading()
@@ -53,31 +54,30 @@ class Stream:
 
     def take(self) -> bytes:
         """Return what has come and has not been read."""
-        pieces = self._pieces
-        if not pieces:
-            return b""
-        whole = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._size = 0
-        self._go_on()
-        return whole
+        return b"".join(self._take())
 
-    async def read(self) -> bytes | memoryview:
-        """Return the next piece, ``b""`` at the body's end; raise what it failed with."""
-        while not self._size:
+    async def read(self) -> list[bytes | memoryview]:
+        """Wait for more; return all that has come, nothing at the body's end.
+
+        Raises what the body failed with.
+        """
+        while not self._pieces:
             if self.failure is not None:
                 raise self.failure
             if self.ended:
-                return b""
+                return []
             self._reader = self._loop.create_future()
             await self._reader
-        if self._size <= _LITTLE:
-            return self.take()
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
-        if self._size <= _MUCH // 2:
-            self._go_on()
-        return piece
+        count = len(self._pieces)
+        if count > _MANY or (count > 1 and self._size <= _LITTLE):
+            return [self.take()]
+        return self._take()
+
+    def _take(self) -> list[bytes | memoryview]:
+        pieces, self._pieces = self._pieces, []
+        self._size = 0
+        self._go_on()
+        return pieces
 
     def _go_on(self) -> None:
         if self._paused:

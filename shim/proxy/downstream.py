@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from shim.http1.answers import AnswerHead
+from shim.http1.bodies import Piece
 from shim.http1.grammar import FramingError
 from shim.http1.requests import RequestHead
 from shim.upstream.connection import Connection
@@ -50,8 +51,8 @@ class Downstream(Protocol):
     def take_body(self) -> bytes:
         """Return what has come of the body and has not been read."""
 
-    async def read_body(self) -> bytes | memoryview:
-        """Return the next piece of the body, ``b""`` at its end.
+    async def read_body(self) -> list[Piece]:
+        """Wait for more of the body; return all that has come, nothing at its end.
 
         Raises :class:`DownstreamGoneError`, ``FramingError`` if it cannot be framed, and
         ``LimitError`` if the caller stalls or the body is too large.
@@ -69,8 +70,8 @@ class Downstream(Protocol):
     async def begin(self, answer: AnswerHead) -> None:
         """Send the head of an answer whose body follows, piece by piece."""
 
-    async def write(self, piece: bytes | memoryview) -> None:
-        """Send a piece of the body."""
+    async def write(self, pieces: list[Piece]) -> None:
+        """Send a part of the body."""
 
     async def end(self) -> None:
         """End the body."""

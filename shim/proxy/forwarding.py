@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from shim.http1.answers import AnswerHead
-from shim.http1.bodies import Framing, one_chunk
+from shim.http1.bodies import Framing, as_chunk, one_chunk
 from shim.http1.fields import find, forwarded_for, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
@@ -85,11 +85,11 @@ class Exchange:
         finally:
             self.close()
 
-    async def _read_in_time(self) -> bytes | memoryview:
+    async def _read_in_time(self) -> bytes:
         seconds = self._pool.answer_timeout
         try:
             async with asyncio.timeout(seconds):
-                return await self._connection.body.read()
+                return b"".join(await self._connection.body.read())
         except TimeoutError:
             raise UpstreamError("stalled", f"Upstream sent nothing for {seconds:g} s") from None
 
@@ -106,8 +106,8 @@ class Exchange:
             downstream.upstream = self._connection
             await downstream.begin(answer)
             # No bound between pieces: a query may think for long, and a caller that leaves ends it.
-            while piece := await body.read():
-                await downstream.write(piece)
+            while pieces := await body.read():
+                await downstream.write(pieces)
             await downstream.end()
         except UpstreamError:
             if downstream.gone:
@@ -276,15 +276,12 @@ class Forwarder:
         Returns what is wrong with the body or its sender: the answer may have begun by then.
         """
         try:
-            while data := await downstream.read_body():
-                if request.chunked:
-                    connection.write_chunk(data)
-                else:
-                    connection.write(data)
+            while pieces := await downstream.read_body():
+                connection.write(as_chunk(pieces) if request.chunked else pieces)
                 async with asyncio.timeout(self._pool.answer_timeout):
                     await connection.drain()
             if request.chunked:
-                connection.write(one_chunk(b""))
+                connection.write([one_chunk(b"")])
             connection.expect_answer(self._pool.answer_timeout)
         except TimeoutError:
             connection.abort(UpstreamTimeoutError("timeout", "Upstream stopped reading the body"))

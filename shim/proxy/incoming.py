@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from shim.http1.answers import AnswerHead
-from shim.http1.bodies import one_chunk
+from shim.http1.bodies import Piece, as_chunk, one_chunk
 from shim.http1.fields import end_to_end
 from shim.http1.grammar import FramingError, LimitError
 from shim.http1.hop import ForHop, for_hop, head_bytes
@@ -90,10 +90,10 @@ class Incoming:
         """Return what has come of the body and has not been read."""
         return b"" if self._body is None else self._body.take()
 
-    async def read_body(self) -> bytes | memoryview:
-        """Return the next piece of the body, ``b""`` at its end."""
+    async def read_body(self) -> list[Piece]:
+        """Return what has come of the body, nothing at its end."""
         if self._body is None:
-            return b""
+            return []
         try:
             async with asyncio.timeout(self._way.stall_timeout):
                 return await self._body.read()
@@ -125,13 +125,10 @@ class Incoming:
         """Send the head of an answer whose body follows, piece by piece."""
         await self._send(self._frame(answer, may_persist=self._may_persist).head)
 
-    async def write(self, piece: bytes | memoryview) -> None:
-        """Send a piece of the body."""
-        if self._sent is not None and self._sent.chunked:
-            # Three writes are gathered into one, and the large one is not copied.
-            await self._send(b"%x\r\n" % len(piece), piece, b"\r\n")
-        else:
-            await self._send(piece)
+    async def write(self, pieces: list[Piece]) -> None:
+        """Send a part of the body."""
+        chunked = self._sent is not None and self._sent.chunked
+        await self._send(*(as_chunk(pieces) if chunked else pieces))
 
     async def end(self) -> None:
         """End the body."""
@@ -154,7 +151,7 @@ class Incoming:
         self._persists = self._sent.persists
         return self._sent
 
-    async def _send(self, *data: bytes | memoryview) -> None:
+    async def _send(self, *data: Piece) -> None:
         transport = self._way.open_transport
         if transport is None:
             raise DownstreamGoneError

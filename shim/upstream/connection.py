@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Protocol
 
 from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
+from shim.http1.bodies import Piece
 from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer
 from shim.net.stream import Stream
@@ -116,23 +117,18 @@ class Connection(asyncio.Protocol):
         self._begin(head_only=head_only)
         self.deadline = math.inf
         self.asked = monotonic()
-        self.write(request)
+        if not self._transport.is_closing():
+            self._transport.write(request)
 
     def expect_answer(self, timeout: float) -> None:
         """Give upstream ``timeout`` seconds to begin its answer, unless it has."""
         if self.state is State.ANSWERING and self._final is None:
             self.deadline = monotonic() + timeout
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, pieces: list[Piece]) -> None:
         """Send a part of the request's body."""
         if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def write_chunk(self, data: bytes | memoryview) -> None:
-        """Send a part of the request's body as a chunk."""
-        if not self._transport.is_closing():
-            # Three writes are gathered into one, and the large one is not copied.
-            self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+            self._transport.writelines(pieces)
 
     async def drain(self) -> None:
         """Wait until upstream has read enough of the body; return at once when it is gone."""

@@ -15,10 +15,11 @@ PIECES = st.lists(st.integers(0, 400_000).map(lambda size: b"x" * size), max_siz
 
 
 async def read(stream: Stream) -> bytes:
-    pieces = []
-    while piece := await stream.read():
-        pieces.append(piece)
-    return b"".join(pieces)
+    whole = b""
+    while pieces := await stream.read():
+        assert all(pieces)
+        whole += b"".join(pieces)
+    return whole
 
 
 @given(PIECES)
@@ -44,7 +45,17 @@ async def test_much_pauses_the_transport_and_little_lets_it_go_on() -> None:
     stream.feed([b"x"])
     assert not wire.is_reading()
     await stream.read()
-    await stream.read()
+    assert wire.is_reading()
+
+
+async def test_a_great_many_tiny_pieces_pause_the_transport_too() -> None:
+    # A piece of one byte takes sixty bytes of memory.
+    wire = Wire()
+    stream = Stream(asyncio.get_running_loop(), wire)
+    for _ in range(5000):
+        stream.feed((b"x",))
+    assert not wire.is_reading()
+    assert await stream.read() == [b"x" * 5000]
     assert wire.is_reading()
 
 
@@ -52,6 +63,6 @@ async def test_a_failure_is_told_behind_what_has_come() -> None:
     stream = Stream(asyncio.get_running_loop(), Wire())
     stream.feed((b"half",))
     stream.fail(ConnectionError("gone"))
-    assert await stream.read() == b"half"
+    assert await stream.read() == [b"half"]
     with pytest.raises(ConnectionError):
         await stream.read()
