@@ -7,6 +7,7 @@ came, so that what goes on is what came.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Final
 
 from shim.http1.grammar import FIELD
@@ -149,8 +150,16 @@ def end_to_end(
 
     ``keep`` names fields of this hop that mean the same on the next one.
     """
-    left_out = (HOP_BY_HOP | _nominated(fields) | without) - keep
+    left_out = _left_out(without, keep)
+    nominated = _nominated(fields)
+    if nominated:
+        left_out |= nominated - keep
     return [one for one in fields if one[0] not in left_out]
+
+
+@cache
+def _left_out(without: frozenset[bytes], keep: frozenset[bytes]) -> frozenset[bytes]:
+    return (HOP_BY_HOP | without) - keep
 
 
 def _name(line: bytes) -> bytes:

@@ -12,19 +12,21 @@ import re
 from typing import Final, NamedTuple
 
 from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece
-from shim.http1.fields import Field, framing_values, parse_fields, persists
+from shim.http1.fields import Fields, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, HOST, LENGTH, TOKEN, FramingError, LimitError
 from shim.http1.section import MAX_SECTION, Kind, Section
 
 _TARGET: Final = rb"[^\x00-\x20\x7f]+"
 _LINE: Final = rb"(" + TOKEN + rb") (" + _TARGET + rb") HTTP/1\.([01])\r\n"
-_HEAD: Final = re.compile(_LINE + FIELD_LINES + rb"\r\n")
+_FIELDS: Final = re.compile(FIELD_LINES + rb"\r\n")
 _VERSION_BEGINNING: Final = rb"H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01]\r?)?)?)?)?)?)?)?"
 _REQUEST_LINE: Final = re.compile(_LINE)
 _REQUEST_LINE_BEGINNING: Final = re.compile(
     TOKEN + rb"(?: (?:" + _TARGET + rb"(?: (?:" + _VERSION_BEGINNING + rb")?)?)?)?"
 )
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+# Larger heads are read anew each time: to remember them takes room on every connection.
+_MOST_REMEMBERED: Final = 2048
 # RFC 9112 section 2.2 lets a server ignore "at least one"; more than these are no mistake.
 _MOST_EMPTY_LINES: Final = 16
 
@@ -41,7 +43,7 @@ class RequestHead(NamedTuple):
     target: bytes
     minor_version: int
     authority: bytes | None
-    fields: list[Field]
+    fields: Fields
     framing: Framing
     length: int
     keep_alive: bool
@@ -63,6 +65,7 @@ class RequestFramer:
         self._max_body = max_body
         self._unread = b""
         self._section = Section(_REQUEST_SECTION)
+        self._parser = HeadParser()
         self._body: Body | None = None
         self._size = 0
         self._empty_lines = 0
@@ -108,7 +111,7 @@ class RequestFramer:
             return None
         raw, self._unread = found
         self._empty_lines = 0
-        head = parse_head(raw)
+        head = self._parser.parse(raw)
         self._size = 0
         if head.framing is Framing.LENGTH:
             self._body = LengthBody(head.length)
@@ -148,27 +151,54 @@ def too_large(limit: int) -> LimitError:
     return LimitError(413, f"The request's body is larger than {limit} bytes (--max-body)")
 
 
-def parse_head(raw: bytes) -> RequestHead:
-    """Parse one whole request head, which ends with its empty line; raise what is wrong with it."""
-    match = _HEAD.fullmatch(raw)
-    if match is None:
+class _Said(NamedTuple):
+    """What the fields of a head say, besides themselves."""
+
+    fields: Fields
+    framing: Framing
+    length: int
+    keep_alive: bool
+
+
+class HeadParser:
+    """Parses the heads of one connection: what a caller always sends is read once."""
+
+    def __init__(self) -> None:
+        self._minor = self._raw_fields = b""
+        self._said: _Said | None = None
+
+    def parse(self, raw: bytes) -> RequestHead:
+        """Parse one whole head, which ends with its empty line; raise what is wrong with it."""
+        line_end = raw.find(b"\n") + 1
+        match = _REQUEST_LINE.fullmatch(raw, 0, line_end)
+        if match is None:
+            raise what_is_wrong(raw)
+        method, target, minor = match.groups()
+        raw_fields = raw[line_end:]
+        said = self._said
+        if said is None or raw_fields != self._raw_fields or minor != self._minor:
+            said = _read_fields(raw, line_end, minor)
+            if len(raw_fields) <= _MOST_REMEMBERED:
+                self._minor, self._raw_fields, self._said = minor, raw_fields, said
+        if method == b"CONNECT":
+            raise FramingError(405, "CONNECT is not served here: this is a gateway, not a tunnel")
+        authority = None
+        if not target.startswith(b"/"):
+            target, authority = _normalise_target(method, target)
+        return RequestHead(method, target, int(minor), authority, *said)
+
+
+def _read_fields(raw: bytes, start: int, minor: bytes) -> _Said:
+    if not _FIELDS.fullmatch(raw, start):
         raise what_is_wrong(raw)
-    method, target, minor = match.groups()
-    fields = parse_fields(raw, match.end(3) + 2)
+    fields = parse_fields(raw, start)
     lengths, codings, hosts, options = framing_values(fields)
     problem = _framing_problem(minor, lengths, codings, hosts)
     if problem:
         raise FramingError(400, problem)
-    if method == b"CONNECT":
-        raise FramingError(405, "CONNECT is not served here: this is a gateway, not a tunnel")
-    authority = None
-    if not target.startswith(b"/"):
-        target, authority = _normalise_target(method, target)
     length = int(lengths[0]) if lengths else 0
     framing = Framing.CHUNKED if codings else Framing.LENGTH if length else Framing.NONE
-    return RequestHead(
-        method, target, int(minor), authority, fields, framing, length, persists(minor, options)
-    )
+    return _Said(fields, framing, length, persists(minor, options))
 
 
 def _framing_problem(

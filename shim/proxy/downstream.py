@@ -6,23 +6,47 @@ persists are no concern of a handler's.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece
+from shim.http1.fields import Fields
 from shim.http1.grammar import FramingError
 from shim.http1.requests import RequestHead
+from shim.route.caller import Identity
 from shim.upstream.connection import Connection
+
+_MOST_REMEMBERED: Final = 2048
 
 
 class DownstreamGoneError(ConnectionError):
     """The caller closed its connection, or stopped reading for too long."""
 
 
+class Memory:
+    """What was made of the fields of a connection's last request: most callers send the same."""
+
+    def __init__(self, fields: Fields = ()) -> None:
+        self.fields = fields
+        self.identity: Identity | None = None
+        self.forwarded: tuple[object, bytes] = (None, b"")
+
+    def of(self, fields: Fields) -> Memory:
+        """Return what was made of ``fields``, and forget what was made of others."""
+        if fields == self.fields:
+            return self
+        small = sum(len(line) for _, _, line in fields) <= _MOST_REMEMBERED
+        self.fields = fields if small else ()
+        self.identity = None
+        self.forwarded = (None, b"")
+        return self if small else Memory(fields)
+
+
 class Downstream(Protocol):
     """One request of a caller's, and the way back to it."""
 
     head: RequestHead
+    memory: Memory
     peer: str
     """The address of the other end, ``unix`` for a Unix socket's."""
     begun: bool

@@ -18,6 +18,7 @@ from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, Upstrea
 from shim.upstream.health import UpstreamHealth
 from shim.upstream.pool import Pool
 
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
 
 
@@ -162,20 +163,23 @@ class Forwarder:
             without |= {b"expect"}
             if host is None and find(head.fields, b"host") is None:
                 host = self._default_host
-        lines = forwarded_request(
-            head.fields,
-            peer=forwarded_for(peer),
-            proto=self._scheme,
-            version=b"1.%d" % head.minor_version,
-            host=host,
-            trusted=is_trusted(peer, self._trusted_proxies),
-            without=without,
-        )
+        memory = downstream.memory.of(head.fields)
+        how = (head.minor_version, host, without)
+        if memory.forwarded[0] != how:
+            lines = forwarded_request(
+                head.fields,
+                peer=forwarded_for(peer),
+                proto=self._scheme,
+                version=b"1.%d" % head.minor_version,
+                host=host,
+                trusted=is_trusted(peer, self._trusted_proxies),
+                without=without,
+            )
+            memory.forwarded = (how, b"".join(lines))
         chunked = with_body and head.framing is Framing.CHUNKED
-        if chunked:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
         return Outgoing(
-            b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines)),
+            b"%b %b HTTP/1.1\r\n%b%b\r\n"
+            % (method, target, memory.forwarded[1], _CHUNKED if chunked else b""),
             head_only=method == b"HEAD",
             with_body=with_body,
             chunked=chunked,

@@ -27,7 +27,7 @@ from shim.http1.bodies import Framing
 from shim.http1.grammar import FramingError, LimitError
 from shim.http1.requests import RequestFramer, RequestHead
 from shim.net.stream import Stream
-from shim.proxy.downstream import Downstream, DownstreamGoneError
+from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
@@ -91,6 +91,7 @@ class Front(web.RequestHandler):
         self.turn = Turn.IDLE
         self.since = monotonic()
         """When the turn became the caller's, or the head began (``time.monotonic``)."""
+        self.memory = Memory()
         self.peer = ""
         self.stall_timeout = server.stall_timeout
 

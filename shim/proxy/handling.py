@@ -118,6 +118,9 @@ class Proxy:
         await self._recorder.near_miss(identity, miss, head.method, head.target, status)
 
     def _identify(self, downstream: Downstream) -> Identity:
-        return identify(
-            downstream.head.fields, downstream.peer, self._caller_sources, self._trusted_proxies
-        )
+        memory = downstream.memory.of(downstream.head.fields)
+        if memory.identity is None:
+            memory.identity = identify(
+                memory.fields, downstream.peer, self._caller_sources, self._trusted_proxies
+            )
+        return memory.identity

@@ -12,13 +12,14 @@ from shim.http1.grammar import FramingError, LimitError
 from shim.http1.hop import ForHop, for_hop, head_bytes
 from shim.http1.requests import RequestHead
 from shim.net.stream import Stream
-from shim.proxy.downstream import DownstreamGoneError
+from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.upstream.connection import Connection
 
 
 class Way(Protocol):
     """The connection that a request came on."""
 
+    memory: Memory
     peer: str
     stall_timeout: float
 
@@ -48,6 +49,7 @@ class Incoming:
     def __init__(self, way: Way, head: RequestHead, body: Stream | None) -> None:
         self.head = head
         self.peer = way.peer
+        self.memory = way.memory
         self._way = way
         self._body = body
         self._sent: ForHop | None = None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.answers import AnswerHead
 from shim.http1.fields import end_to_end, field, find, tokens
@@ -32,8 +31,7 @@ _MAX_ERROR_BODY: Final = 1 << 20
 _GONE: Final = 499
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """What is recorded of a call, and what its caller gets: a whole answer, or upstream's own."""
 
     outcome: Outcome
@@ -198,8 +196,7 @@ class OldCalls:
         return _Asked(exchange.answer, await exchange.read_whole(_MAX_ERROR_BODY), exchange.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """A whole answer to a call of ours, and how long it took to begin, in seconds."""
 
     answer: AnswerHead

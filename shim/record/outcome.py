@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shim.ledger.records import Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What was decided, what upstream said to it, and what the caller is told.
 
     ``upstream_seconds`` is how long upstream took to begin its answers, in all.  ``masked`` and

@@ -8,8 +8,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.fields import Fields, find
 
@@ -26,8 +25,7 @@ _XFCC_ELEMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|[^,"])*+')
 _XFCC_PAIR: Final = re.compile(r'(?:\A|;)([A-Za-z]++)=("(?:[^"\\]|\\.)*+"|[^;,]*+)')
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who made a call, as far as the request shows."""
 
     caller: str

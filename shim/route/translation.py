@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 OLD_METHOD: Final = b"DELETE"
@@ -46,6 +46,8 @@ MODES: Final = {
     "purge": Mode.PURGE,
 }
 
+# What callers send as good as always: nothing to decode, and nothing else in it.
+_PLAIN_QUERIES: Final[dict[bytes | None, str]] = {f"mode={name}".encode(): name for name in MODES}
 # serde lists an enum's spellings in the order of their declaration.
 _EXPECTED: Final = ", ".join(f"`{name}`" for name in MODES)
 _QUERY_ERROR: Final = "Failed to deserialize query string: "
@@ -56,8 +58,7 @@ _NEW_ROUTE: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)/(cancel|ki
 _DEEPER: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)/[^/].*")
 
 
-@dataclass(frozen=True, slots=True)
-class OldCall:
+class OldCall(NamedTuple):
     """``DELETE /invocations/{id}``: what it asks for, and the call that replaces it.
 
     ``problem`` is the text of the 400 that the old route answers, or ``None``; ``mode`` is
@@ -77,15 +78,13 @@ class OldCall:
         return f"PATCH {printable(self.new_target)}"
 
 
-@dataclass(frozen=True, slots=True)
-class NewCall:
+class NewCall(NamedTuple):
     """``PATCH /invocations/{id}/{mode}``, made by a caller that has migrated."""
 
     mode: Mode
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(NamedTuple):
     """A call beside both routes: ``kind`` for counting, ``hint`` for the person to tell."""
 
     kind: str
@@ -145,7 +144,9 @@ def parse_mode(query: bytes | None) -> tuple[Mode | None, str | None, str | None
     Source: ``serde_urlencoded`` over ``form_urlencoded``: pairs end at ``&`` alone, names and
     values are percent-decoded with ``+`` as a space and invalid UTF-8 replaced.
     """
-    given: str | None = None
+    given = _PLAIN_QUERIES.get(query)
+    if given is not None:
+        return MODES[given], given, None
     for pair in (query or b"").split(b"&"):
         if not pair:
             continue
@@ -166,6 +167,8 @@ def redact_target(target: bytes) -> str:
     path, query = split_target(target)
     if query is None:
         return printable(path)
+    if query in _PLAIN_QUERIES:
+        return printable(path + b"?" + query)
     kept = []
     for pair in query.split(b"&"):
         name, equals, _ = pair.partition(b"=")
@@ -181,8 +184,7 @@ def printable(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the caller gets for upstream's answer: a status, with or without upstream's body."""
 
     status: int
@@ -190,6 +192,7 @@ class Reply:
     masked: bool
 
 
+@cache
 def map_reply(replies: Replies, status: int) -> Reply:
     """Map the ``status`` of a new endpoint's answer to the reply that the caller gets.
 
@@ -231,7 +234,8 @@ def _old_call(
     path: bytes, version: bytes | None, invocation_id: bytes, query: bytes | None
 ) -> OldCall:
     mode, given, problem = parse_mode(query)
-    if not _is_utf8(unquote_to_bytes(invocation_id)):
+    raw_id = unquote_to_bytes(invocation_id) if b"%" in invocation_id else invocation_id
+    if not _is_utf8(raw_id):
         problem = _NOT_UTF8
     return OldCall(
         api_version=version.decode() if version else None,

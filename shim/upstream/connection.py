@@ -13,7 +13,7 @@ import math
 from collections import deque
 from enum import Enum, auto
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
 from shim.http1.bodies import Piece
@@ -34,6 +34,7 @@ class State(Enum):
     CLOSED = auto()
 
 
+_MOST_REMEMBERED: Final = 1024
 # Looked up for every request.
 _IDLE = State.IDLE
 _RELAYING = State.RELAYING
@@ -79,6 +80,8 @@ class Connection(asyncio.Protocol):
         self._head_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._write_paused = False
+        self._last_answer = b""
+        self._last_whole: tuple[AnswerHead, bytes] | None = None
         self.body: Stream
         """The body of the answer whose final head has come."""
         self.raw: bytes | None = None
@@ -227,7 +230,7 @@ class Connection(asyncio.Protocol):
             self._close()
             return
         if self._framer is None:
-            whole = None if self._head_only else plain_whole(data)
+            whole = None if self._head_only else self._plain_whole(data)
             if whole is not None:
                 self.raw = data
                 self._begin_body(whole[0])
@@ -240,6 +243,13 @@ class Connection(asyncio.Protocol):
             self._read(self._framer, data)
         except FramingError as error:
             self._fail(UpstreamError("bad_answer", str(error)))
+
+    def _plain_whole(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
+        """Read a plain answer: small ones are often the same, but for the date, again and again."""
+        if data != self._last_answer:
+            self._last_whole = plain_whole(data)
+            self._last_answer = data if len(data) <= _MOST_REMEMBERED else b""
+        return self._last_whole
 
     @property
     def _ended(self) -> bool:

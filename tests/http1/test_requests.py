@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.http1.grammar import FramingError
-from shim.http1.requests import RequestFramer, RequestHead, parse_head
+from shim.http1.requests import HeadParser, RequestFramer, RequestHead
 from shim.http1.section import MAX_SECTION
 
 HOST = b"Host: a\r\n"
@@ -40,12 +40,12 @@ def read(framer: RequestFramer, *pieces: bytes) -> Told:
 
 def refused(raw: bytes) -> FramingError:
     with pytest.raises(FramingError) as caught:
-        parse_head(raw)
+        HeadParser().parse(raw)
     return caught.value
 
 
 def head_of(raw: bytes) -> RequestHead:
-    return parse_head(raw)
+    return HeadParser().parse(raw)
 
 
 MESSAGES = [

@@ -65,6 +65,20 @@ def test_it_has_every_field(client: Client, origin: Origin, shim: Shim) -> None:
     assert {key: use[key] for key in expected} == expected
 
 
+def test_each_request_on_a_connection_says_anew_who_makes_it(
+    client: Client, origin: Origin, shim: Shim
+) -> None:
+    """A gateway's connection carries the calls of many, one after the other, and of one again."""
+    names = ["first", "second", "first", "first"]
+    for number, name in enumerate(names):
+        fields = (b"X-Client-Id: " + name.encode(), b"Authorization: Bearer of-" + name.encode())
+        got = client.ask(request("DELETE", f"/invocations/inv_shared_{number}", *fields))
+        assert got.status == 202
+        assert shim.use(f"inv_shared_{number}")["caller"] == name
+        sent = origin.request(count=number + 1)
+        assert sent.values(b"authorization") == [b"Bearer of-" + name.encode()]
+
+
 @pytest.mark.parametrize(
     ("status", "masked"), [(200, False), (202, False), (404, True), (409, True)]
 )
