@@ -131,14 +131,11 @@ class ChunkedBody:
                 at += size
                 self._left -= size
             if self._in_chunk and not self._left:
-                if data[at : at + 2] == b"\r\n":
-                    at += 2
-                    self._in_chunk = False
-                elif at < end:
-                    if data[at:] != b"\r":
-                        raise FramingError(400, "A chunk does not end where its size says")
-                    self._kept = b"\r"
+                if data[at : at + 2] != b"\r\n":
+                    self._kept = _beginning_of_an_end(data[at:])
                     break
+                at += 2
+                self._in_chunk = False
         _gather(small, pieces)
         return pieces, rest
 
@@ -168,6 +165,13 @@ def _gather(small: list[bytes], pieces: list[Piece]) -> None:
     if small:
         pieces.append(small[0] if len(small) == 1 else b"".join(small))
         small.clear()
+
+
+def _beginning_of_an_end(data: bytes) -> bytes:
+    """Return ``data`` if more bytes can make a chunk's end of it."""
+    if data not in (b"", b"\r"):
+        raise FramingError(400, "A chunk does not end where its size says")
+    return data
 
 
 def _beginning_of_a_line(data: bytes) -> bytes:
