@@ -30,7 +30,7 @@ from tests.bench.programs import (
     free_port,
     output,
     running,
-    until_it_listens,
+    until_it_answers,
     until_it_says,
 )
 
@@ -68,11 +68,11 @@ def _configured(name: str, folder: Path, /, **words: object) -> str:
 
 
 @contextlib.contextmanager
-def _listening(
+def _answering(
     command: list[str], port: int, folder: Path, cores: Cores, **env: str
 ) -> Iterator[Proxy]:
     with running(command, folder, cores=cores.proxy, env=environment(**env)) as process:
-        until_it_listens(process, port, folder)
+        until_it_answers(process, port, folder)
         yield Proxy(port, tree(process.pid))
 
 
@@ -81,7 +81,7 @@ def _haproxy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
     port = free_port()
     config = _configured("haproxy.cfg", folder, port=port, upstream=upstream)
     command = [_found("haproxy"), "-db", "-f", config]
-    with _listening(command, port, folder, cores) as proxy:
+    with _answering(command, port, folder, cores) as proxy:
         yield proxy
 
 
@@ -94,7 +94,7 @@ def _nginx(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
     config = _configured("nginx.conf", folder, **words)
     _configured("shim.js", folder)
     command = [_found("nginx"), "-p", str(folder), "-c", config]
-    with _listening(command, port, folder, cores) as proxy:
+    with _answering(command, port, folder, cores) as proxy:
         yield proxy
 
 
@@ -104,7 +104,7 @@ def _caddy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
     config = _configured("Caddyfile", folder, port=port, upstream=upstream)
     command = [_found("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
     homes = {name: str(folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
-    with _listening(command, port, folder, cores, GOMAXPROCS="1", **homes) as proxy:
+    with _answering(command, port, folder, cores, GOMAXPROCS="1", **homes) as proxy:
         yield proxy
 
 
@@ -114,7 +114,7 @@ def _envoy(upstream: int, folder: Path, cores: Cores) -> Iterator[Proxy]:
     config = _configured("envoy.yaml", folder, port=port, upstream=upstream)
     command = [_envoy_program(), "-c", config, "--concurrency", "1", "-l", "error"]
     # Nothing shared with another Envoy on this machine, so no base id to choose.
-    with _listening([*command, "--disable-hot-restart"], port, folder, cores) as proxy:
+    with _answering([*command, "--disable-hot-restart"], port, folder, cores) as proxy:
         yield proxy
 
 

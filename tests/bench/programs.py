@@ -93,15 +93,21 @@ def running(
             process.wait()
 
 
-def until_it_listens(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+def until_it_answers(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    """A socket may listen before the worker runs that will accept from it: nginx's does."""
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
         check(process, folder)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+        # Whatever it says is an answer; a refusal, an end or silence is none yet.
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), timeout=1) as probe,
+        ):
+            probe.sendall(b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
+            if probe.recv(1):
                 return
         time.sleep(0.01)
-    raise Failed(f"{folder.name} does not listen:\n{said(folder)}")
+    raise Failed(f"{folder.name} does not answer:\n{said(folder)}")
 
 
 def until_it_says(process: subprocess.Popen[bytes], folder: Path, word: bytes) -> list[bytes]:

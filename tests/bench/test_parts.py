@@ -18,7 +18,7 @@ from tests.bench.chart import CHARTED, chart
 from tests.bench.load import Latency, latency, lua, parse, whole
 from tests.bench.markdown import markdown
 from tests.bench.origin import LARGE, ROWS, origin
-from tests.bench.programs import Cores, Failed, until_it_says
+from tests.bench.programs import Cores, Failed, until_it_answers, until_it_says
 from tests.bench.results import Measured, Recorded, Resident, Results, Sample, Spread, flatness
 from tests.bench.scenarios import CALLS, CLIENTS, STREAMS
 from tests.bench.shims import another
@@ -88,6 +88,28 @@ def test_children_belong_to_a_proxy() -> None:
         assert child.pid in tree(os.getpid())
         assert tree(child.pid) == (child.pid,)
         child.kill()
+
+
+# Cause: processes were counted once the port was open, and nginx's may be before its worker is.
+def test_a_proxy_is_waited_for_until_its_worker_runs(tmp_path: Path) -> None:
+    forks_when_somebody_waits = """
+import os, select, socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print("port", server.getsockname()[1], flush=True)
+    select.select([server], [], [])
+    if not os.fork():
+        client, _ = server.accept()
+        client.sendall(b"HTTP/1.1 404 Not Found\\r\\n\\r\\n")
+    input()
+"""
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        command = [sys.executable, "-c", forks_when_somebody_waits]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
+    with process:
+        port = int(until_it_says(process, tmp_path, b"port")[0].split()[1])
+        until_it_answers(process, port, tmp_path)
+        assert len(tree(process.pid)) == 2
+        process.communicate(b"\n\n")
 
 
 @pytest.mark.parametrize(
