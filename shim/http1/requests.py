@@ -25,8 +25,8 @@ _REQUEST_LINE_BEGINNING: Final = re.compile(
     TOKEN + rb"(?: (?:" + _TARGET + rb"(?: (?:" + _VERSION_BEGINNING + rb")?)?)?)?"
 )
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
-# Larger heads are read anew each time: to remember them takes room on every connection.
-_MOST_REMEMBERED: Final = 2048
+MOST_REMEMBERED: Final = 2048
+"""Bytes of fields that a connection remembers; what is larger would take much room on each."""
 # RFC 9112 section 2.2 lets a server ignore "at least one"; more than these are no mistake.
 _MOST_EMPTY_LINES: Final = 16
 
@@ -178,7 +178,7 @@ class HeadParser:
         said = self._said
         if said is None or raw_fields != self._raw_fields or minor != self._minor:
             said = _read_fields(raw, line_end, minor)
-            if len(raw_fields) <= _MOST_REMEMBERED:
+            if len(raw_fields) <= MOST_REMEMBERED:
                 self._minor, self._raw_fields, self._said = minor, raw_fields, said
         if method == b"CONNECT":
             raise FramingError(405, "CONNECT is not served here: this is a gateway, not a tunnel")

@@ -6,17 +6,15 @@ persists are no concern of a handler's.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece
 from shim.http1.fields import Fields
 from shim.http1.grammar import FramingError
-from shim.http1.requests import RequestHead
+from shim.http1.requests import MOST_REMEMBERED, RequestHead
 from shim.route.caller import Identity
 from shim.upstream.connection import Connection
-
-_MOST_REMEMBERED: Final = 2048
 
 
 class DownstreamGoneError(ConnectionError):
@@ -35,7 +33,7 @@ class Memory:
         """Return what was made of ``fields``, and forget what was made of others."""
         if fields == self.fields:
             return self
-        small = sum(len(line) for _, _, line in fields) <= _MOST_REMEMBERED
+        small = sum(len(line) for _, _, line in fields) <= MOST_REMEMBERED
         self.fields = fields if small else ()
         self.identity = None
         self.forwarded = (None, b"")

@@ -246,10 +246,12 @@ class Connection(asyncio.Protocol):
 
     def _plain_whole(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
         """Read a plain answer: small ones are often the same, but for the date, again and again."""
-        if data != self._last_answer:
-            self._last_whole = plain_whole(data)
-            self._last_answer = data if len(data) <= _MOST_REMEMBERED else b""
-        return self._last_whole
+        if data == self._last_answer:
+            return self._last_whole
+        whole = plain_whole(data)
+        if len(data) <= _MOST_REMEMBERED:
+            self._last_answer, self._last_whole = data, whole
+        return whole
 
     @property
     def _ended(self) -> bool:

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+
+from shim.upstream.connection import Connection
+from shim.upstream.pool import Pool
+from tests.proxy.agreement import Wire
+
+LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"x" * 200_000
+
+
+# What a connection remembers of small answers held on to the last large one too.
+async def test_an_idle_connection_keeps_nothing_of_a_large_answer() -> None:
+    loop = asyncio.get_running_loop()
+    pool = Pool([], tls=None, connect_timeout=5, answer_timeout=5, loop=loop)
+    connection = Connection(loop, pool)
+    connection.connection_made(Wire())
+    tracemalloc.start()
+    try:
+        connection.send(b"GET / HTTP/1.1\r\n\r\n", head_only=False)
+        connection.data_received(LARGE)
+        assert (await connection.next_head()).length == 200_000
+        assert len(connection.body.take()) == 200_000
+        assert connection.end_exchange()
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
