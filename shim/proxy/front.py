@@ -323,6 +323,7 @@ class FrontServer(web.Server):
         super().__init__(self._handle, request_factory=self._take)  # type: ignore[arg-type]  # ours
         self.lane = lane
         self.draining = False
+        """Whether requests are refused, and answers say that their connections close."""
         self.unreadable = unreadable
         self.stall_timeout = stall_timeout
         self._handler = handler
@@ -343,7 +344,6 @@ class FrontServer(web.Server):
     def drain(self) -> None:
         """Take no request from now on; answers say that their connections close."""
         self.draining = True
-        self.lane.open = False
 
     def close_idle(self) -> None:
         """Close the connections on which no request is under way."""

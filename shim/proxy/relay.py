@@ -30,6 +30,10 @@ class Caller(Protocol):
         """Where answers go, unless the caller has left."""
 
     @property
+    def draining(self) -> bool:
+        """Whether requests are refused, because the shim is being shut down."""
+
+    @property
     def writing_paused(self) -> bool:
         """Whether the caller reads its answers too slowly."""
 
@@ -61,8 +65,6 @@ class RelayLane:
         self.count = recorder.relayed
         self.scheme = scheme
         self.max_body = max_body
-        self.open = True
-        """Whether requests are taken; they are not while draining."""
         self.in_flight = 0
 
 
@@ -83,13 +85,13 @@ class Relay:
     @property
     def open(self) -> bool:
         """Whether answers go down as they came; they do not while draining."""
-        return self._lane.open
+        return not self._caller.draining
 
     def send(self, data: bytes) -> bool:
         """Send ``data`` on if it is one plain request and a connection is free for it."""
         began = monotonic()
-        lane = self._lane
-        if may_concern_us(data) or not lane.open or self._caller.writing_paused:
+        lane, caller = self._lane, self._caller
+        if may_concern_us(data) or caller.draining or caller.writing_paused:
             return False
         plain = plain_request(data, lane.max_body)
         if plain is None:
@@ -99,7 +101,7 @@ class Relay:
         if connection is None:
             return False
         if host != self._host:
-            peer = forwarded_for(self._caller.peer)
+            peer = forwarded_for(caller.peer)
             self._host = host
             self._added = added_lines(peer=peer, proto=lane.scheme, host=host)
         lane.in_flight += 1

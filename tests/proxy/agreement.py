@@ -1,8 +1,10 @@
 """Do both lanes send the same bytes?  ``python -m tests.proxy.agreement [PAIRS] [SEED]`` says.
 
 A request and its answer are generated, mutated, and given to the relay lane.  Whatever it takes is
-given to the handler's lane too, and the bytes that went up and down are compared.  Transports stand
-in for sockets; everything between them is what serves callers.
+given to the handler's lane too, in other pieces, and what both sides saw is compared: every byte,
+and which connections were closed.  That holds for answers that the relay lane leaves to the handler
+half-way: interim ones, many chunks, broken ones, or none at all.  Transports stand in for sockets;
+everything between them is what serves callers.
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ import asyncio
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, cast
+from itertools import pairwise
+from logging import CRITICAL
+from typing import Any, NamedTuple, cast
 
+import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from shim.http1.plain import plain_answer
+from shim.http1.section import MAX_SECTION
+from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import Front, FrontServer, Turn
 from shim.proxy.handling import Proxy
@@ -36,7 +43,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.sent = bytearray()
-        self.closed = False
+        self.closed = self.aborted = False
         self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -53,7 +60,8 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
 
-    abort = close
+    def abort(self) -> None:
+        self.closed = self.aborted = True
 
     def can_write_eof(self) -> bool:
         return False
@@ -66,6 +74,37 @@ class Wire(asyncio.Transport):
 
     def is_reading(self) -> bool:
         return self.reading
+
+
+class Answer(NamedTuple):
+    """How upstream answers."""
+
+    pieces: list[bytes]
+    """What each read finds."""
+    ends: bool
+    """Whether upstream closes the connection behind them; if the answer waits for more, it does."""
+    drains: bool
+    """Whether the shim is told to end before any of it comes."""
+
+
+class Seen(NamedTuple):
+    """What became of a request."""
+
+    up: bytes
+    down: bytes
+    down_closed: bool
+    up_free: bool
+    """Whether another request may take the connection to upstream."""
+
+
+class Elsewhere:
+    """Where requests go that are no business of this test: the relay lane never takes them."""
+
+    async def serve(self, *_: object) -> None:
+        raise DownstreamGoneError
+
+    async def append(self, *_: object) -> None:
+        pass
 
 
 @dataclass
@@ -81,11 +120,13 @@ class Lanes:
 
     def __post_init__(self) -> None:
         self.pool = Pool([], tls=None, connect_timeout=5, answer_timeout=600, loop=self.loop)
-        nobody = cast("Any", None)
-        health = UpstreamHealth(self.pool, nobody)
+        elsewhere = cast("Any", Elsewhere())
+        silent = structlog.make_filtering_bound_logger(CRITICAL)
+        quiet = structlog.wrap_logger(None, wrapper_class=silent)
+        health = UpstreamHealth(self.pool, quiet)
         recorder = Recorder(
-            nobody,
-            nobody,
+            quiet,
+            elsewhere,
             Metrics(CollectorRegistry()),
             clock=lambda: datetime.now(UTC),
             new_id=str,
@@ -102,10 +143,10 @@ class Lanes:
         )
         proxy = Proxy(
             forwarder,
-            nobody,
+            elsewhere,
             recorder,
-            nobody,
-            nobody,
+            quiet,
+            elsewhere,
             caller_sources=(),
             trusted_proxies=(),
         )
@@ -130,35 +171,48 @@ class Lanes:
         await asyncio.sleep(0)
         return front, down, connection, up
 
-    async def relay(self, request: bytes, answer: bytes) -> tuple[bytes, bytes] | None:
-        """What the relay lane sends up and down; ``None`` where it leaves the pair to the other."""
-        self.lane.open = True
+    async def relay(self, request: bytes, answer: Answer) -> Seen | None:
+        """What both sides see of the relay lane; ``None`` where it leaves the request."""
         front, down, connection, up = await self.connect()
+        self.crashes.clear()
         try:
             front.data_received(request)
-            if front.turn is not Turn.RELAY or plain_answer(answer) is None:
+            if front.turn is not Turn.RELAY:
                 return None
-            sent = bytes(up.sent)
-            connection.data_received(answer)
-            return sent, bytes(down.sent)
+            return await self._answered(front, down, connection, up, answer)
         finally:
             leave(front, down, connection)
 
-    async def handle(self, request: bytes, *answer: bytes) -> tuple[bytes, bytes]:
-        """What the handler's lane sends up and down."""
-        self.lane.open = False
+    async def handle(self, request: bytes, answer: Answer, cut: int) -> Seen:
+        """What both sides see of the handler's lane: it takes what comes in two reads."""
         front, down, connection, up = await self.connect()
-        # What the relay lane left to aiohttp may have met the parts that are not there.
         self.crashes.clear()
-        front.data_received(request)
+        front.data_received(request[:cut])
+        front.data_received(request[cut:])
+        assert front.turn is Turn.HANDLER
         await until(lambda: bool(up.sent))
+        try:
+            return await self._answered(front, down, connection, up, answer)
+        finally:
+            leave(front, down, connection)
+
+    async def _answered(
+        self, front: Front, down: Wire, connection: Connection, up: Wire, answer: Answer
+    ) -> Seen:
         sent = bytes(up.sent)
-        for piece in answer:
+        self.server.draining = answer.drains
+        for piece in answer.pieces:
+            if up.closed:
+                break
             connection.data_received(piece)
-        await until(lambda: front.turn in (Turn.IDLE, Turn.OVER))
-        leave(front, down, connection)
-        assert not self.crashes, (request, self.crashes)
-        return sent, bytes(down.sent)
+            # All of it goes down before more comes: in how many chunks is a matter of time alone.
+            await came_true(lambda: front.turn in (Turn.IDLE, Turn.OVER), turns=10)
+        if up.closed or answer.ends or not await settled(front):
+            connection.connection_lost(None)
+            assert await settled(front), "the lane waits for what cannot come"
+        self.server.draining = False
+        assert not self.crashes, self.crashes
+        return Seen(sent, bytes(down.sent), down.closed, connection.free)
 
 
 def leave(front: Front, down: Wire, connection: Connection) -> None:
@@ -168,12 +222,22 @@ def leave(front: Front, down: Wire, connection: Connection) -> None:
     connection.connection_lost(None)
 
 
-async def until(holds: Any) -> None:
-    for _ in range(1000):
+async def until(holds: Callable[[], bool], turns: int = 1000) -> None:
+    assert await came_true(holds, turns), "the handler's lane is stuck"
+
+
+async def came_true(holds: Callable[[], bool], turns: int) -> bool:
+    """Whether it does within so many turns of the loop."""
+    for _ in range(turns):
         if holds():
-            return
+            return True
         await asyncio.sleep(0)
-    raise AssertionError("the handler's lane is stuck")
+    return holds()
+
+
+async def settled(front: Front) -> bool:
+    """Whether the caller has got all that it will."""
+    return await came_true(lambda: front.turn in (Turn.IDLE, Turn.OVER), turns=20)
 
 
 METHODS = (
@@ -217,20 +281,13 @@ STATUSES = [b"200 OK"] * 8 + [
     *(b"202 Accepted", b"404 Not Found", b"409 Conflict", b"204 No Content", b"304 Not Modified"),
     *(b"100 Continue", b"101 Switching", b"103 Early", b"205 Reset", b"500 ", b"503", b"299 \xff"),
 ]
+INTERIM = [
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-a\r\nX-A: 1\r\n\r\n",
+    b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
+]
 NOISE = [
-    b"\r",
-    b"\n",
-    b"\r\n",
-    b" ",
-    b"\t",
-    b":",
-    b"\x00",
-    b"\x7f",
-    b"\xff",
-    b",",
-    b";",
-    b"0",
-    b"a",
+    *(b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"\x00", b"\x7f", b"\xff", b",", b";", b"0", b"a")
 ]
 
 
@@ -246,6 +303,9 @@ class Maker:
             FIELDS[:4] if chance.random() < 0.6 else FIELDS, k=chance.randrange(5)
         )
         lines.insert(chance.randrange(len(lines) + 1), chance.choice([b"Host: a:9070", b"hOsT: b"]))
+        if chance.random() < 0.01:
+            # Around the limit of a head.
+            lines.append(b"X-Large: " + b"x" * chance.choice([60_000, 65_400, 70_000]))
         body = b""
         if chance.random() < 0.3:
             body = chance.randbytes(chance.choice([0, 1, 5, 40, 4999, 5000, 5001]))
@@ -254,24 +314,45 @@ class Maker:
         line = b" ".join((chance.choice(METHODS), chance.choice(TARGETS), version))
         return self.mutated(b"\r\n".join([line, *lines, b"", b""]) + body)
 
-    def answer(self) -> bytes:
+    def answer(self) -> Answer:
+        """Most are as Restate's: whole, in one read, with a length or in one chunk."""
+        chance = self.random
+        data = self._final()
+        if chance.random() < 0.1:
+            data = chance.choice(INTERIM) + data
+        ends = chance.random() < 0.1
+        if chance.random() < 0.1:
+            data = data[: chance.randrange(len(data))]
+        data = self.mutated(data)
+        pieces = [data]
+        if chance.random() < 0.3:
+            cuts = sorted(chance.randrange(len(data) + 1) for _ in range(chance.randrange(1, 4)))
+            pieces = [data[a:b] for a, b in pairwise([0, *cuts, len(data)]) if a < b]
+        return Answer([piece for piece in pieces if piece], ends, chance.random() < 0.1)
+
+    def _final(self) -> bytes:
         chance = self.random
         some = ANSWER_FIELDS[:3] if chance.random() < 0.7 else ANSWER_FIELDS
         lines = chance.choices(some, k=chance.randrange(4))
+        if chance.random() < 0.01:
+            lines.append(b"X-Large: " + b"x" * chance.choice([60_000, 70_000, 250_000, 270_000]))
         body = chance.randbytes(chance.choice([0, 1, 10, 15, 16, 300]))
         framing = chance.random()
         if framing < 0.5:
             said = b"content-length: %d" % len(body)
-        elif framing < 0.95:
+        elif framing < 0.9:
             said = b"transfer-encoding: chunked"
-            size = chance.choice([b"%x", b"%X", b"0%x"]) % len(body)
-            body = (size + b"\r\n" + body + b"\r\n" if body else b"") + b"0\r\n\r\n"
+            most = chance.choice([len(body), len(body), 7]) or 1
+            size = chance.choice([b"%x", b"%X", b"0%x", b"%x;a=b"])
+            parts = [body[at : at + most] for at in range(0, len(body), most)]
+            body = b"".join(size % len(part) + b"\r\n" + part + b"\r\n" for part in parts)
+            body += chance.choice([b"0\r\n\r\n"] * 4 + [b"0\r\nX-T: 1\r\n\r\n"])
         else:
             said = b"x-b: 1"
         lines.insert(chance.randrange(len(lines) + 1), said)
         version = b"HTTP/1.1 " if chance.random() < 0.97 else b"HTTP/1.0 "
         head = b"\r\n".join([version + chance.choice(STATUSES), *lines, b"", b""])
-        return self.mutated(head + body)
+        return head + body
 
     def mutated(self, data: bytes) -> bytes:
         """Most messages as they are, some with one or two changes."""
@@ -293,7 +374,7 @@ class Maker:
 
 
 async def agree(pairs: int, seed: int) -> Counter[str]:
-    """Compare the lanes over so many pairs; count what the relay lane took.
+    """Compare the lanes over so many pairs; count what the relay lane took, and what came of it.
 
     Raises ``AssertionError`` with the messages over which they disagree.
     """
@@ -302,18 +383,33 @@ async def agree(pairs: int, seed: int) -> Counter[str]:
     for number in range(pairs):
         request, answer = maker.request(), maker.answer()
         relayed = await lanes.relay(request, answer)
-        counts["taken" if relayed else "left"] += 1
         if relayed is None:
+            counts["left"] += 1
             continue
-        handled = await lanes.handle(request, answer)
+        handled = await lanes.handle(request, answer, maker.random.randrange(1, len(request)))
         assert relayed == handled, (number, seed, request, answer, relayed, handled)
-        if b"chunked" not in answer.lower():
-            # In two reads it is built anew, from its fields.
-            cut = maker.random.randrange(len(answer))
-            handled = await lanes.handle(request, answer[:cut], answer[cut:])
-            assert relayed == handled, (number, seed, request, answer, relayed, handled)
-            counts["built anew"] += 1
+        counts.update(kinds(relayed, answer))
     return counts
+
+
+def kinds(seen: Seen, answer: Answer) -> list[str]:
+    """Name what a pair has shown."""
+    whole = b"".join(answer.pieces)
+    if seen.down == whole:
+        found = ["as it came"]
+    elif seen.down.startswith(b"HTTP/1.1 502 "):
+        found = ["no answer"]
+    elif seen.down.startswith((b"HTTP/1.1 100 ", b"HTTP/1.1 102 ", b"HTTP/1.1 103 ")):
+        found = ["interim"]
+    else:
+        found = ["written anew"]
+    facts = {
+        "in pieces": len(answer.pieces) > 1,
+        "while draining": answer.drains,
+        "closed": seen.down_closed,
+        "large": len(seen.down) > MAX_SECTION,
+    }
+    return ["taken", *found, *(name for name, holds in facts.items() if holds)]
 
 
 def main() -> None:

@@ -97,7 +97,21 @@ async def test_a_large_body_that_nobody_read_does_not_stop_what_follows_it() -> 
     assert not down.is_reading()
     front.data_received(body[300_000:])
     await until(lambda: front.turn is Turn.IDLE)
-    # The lanes of these tests have no upstream to connect to, and no log to say so.
-    assert down.sent.startswith(b"HTTP/1.1 500 ")
+    # The lanes of these tests have no upstream to connect to.
+    assert down.sent.startswith(b"HTTP/1.1 502 ")
     assert down.is_reading()
+    front.connection_lost(None)
+
+
+async def test_a_connection_that_cannot_close_since_nobody_reads_is_broken_off(
+    lanes: Lanes,
+) -> None:
+    # A caller that never reads its last answer kept its connection for ever.
+    front, down, _, _ = await lanes.connect()
+    front.force_close()
+    assert (down.closed, down.aborted) == (True, False)
+    front.check(front.since + front.stall_timeout, keepalive_timeout=1)
+    assert not down.aborted
+    front.check(front.since + front.stall_timeout + 1, keepalive_timeout=1)
+    assert down.aborted
     front.connection_lost(None)
