@@ -9,13 +9,20 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece, UntilClose
+from shim.http1.bodies import (
+    Body,
+    ChunkedBody,
+    Framing,
+    LengthBody,
+    Piece,
+    UntilClose,
+    trailer_section,
+)
 from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, LENGTH, TEXT, FramingError
 from shim.http1.plain import plain_answer
-from shim.http1.section import Kind, Section
+from shim.http1.section import MAX_ANSWER_SECTION, Kind, Section
 
-MAX_ANSWER_HEAD: Final = 256 * 1024
 # RFC 9112 section 4 asks for the space even without a reason; many servers leave it out.
 _LINE: Final = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + TEXT + rb"))?\r\n"
 _HEAD: Final = re.compile(_LINE + FIELD_LINES + rb"\r\n")
@@ -27,10 +34,11 @@ _STATUS_LINE_BEGINNING: Final = re.compile(
 _SECTION: Final = Kind(
     line=re.compile(_LINE),
     beginning=_STATUS_LINE_BEGINNING,
-    limit=MAX_ANSWER_HEAD,
+    limit=MAX_ANSWER_SECTION,
     too_large=lambda: FramingError(502, "Upstream's answer has too large a head"),
     wrong=lambda _: FramingError(502, "Upstream's answer is not HTTP/1.1"),
 )
+_TRAILERS: Final = trailer_section(MAX_ANSWER_SECTION)
 WITHOUT_BODY: Final = frozenset((204, 304))
 
 
@@ -80,7 +88,7 @@ class AnswerFramer:
             return None
         raw, self.unread = found
         self._heads += len(raw)
-        if self._heads > MAX_ANSWER_HEAD:
+        if self._heads > MAX_ANSWER_SECTION:
             raise FramingError(502, "Upstream's answer has too many interim answers before it")
         head = _parse_head(raw, head_only=self._head_only)
         if head.status == 101:
@@ -90,7 +98,7 @@ class AnswerFramer:
         if head.framing is Framing.LENGTH:
             self._body = LengthBody(head.length)
         elif head.framing is Framing.CHUNKED:
-            self._body = ChunkedBody()
+            self._body = ChunkedBody(_TRAILERS)
         elif head.framing is Framing.CLOSE:
             self._body = UntilClose()
         else:

@@ -12,12 +12,14 @@ from enum import Enum
 from typing import Final, Protocol
 
 from shim.http1.grammar import FIELD_LINES, TEXT, FramingError
-from shim.http1.section import FIELD_BEGINNING, MAX_SECTION, Kind, Section
+from shim.http1.section import FIELD_BEGINNING, Kind, Section
 
 _MAX_CHUNK_LINE: Final = 4096
 _MAX_CHUNK: Final = 1 << 62
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;" + TEXT + rb")?\r\n")
-_CHUNK_LINE_BEGINNING: Final = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*(?:;" + TEXT + rb")?\r?\Z")
+# Any number of leading zeros is in the grammar, and some write a fixed width.
+_SIZE: Final = rb"((?=[0-9A-Fa-f])0*+[0-9A-Fa-f]{0,16})"
+_CHUNK_LINE: Final = re.compile(_SIZE + rb"(?:[ \t]*;" + TEXT + rb")?\r\n")
+_CHUNK_LINE_BEGINNING: Final = re.compile(_SIZE + rb"[ \t]*(?:;" + TEXT + rb")?\r?\Z")
 _TRAILERS: Final = re.compile(FIELD_LINES + rb"\r\n")
 
 
@@ -25,13 +27,15 @@ def _bad_trailers(_: bytes) -> FramingError:
     return FramingError(400, "The trailer section has a line that is no field line")
 
 
-_TRAILER_SECTION: Final = Kind(
-    line=None,
-    beginning=FIELD_BEGINNING,
-    limit=MAX_SECTION,
-    too_large=lambda: FramingError(431, "The trailer section is too large"),
-    wrong=_bad_trailers,
-)
+def trailer_section(limit: int) -> Kind:
+    """Return what a trailer section of at most ``limit`` bytes looks like."""
+    return Kind(
+        line=None,
+        beginning=FIELD_BEGINNING,
+        limit=limit,
+        too_large=lambda: FramingError(431, "The trailer section is too large"),
+        wrong=_bad_trailers,
+    )
 
 
 class Framing(Enum):
@@ -92,10 +96,11 @@ class ChunkedBody:
     """A body in chunks (RFC 9112 section 7.1).  Extensions and trailers are dropped.
 
     Extensions are for one hop alone, and section 6.5.1 of RFC 9110 lets an intermediary drop
-    trailers.
+    trailers.  ``trailers`` says how many there may be.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trailers: Kind) -> None:
+        self._kind = trailers
         self._kept = b""
         self._left = 0
         self._in_chunk = False
@@ -146,7 +151,7 @@ class ChunkedBody:
             self._left = size
             self._in_chunk = True
         else:
-            self._trailers = Section(_TRAILER_SECTION)
+            self._trailers = Section(self._kind)
 
     def _read_trailers(self, trailers: Section, data: bytes) -> bytes:
         """Take the trailer section; return what is behind it."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from shim.http1.fields import HOP_BY_HOP
 from shim.http1.grammar import HOST, TEXT, TOKEN
-from shim.http1.section import MAX_SECTION
+from shim.http1.section import MAX_ANSWER_SECTION, MAX_SECTION
 
 # White space as it would be written anew: one space before the value, none behind it.
 _LINES: Final = rb"(?:" + TOKEN + rb": (?![ \t])" + TEXT + rb"(?<![ \t])\r\n)*+"
@@ -80,6 +80,8 @@ def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:
     if match is None:
         return None
     begin = match.end()
+    if begin > MAX_ANSWER_SECTION:
+        return None
     marked = _MARKED_ANSWER.findall(data, 0, begin)
     status = match[1]
     if len(marked) != 1 or status in _NOT_PLAIN_STATUSES:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece
+from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece, trailer_section
 from shim.http1.fields import Fields, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, HOST, LENGTH, TOKEN, FramingError, LimitError
 from shim.http1.section import MAX_SECTION, Kind, Section
@@ -27,6 +27,7 @@ _REQUEST_LINE_BEGINNING: Final = re.compile(
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 MOST_REMEMBERED: Final = 2048
 """Bytes of fields that a connection remembers; what is larger would take much room on each."""
+_TRAILERS: Final = trailer_section(MAX_SECTION)
 # RFC 9112 section 2.2 lets a server ignore "at least one"; more than these are no mistake.
 _MOST_EMPTY_LINES: Final = 16
 
@@ -118,7 +119,7 @@ class RequestFramer:
             if self._max_body is not None and head.length > self._max_body:
                 return head._replace(refusal=too_large(self._max_body))
         elif head.framing is Framing.CHUNKED:
-            self._body = ChunkedBody()
+            self._body = ChunkedBody(_TRAILERS)
         return head
 
     def _skip_empty_lines(self, data: bytes) -> bytes:

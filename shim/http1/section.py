@@ -14,6 +14,9 @@ from typing import Final
 from shim.http1.grammar import FIELD_LINES, TEXT, TOKEN, FramingError
 
 MAX_SECTION: Final = 64 * 1024
+"""The most bytes of a request's head."""
+MAX_ANSWER_SECTION: Final = 256 * 1024
+"""The most bytes of an answer's heads, interim ones too."""
 _END: Final = b"\r\n\r\n"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _FIELD_LINES: Final = re.compile(FIELD_LINES)

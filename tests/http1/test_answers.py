@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.http1.answers import MAX_ANSWER_HEAD, AnswerFramer
+from shim.http1.answers import AnswerFramer, plain_whole
 from shim.http1.bodies import Framing
 from shim.http1.grammar import FramingError
+from shim.http1.section import MAX_ANSWER_SECTION
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Told = tuple[list[int], bytes, bytes]
@@ -104,7 +105,7 @@ def test_what_is_behind_an_answer_is_no_part_of_it() -> None:
         pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", id="no chunk"),
         pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="101"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, id="endless interim answers"),
-        pytest.param(OK + b"X: " + b"x" * MAX_ANSWER_HEAD, id="a head without end"),
+        pytest.param(OK + b"X: " + b"x" * MAX_ANSWER_SECTION, id="a head without end"),
         pytest.param(b"SSH-2.0-OpenSSH", id="another protocol"),
     ],
 )
@@ -127,3 +128,22 @@ def test_framing_says_how_the_body_will_end() -> None:
         head = framer.next_head()
         assert head is not None
         assert head.framing is framing
+
+
+@pytest.mark.parametrize(("filler", "is_read"), [(-1000, True), (1000, False)])
+@pytest.mark.parametrize("part", ["head", "trailers"])
+def test_a_head_and_the_trailers_of_an_answer_have_the_same_limit(
+    part: str, filler: int, *, is_read: bool
+) -> None:
+    # A whole answer in one read had no limit on its head; its trailers had that of requests.
+    large = b"X: " + b"x" * (MAX_ANSWER_SECTION + filler) + b"\r\n"
+    if part == "head":
+        raw = OK + b"Content-Length: 2\r\n" + large + b"\r\nok"
+        assert (plain_whole(raw) is not None) is is_read
+    else:
+        raw = OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + large + b"\r\n"
+    if is_read:
+        assert read(raw) == ([200], b"ok", b"")
+    else:
+        with pytest.raises(FramingError):
+            read(raw)

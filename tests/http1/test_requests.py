@@ -244,6 +244,21 @@ def test_a_chunk_s_size_line_has_one_limit_however_it_is_cut(size: int) -> None:
         assert read(RequestFramer(), head, *pieces)[-1] == told
 
 
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_chunk_s_size_may_have_leading_zeros(size: int) -> None:
+    # More than sixteen digits were no size; RFC 9112 section 7.1 has no such limit.
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    zeros = b"0" * 4000
+    for raw, told in (
+        (zeros + b"5\r\nhello\r\n" + zeros + b"\r\n\r\n", b"hello"),
+        (zeros + b"3" + b"f" * 15 + b"\r\nhello", b"hello"),
+        (zeros + b"4" + b"0" * 15 + b"\r\nhello", 400),
+        (b"0" * 4097, 400),
+    ):
+        pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+        assert read(RequestFramer(), head, *pieces)[-1] == told
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_body_over_the_limit_is_refused_however_it_is_framed(framing: str) -> None:
     # A deprecated call with a chunked body was read whole, however long: nobody counted it.
