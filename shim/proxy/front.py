@@ -24,7 +24,7 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from shim.http1.bodies import Framing
-from shim.http1.grammar import FramingError, LimitError
+from shim.http1.grammar import FramingError
 from shim.http1.requests import RequestFramer, RequestHead
 from shim.net.stream import Stream
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
@@ -235,8 +235,6 @@ class Front(web.RequestHandler):
         try:
             body.feed(framer.read_body())
         except FramingError as error:
-            if not isinstance(error, LimitError):
-                self._server.unreadable(error, self.peer)
             body.fail(error)
             self._body = None
             framer.take_back()

@@ -66,8 +66,9 @@ class Proxy:
             if downstream.begun:
                 raise DownstreamGoneError from error
             if isinstance(error, LimitError):
-                # What cannot be framed has been counted where that was seen.
                 self._recorder.unanswered(meaning, head.method, error.status)
+            else:
+                self.unreadable(error, downstream.peer)
             await downstream.reply(*error_reply(error.status, str(error)))
         except UpstreamError as error:
             self._forwarder.failed(error)

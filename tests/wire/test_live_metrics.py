@@ -154,3 +154,32 @@ def test_the_time_that_upstream_took_is_its_own_in_either_lane(
     added = of(samples, "overhead_seconds_sum", route="pass_through") or 0
     assert 0.6 <= took < 1.2
     assert 0 < added < 0.3
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        (b"DELETE /invocations/inv_1?mode=kill", {"route": "deprecated", "method": "DELETE"}),
+        (b"POST /query", {"route": "unreadable", "method": "other"}),
+    ],
+    ids=["deprecated", "passed through"],
+)
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_request_whose_body_breaks_counts_once(
+    line: bytes,
+    counted: dict[str, str],
+    own_origin: Origin,
+    start: Callable[..., Shim],
+    *,
+    in_pieces: bool,
+) -> None:
+    # An old call whose first read held a bad chunk was counted as unreadable too.
+    shim = start(upstream=own_origin.url)
+    head = line + b" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = [b"2\r\nab\r\n", b"zz\r\n"]
+    with Client(shim.proxy) as client:
+        for piece in (head, *body) if in_pieces else [head + b"".join(body)]:
+            client.send(piece)
+        assert client.read().status == 400
+    samples = wait_for(shim, "requests_total", **counted, code="400")
+    assert sum(value for (name, _), value in samples.items() if name == "requests_total") == 1
