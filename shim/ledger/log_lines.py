@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, BinaryIO, Final
 
@@ -39,7 +39,7 @@ _KINDS: Final = {
 }
 # What must be text in each kind of record, besides the caller.
 _TEXTS: Final = {Kind.USE: "decision", Kind.NEAR_MISS: "kind", Kind.REPLACEMENT_CALL: "mode"}
-_USE_FIELDS: Final = tuple(field.name for field in fields(Use))
+_USE_FIELDS: Final = Use.__struct_fields__
 _MOST_PROBLEMS: Final = 20
 
 _SumKey = tuple[str, str, Kind, str | None, str | None, int | None, bool]

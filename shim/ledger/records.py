@@ -1,16 +1,22 @@
 """The records: one call to the deprecated route, one near miss, one call to a new endpoint.
 
-These are plain frozen values.  They are made once per call by the data plane, and every store,
-log line and report is derived from them.
+These are plain frozen values, made once per call by the data plane.  What a use and a near miss are
+is declared here and nowhere else: the line in the log and its reader, the columns of the ledger and
+the JSON of the reports follow from the fields of :class:`Use` and :class:`NearMiss`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from datetime import datetime
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from operator import attrgetter
-from typing import Any, Final
+from types import NoneType
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import asdict, force_setattr, replace
 
 from shim.moments import rfc3339
 
@@ -20,6 +26,18 @@ REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
 
 OTHER: Final = "(other)"
 """The name under which callers past a cap are summed."""
+
+OPTIONAL: Final = ("would_refuse", "announced")
+"""Fields of a use that are left out where they are not true."""
+
+Moment = Annotated[datetime, Meta(tz=True)]
+# What each of the two databases takes: PostgreSQL's integer has 32 bits.
+Whole = Annotated[int, Meta(gt=-(2**31), lt=2**31)]
+Real = Annotated[float, Meta(gt=-1e15, lt=1e15)]
+
+# Null where a line has no such field: what carries logs on likes to drop nulls.  A plain default
+# would be left out of the line itself.
+_NULL: Final[Any] = msgspec.field(default_factory=NoneType)
 
 
 class Decision(StrEnum):
@@ -44,69 +62,76 @@ def admits(decision: str, phase: str, *, would_refuse: bool) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """What is known of every call that is kept by itself: which, when, whose."""
+class _Record(Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    """What is known of every call that is kept by itself: which, when, whose.
+
+    ``timestamp`` is in UTC and of whole milliseconds, as the log and the ledger hold it.
+    """
 
     id: str
-    timestamp: datetime
+    timestamp: Moment
     caller: str
     caller_source: str
-    user_agent: str | None
+    user_agent: str | None = _NULL
     client_address: str
-    request_id: str | None
-    trace_id: str | None
+    request_id: str | None = _NULL
+    trace_id: str | None = _NULL
+
+    def __post_init__(self) -> None:
+        moment = self.timestamp.astimezone(UTC)
+        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        force_setattr(self, "timestamp", moment)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready fields in the order of the specification."""
+        values = asdict(self)
+        values["timestamp"] = rfc3339(self.timestamp)
+        return without_defaults(values) if isinstance(self, Use) else values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use(_Record):
+class Use(_Record, frozen=True, kw_only=True, tag=USE_EVENT):
     """One call to ``DELETE /invocations/{invocation_id}``, as it is logged and stored.
 
     ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
     it was not asked or did not answer).  ``masked`` is true where the caller was told 202 and the
     new endpoint says 404 or 409, ``would_refuse`` where it was served only because of a dry run,
-    ``announced`` where the answer carried ``Deprecation`` and its companions.  ``target`` carries
-    no value of any query parameter but ``mode``.
+    ``announced`` where the answer carried ``Deprecation`` and its companions; both are left out of
+    the line where they are not true.  ``target`` carries no value of any query parameter but
+    ``mode``.
     """
 
     target: str
-    api_version: str | None
+    api_version: str | None = _NULL
     invocation_id: str
-    mode: str | None
-    mode_given: str | None
+    mode: str | None = _NULL
+    mode_given: str | None = _NULL
     phase: str
     decision: Decision
     replacement: str
-    upstream_status: int | None
-    status: int
+    upstream_status: Whole | None = _NULL
+    status: Whole
     masked: bool
-    duration_ms: float
-    error: str | None
+    duration_ms: Real
+    error: str | None = _NULL
     instance: str
     version: str
     would_refuse: bool = False
     announced: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON-ready fields in the order of the specification."""
-        return without_defaults(_as_dict(self))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NearMiss(_Record):
+class NearMiss(_Record, frozen=True, kw_only=True, tag=NEAR_MISS_EVENT):
     """A call that shows somebody migrating to the wrong verb, path or mode."""
 
     method: str
     target: str
     kind: str
     hint: str
-    status: int
+    status: Whole
     instance: str
     version: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON-ready fields."""
-        return _as_dict(self)
+
+Record = Use | NearMiss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +146,6 @@ class ReplacementCall:
     instance: str
 
 
-OPTIONAL: Final = ("would_refuse", "announced")
-"""Fields of a use that are left out where they are not true."""
-
-
 def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
     """Leave the :data:`OPTIONAL` fields out where they are not true."""
     for name in OPTIONAL:
@@ -133,13 +154,45 @@ def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-# Looked up once: this is done for every call.
-_NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (Use, NearMiss)}
-_VALUES: Final = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
+class RecordError(ValueError):
+    """A line that holds no record; the message says why."""
 
 
-def _as_dict(record: Use | NearMiss) -> dict[str, Any]:
-    kind = type(record)
-    values = dict(zip(_NAMES[kind], _VALUES[kind](record), strict=True))
-    values["timestamp"] = rfc3339(record.timestamp)
-    return values
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final[msgspec.json.Decoder[Record]] = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """Return the line of the log that holds ``record``, in ASCII and without the line's end."""
+    try:
+        line = _encoder.encode(record)
+    except UnicodeEncodeError:
+        line = _encoder.encode(_without_surrogates(record))
+    if not line.isascii() or b"\x7f" in line:
+        # What acts on a terminal, or ends a line for some readers, stays out of the log.
+        line = json.dumps(json.loads(line), separators=(",", ":")).encode()
+    # Event, level and time come first in all lines; and msgspec writes no fraction of a second or
+    # six digits of it.  Nothing here can be inside of a field: quotes are escaped there.
+    start, _, end = line.partition(b'"timestamp":')
+    event, _, start = start.partition(b",")
+    _, _, end = end.partition(b",")
+    timestamp = rfc3339(record.timestamp).encode()
+    return b'%b,"level":"info","timestamp":"%b",%b%b' % (event, timestamp, start, end)
+
+
+def decode(line: bytes) -> Record:
+    """Return the record in a line of the log; raise :class:`RecordError` where there is none.
+
+    Fields that no record has are passed over.
+    """
+    try:
+        return _decoder.decode(line)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise RecordError(str(error)) from None
+
+
+def _without_surrogates(record: Record) -> Record:
+    """Return ``record`` without what is no text in UTF-8; what the shim decodes has none of it."""
+    texts = {name: text for name, text in asdict(record).items() if isinstance(text, str)}
+    clean = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items()}
+    return replace(record, **clean)

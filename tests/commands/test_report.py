@@ -168,7 +168,7 @@ async def _fill(path: Path, values: list[dict[str, Any]], clock: datetime) -> No
     ledger = Ledger(path, instance="shim-a", clock=lambda: clock, on_change=lambda _: None)
     ledger.start()
     for value in values:
-        fields = {name: value[name] for name in Use.__dataclass_fields__ if name in value}
+        fields = {name: value[name] for name in Use.__struct_fields__ if name in value}
         fields["timestamp"] = parse_rfc3339(value["timestamp"])
         fields["decision"] = Decision(value["decision"])
         assert await ledger.append(Use(**fields))

@@ -270,5 +270,5 @@ def test_uses_come_back_once_each_with_the_fields_of_the_specification() -> None
     values = [use_line(NOW - DAY, 1), use_line(NOW, 2), use_line(NOW, 2)]
     lines = Lines(since=NOW - HOUR)
     (use,) = lines.uses([Source("a", io.BytesIO(as_lines(values)))])
-    assert list(use) == [name for name in Use.__dataclass_fields__ if name not in OPTIONAL]
+    assert list(use) == [name for name in Use.__struct_fields__ if name not in OPTIONAL]
     assert use["id"] == values[1]["id"]

@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from shim.ledger.adding import Imported, import_records
 from shim.ledger.evidence import Kind
@@ -87,7 +88,7 @@ class World:
                 assert await ledger.append(use)
                 self.uses[use.id] = use
             case "import":
-                imported = replace(use, instance="elsewhere")
+                imported = structs.replace(use, instance="elsewhere")
                 result = import_records(self.source, [imported.as_dict()] * 2)
                 assert result == Imported(new=1, known=1)
                 self.uses[use.id] = imported
