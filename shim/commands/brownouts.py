@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from shim.ledger.reading import read_uses
+from shim.ledger.reading import read_records
+from shim.ledger.records import Use
 from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_duration, rfc3339
 from shim.report.rehearsal import Rehearsal, rehearse
@@ -55,11 +56,11 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, now: datet
     return 0
 
 
-def _uses(settings: Settings, since: datetime) -> Iterable[Mapping[str, Any]]:
+def _uses(settings: Settings, since: datetime) -> Iterable[Use]:
     source = settings.fleet or settings.ledger
     if source is None or (isinstance(source, Path) and not source.is_file()):
         raise LedgerError(f"--ledger: there is no ledger to read at {source or 'memory'}")
-    return read_uses(source, since)
+    return read_records(source, Use, since)
 
 
 def _back(text: str) -> timedelta:

@@ -38,6 +38,6 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextI
     err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)
     out.write(
         f"{plural(done.new, 'record')} added, {done.known} already there, "
-        f"{done.too_old} older than what is kept, {lines.broken + done.unreadable} unreadable\n"
+        f"{done.too_old} older than what is kept, {lines.broken} unreadable\n"
     )
     return 0

@@ -16,16 +16,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from shim.ledger.records import NearMiss, Use
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say
-from shim.ledger.tables.schema import NEAR_MISS_FIELDS, USE_FIELDS, Row, to_ms
+from shim.ledger.tables.schema import to_ms
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 
 _AT_ONCE: Final = 1000
 _LAST_DELAY: Final = 30.0
 _PRUNE_STEP: Final = 500
 _SINGLE: Final = (schema.uses, schema.near_misses)
-_COUNTED: Final = ("hour", *schema.SUM_KEY, "count", "first", "last")
 
 
 class Shipper(threading.Thread):
@@ -118,12 +118,8 @@ class Shipper(threading.Thread):
     def _ship(self) -> None:
         with closing(open_reader(self._source)) as ledger:
             fleet = self._connected(ledger)
-            for table, fields in (
-                (schema.uses, USE_FIELDS),
-                (schema.near_misses, NEAR_MISS_FIELDS),
-                (schema.outbox, _COUNTED),
-            ):
-                while rows := self._unsent(ledger, table, fields):
+            for table in (*_SINGLE, schema.outbox):
+                while rows := self._unsent(ledger, table):
                     self._send(fleet, table, rows)
             self._send_spans(ledger, fleet)
         self.unsent = 0
@@ -174,11 +170,10 @@ class Shipper(threading.Thread):
         )
         ledger.rollback()
 
-    def _unsent(self, ledger: Connection, table: Table, fields: tuple[str, ...]) -> Sequence[Any]:
-        columns = (table.c.seq, *(table.c[field] for field in fields))
+    def _unsent(self, ledger: Connection, table: Table) -> Sequence[Any]:
         after = table.c.seq > self._marks.get(table.name, 0)
         rows = ledger.execute(
-            select(*columns).where(after).order_by(table.c.seq).limit(_AT_ONCE)
+            select(table).where(after).order_by(table.c.seq).limit(_AT_ONCE)
         ).all()
         # A reader that stays makes the ledger's log grow.
         ledger.rollback()
@@ -186,16 +181,14 @@ class Shipper(threading.Thread):
 
     def _send(self, fleet: Connection, table: Table, rows: Sequence[Any]) -> None:
         mark = rows[-1][0]
-        values = [_without_nul(row[1:]) for row in rows]
         batch = Batch()
-        if table is schema.uses:
-            batch.uses = values
-        elif table is schema.near_misses:
-            batch.near_misses = values
-        else:
+        if table is schema.outbox:
             counts: dict[SumKey, Tally] = batch.counts
-            for *key, count, first, last in values:
+            for _, *key, count, first, last in rows:
                 writing.add(counts, tuple(key), (count, first, last))
+        else:
+            kind = Use if table is schema.uses else NearMiss
+            batch.records = [schema.from_row(kind, row) for row in rows]
 
         def note(connection: Connection) -> None:
             writing.write_mark(connection, self._identity, table.name, mark)
@@ -227,10 +220,3 @@ def _before(ledger: Connection, table: Table, horizon: int) -> int:
     """Return the number of the newest record older than ``horizon``, 0 where there is none."""
     older = select(func.max(table.c.seq)).where(table.c.timestamp < horizon)
     return int(ledger.execute(older).scalar() or 0)
-
-
-def _without_nul(row: Sequence[Any]) -> Row:
-    """Return ``row`` without U+0000, the one character that PostgreSQL's text does not take."""
-    return tuple(
-        value.replace("\x00", "\ufffd") if isinstance(value, str) else value for value in row
-    )

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import msgspec
 
 LONGEST_LINE: Final = 4 << 20
 _GZIP: Final = b"\x1f\x8b"
 # CRI (containerd, CRI-O): time, stream, F for a whole line or P for a part of one.
 _CRI: Final = re.compile(rb"\S+ (?:stdout|stderr) ([FP])(?::\S*)? ?")
+
+
+class Event(NamedTuple):
+    """A JSON object, and what it says has happened."""
+
+    name: str
+    line: bytes
+
+
+class _Object(msgspec.Struct):
+    """What tells an event of ours from Docker's line around one."""
+
+    event: Any = None
+    log: Any = None
+
+
+_objects: Final = msgspec.json.Decoder(_Object)
 
 
 class BrokenLineError(ValueError):
@@ -74,8 +92,8 @@ class Unframer:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def feed(self, line: bytes) -> dict[str, Any] | None:
-        """Return the JSON object in ``line``; ``None`` when it is blank or a part of one.
+    def feed(self, line: bytes) -> Event | None:
+        """Return the event in ``line``; ``None`` when it is blank or a part of one.
 
         Raises :class:`BrokenLineError`.
         """
@@ -83,19 +101,17 @@ class Unframer:
             return self._part(line[cri.end() :], last=cri[1] == b"F")
         if not line.strip():
             return None
-        value = _parse(line)
-        log = value.get("log")
+        found, event = _parse(line)
         # Docker's own lines hold nothing else; an event of ours has a name.
-        if isinstance(log, str) and "event" not in value:
-            part = log.encode("utf-8", "surrogatepass")
-            return self._part(part.rstrip(b"\r\n"), last=log.endswith("\n"))
-        return value
+        if isinstance(found.log, str) and found.event is None:
+            return self._part(found.log.rstrip("\r\n").encode(), last=found.log.endswith("\n"))
+        return event
 
-    def finish(self) -> dict[str, Any] | None:
+    def finish(self) -> Event | None:
         """Return what was left without its last part.  Raises :class:`BrokenLineError`."""
         return self._part(b"", last=True)
 
-    def _part(self, part: bytes, *, last: bool) -> dict[str, Any] | None:
+    def _part(self, part: bytes, *, last: bool) -> Event | None:
         self._size += len(part)
         if self._size <= LONGEST_LINE:
             self._parts.append(part)
@@ -103,21 +119,16 @@ class Unframer:
             return None
         whole = b"".join(self._parts)
         self._parts, self._size = [], 0
-        return _parse(whole) if whole.strip() else None
+        return _parse(whole)[1] if whole.strip() else None
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes) -> tuple[_Object, Event]:
     start = line.find(b"{")
     if start < 0:
         raise BrokenLineError("no JSON object", line)
+    line = line[start:]
     try:
-        value = json.loads(line[start:].decode())
-    except UnicodeDecodeError:
-        raise BrokenLineError("not UTF-8", line) from None
-    except RecursionError:
-        raise BrokenLineError("nested too deeply", line) from None
-    except ValueError as error:
+        found = _objects.decode(line)
+    except (ValueError, RecursionError) as error:
         raise BrokenLineError(f"not JSON: {error}", line) from None
-    if not isinstance(value, dict):
-        raise BrokenLineError("no JSON object", line)
-    return value
+    return found, Event(found.event if isinstance(found.event, str) else "", line)

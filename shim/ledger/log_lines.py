@@ -11,7 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from shim.ledger.evidence import (
     HEARTBEAT_SLACK,
@@ -23,26 +27,59 @@ from shim.ledger.evidence import (
     Span,
     Sum,
 )
-from shim.ledger.log_frames import BrokenLineError, Unframer, raw_lines
-from shim.ledger.records import NEAR_MISS_EVENT, REPLACEMENT_EVENT, USE_EVENT, Use, without_defaults
-from shim.moments import parse_rfc3339
+from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
+from shim.ledger.records import (
+    NEAR_MISS_EVENT,
+    REPLACEMENT_EVENT,
+    USE_EVENT,
+    Moment,
+    NearMiss,
+    Record,
+    Use,
+    decode,
+)
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
 _LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
 _DROPPED: Final = "log_lines_dropped"
 _PHASE: Final = "phase_changed"
-_KINDS: Final = {
-    USE_EVENT: Kind.USE,
-    NEAR_MISS_EVENT: Kind.NEAR_MISS,
-    REPLACEMENT_EVENT: Kind.REPLACEMENT_CALL,
-}
-# What must be text in each kind of record, besides the caller.
-_TEXTS: Final = {Kind.USE: "decision", Kind.NEAR_MISS: "kind", Kind.REPLACEMENT_CALL: "mode"}
-_USE_FIELDS: Final = Use.__struct_fields__
+_SIGNS: Final = (*_LIFE, _DROPPED, _PHASE)
 _MOST_PROBLEMS: Final = 20
 
 _SumKey = tuple[str, str, Kind, str | None, str | None, int | None, bool]
+
+
+class _Timed(Struct, frozen=True):
+    timestamp: Moment
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "timestamp", self.timestamp.astimezone(UTC))
+
+
+class _Calls(_Timed, frozen=True):
+    """How often a caller has called a new endpoint since the line before."""
+
+    id: str
+    caller: str
+    caller_source: str
+    mode: str
+    count: Annotated[int, Meta(gt=0)]
+
+
+class _Sign(_Timed, frozen=True):
+    """What else is read of a shim: that it lives, is in a phase, has dropped lines."""
+
+    event: str
+    instance: str | None = None
+    phase: str | None = None
+    phases: str | None = None
+    lines: int = 1
+
+
+_Counted = Use | NearMiss | _Calls
+_calls: Final = msgspec.json.Decoder(_Calls)
+_signs: Final = msgspec.json.Decoder(_Sign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +152,17 @@ class Lines:
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
         for record in self.records(sources):
-            if record["event"] == USE_EVENT:
-                values = {name: record.get(name) for name in _USE_FIELDS}
-                yield without_defaults(values)
+            if isinstance(record, Use):
+                yield record.as_dict()
 
-    def records(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
-        """Yield each use and each near miss once, as it was logged."""
+    def records(self, sources: Iterable[Source]) -> Iterator[Record]:
+        """Yield each use and each near miss once, in the order of the sources."""
         for source in sources:
             for record in self._records(source):
-                if record["event"] != REPLACEMENT_EVENT:
+                if not isinstance(record, _Calls):
                     yield record
 
-    def _records(self, source: Source) -> Iterator[dict[str, Any]]:
+    def _records(self, source: Source) -> Iterator[_Counted]:
         """Yield the records that are new, and note the shims' signs of life."""
         unframer = Unframer()
         number = 0
@@ -140,77 +176,68 @@ class Lines:
         if record := self._take(unframer, None, f"{source.name}:{number}"):
             yield record
 
-    def _take(self, unframer: Unframer, line: bytes | None, where: str) -> dict[str, Any] | None:
-        value: dict[str, Any] | None = None
+    def _take(self, unframer: Unframer, line: bytes | None, where: str) -> _Counted | None:
         try:
-            value = unframer.finish() if line is None else unframer.feed(line)
-            return None if value is None else self._sort(value)
+            event = unframer.finish() if line is None else unframer.feed(line)
+            return None if event is None else self._read(event)
         except BrokenLineError as error:
             self.broken += 1
-            is_use = value.get("event") == USE_EVENT if value else USE_EVENT.encode() in error.line
-            self.lost += is_use
+            self.lost += USE_EVENT.encode() in error.line
             self._problem(f"{where}: {error}")
             return None
 
-    def _sort(self, value: dict[str, Any]) -> dict[str, Any] | None:
-        event = value.get("event")
-        if event in _KINDS:
-            return self._record(value, _KINDS[event])
-        if event == _DROPPED and self._is_wanted(_moment(value)):
-            self.lost += value["lines"] if isinstance(value.get("lines"), int) else 1
-        elif event in _LIFE and isinstance(instance := value.get("instance"), str):
-            moment = _moment(value)
-            self._life[instance].add((moment, _LIFE[event]))
-        if event in (_LISTENING, _PHASE):
-            self._note_phase(value)
-        return None
-
-    def _note_phase(self, value: dict[str, Any]) -> None:
-        instance, phase = value.get("instance"), value.get("phases") or value.get("phase")
-        if isinstance(instance, str) and isinstance(phase, str):
-            self._phases.add((_moment(value), instance, phase))
-
-    def _record(self, value: dict[str, Any], kind: Kind) -> dict[str, Any] | None:
-        key = _id(value)
-        moment = _moment(value)
-        for name in ("caller", "caller_source", _TEXTS[kind]):
-            _text(value, name)
-        if kind is Kind.REPLACEMENT_CALL:
-            _number(value, "count")
-        if kind is Kind.USE:
-            _optional(value, "mode", str)
-            _optional(value, "user_agent", str)
-            _optional(value, "replacement", str)
-            _optional(value, "upstream_status", int)
-        if key in self._seen or not self._is_wanted(moment):
+    def _read(self, event: Event) -> _Counted | None:
+        """Return the record in ``event`` if it is new, or note what else it tells."""
+        record: _Counted
+        try:
+            if event.name in (USE_EVENT, NEAR_MISS_EVENT):
+                record = decode(event.line)
+            elif event.name == REPLACEMENT_EVENT:
+                record = _calls.decode(event.line)
+            else:
+                if event.name in _SIGNS:
+                    self._note(_signs.decode(event.line))
+                return None
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise BrokenLineError(str(error), event.line) from None
+        key = _key(record.id)
+        if key in self._seen or not self._is_wanted(record.timestamp):
             return None
         self._seen.add(key)
-        return value
+        return record
 
-    def _count(self, record: dict[str, Any]) -> None:
-        moment = _moment(record)
-        caller: str = record["caller"]
-        kind = _KINDS[record["event"]]
-        is_use = kind is Kind.USE
-        number = record["count"] if kind is Kind.REPLACEMENT_CALL else 1
-        key = (
-            caller,
-            record["caller_source"],
-            kind,
-            record["kind"] if kind is Kind.NEAR_MISS else record.get("mode"),
-            record["decision"] if is_use else None,
-            record.get("upstream_status") if is_use else None,
-            is_use and record.get("masked") is True,
-        )
+    def _note(self, sign: _Sign) -> None:
+        moment = sign.timestamp
+        if sign.event == _DROPPED and self._is_wanted(moment):
+            self.lost += sign.lines
+        if sign.instance is None:
+            return
+        if sign.event in _LIFE:
+            self._life[sign.instance].add((moment, _LIFE[sign.event]))
+        phase = sign.phases or sign.phase
+        if sign.event in (_LISTENING, _PHASE) and phase is not None:
+            self._phases.add((moment, sign.instance, phase))
+
+    def _count(self, record: _Counted) -> None:
+        moment, caller, number = record.timestamp, record.caller, 1
+        decision: str | None = None
+        upstream_status: int | None = None
+        masked = False
+        if isinstance(record, Use):
+            kind, mode, decision = Kind.USE, record.mode, record.decision
+            upstream_status, masked = record.upstream_status, record.masked
+            known = self._facts.get(caller)
+            if known is None or known[:2] < (moment, record.id):
+                facts = CallerFacts(user_agent=record.user_agent, replacement=record.replacement)
+                self._facts[caller] = moment, record.id, facts
+        elif isinstance(record, NearMiss):
+            kind, mode = Kind.NEAR_MISS, record.kind
+        else:
+            kind, mode, number = Kind.REPLACEMENT_CALL, record.mode, record.count
+        key = (caller, record.caller_source, kind, mode, decision, upstream_status, masked)
         count, first, last = self._sums.get(key, (0, moment, moment))
         self._sums[key] = count + number, min(first, moment), max(last, moment)
         self._days[moment.date(), caller, kind] += number
-        known = self._facts.get(caller)
-        if is_use and (known is None or known[:2] < (moment, record["id"])):
-            facts = CallerFacts(
-                user_agent=record.get("user_agent"), replacement=record.get("replacement")
-            )
-            self._facts[caller] = moment, record["id"], facts
 
     def _is_wanted(self, moment: datetime) -> bool:
         return self._since is None or moment >= self._since
@@ -238,39 +265,8 @@ def _spans(instance: str, marks: Iterable[tuple[datetime, int]]) -> Iterator[Spa
         yield Span(instance=instance, start=start, end=last)
 
 
-def _id(value: dict[str, Any]) -> bytes | str:
-    text = _text(value, "id")
+def _key(text: str) -> bytes | str:
     try:
         return uuid.UUID(text).bytes
     except ValueError:
         return text
-
-
-def _moment(value: dict[str, Any]) -> datetime:
-    text = _text(value, "timestamp")
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise BrokenLineError(
-            f"timestamp is no RFC 3339 time with an offset: {text[:40]!r}"
-        ) from None
-
-
-def _text(value: dict[str, Any], name: str) -> str:
-    text = value.get(name)
-    if not isinstance(text, str):
-        raise BrokenLineError(f"{name} is {'missing' if text is None else 'not a string'}")
-    return text
-
-
-def _number(value: dict[str, Any], name: str) -> int:
-    number = value.get(name)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise BrokenLineError(f"{name} is not a number of calls")
-    return number
-
-
-def _optional(value: dict[str, Any], name: str, kind: type) -> None:
-    found = value.get(name)
-    if found is not None and (not isinstance(found, kind) or isinstance(found, bool)):
-        raise BrokenLineError(f"{name} is not {'a string' if kind is str else 'a whole number'}")

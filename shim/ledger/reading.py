@@ -24,18 +24,10 @@ from sqlalchemy import (
 )
 
 from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
-from shim.ledger.records import OTHER
+from shim.ledger.records import OTHER, NearMiss, Use
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import open_reader, reading
-from shim.ledger.tables.schema import (
-    DAY,
-    HOUR,
-    NEAR_MISS_FIELDS,
-    USE_FIELDS,
-    from_ms,
-    to_day,
-    to_ms,
-)
+from shim.ledger.tables.schema import DAY, HOUR, AnyRecord, from_ms, from_row, to_day, to_ms
 from shim.ledger.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
@@ -96,7 +88,7 @@ def read_identity(source: Path | str) -> str:
 
 def read_uses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield every single use that is kept, as ``Use.as_dict`` gives it, by time."""
-    return _read(source, schema.uses, USE_FIELDS, since)
+    return (use.as_dict() for use in read_records(source, Use, since))
 
 
 def read_recent(
@@ -107,10 +99,10 @@ def read_recent(
     caller: str | None = None,
     mode: str | None = None,
     decision: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Use]:
     """Return the latest uses, at ``most`` so many, latest first; ``invalid`` is a mode here."""
     uses = schema.uses.c
-    query = select(*(uses[field] for field in USE_FIELDS))
+    query = select(schema.uses)
     sought: dict[str, tuple[str, ...]] = {}
     if since is not None:
         query = query.where(uses.timestamp >= to_ms(since))
@@ -133,7 +125,7 @@ def read_recent(
             at = uses.timestamp
             within = (and_(at >= hour * HOUR, at < (hour + 1) * HOUR) for hour in hours)
             query = query.where(or_(false(), *within))
-        return [schema.as_json(USE_FIELDS, tuple(row)) for row in connection.execute(query)]
+        return [from_row(Use, row) for row in connection.execute(query)]
 
 
 def _periods_with(
@@ -162,19 +154,21 @@ def _periods_with(
 
 def read_near_misses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield every single near miss that is kept, as ``NearMiss.as_dict`` gives it, by time."""
-    return _read(source, schema.near_misses, NEAR_MISS_FIELDS, since)
+    return (miss.as_dict() for miss in read_records(source, NearMiss, since))
 
 
-def _read(
-    source: Path | str, table: Table, fields: tuple[str, ...], since: datetime | None
-) -> Iterator[dict[str, Any]]:
-    query = select(*(table.c[field] for field in fields)).order_by(table.c.timestamp, table.c.seq)
+def read_records(
+    source: Path | str, kind: type[AnyRecord], since: datetime | None = None
+) -> Iterator[AnyRecord]:
+    """Yield every single record of that kind that is kept, by time."""
+    table = schema.TABLES[kind]
+    query = select(table).order_by(table.c.timestamp, table.c.seq)
     if since is not None:
         query = query.where(table.c.timestamp >= to_ms(since))
     with reading(source), closing(open_reader(source)) as connection:
         streaming = connection.execution_options(yield_per=_AT_ONCE)
         for row in streaming.execute(query):
-            yield schema.as_json(fields, tuple(row))
+            yield from_row(kind, row)
 
 
 def _sums(connection: Connection, start: int | None) -> list[Sum]:

@@ -27,9 +27,6 @@ REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
 OTHER: Final = "(other)"
 """The name under which callers past a cap are summed."""
 
-OPTIONAL: Final = ("would_refuse", "announced")
-"""Fields of a use that are left out where they are not true."""
-
 Moment = Annotated[datetime, Meta(tz=True)]
 # What each of the two databases takes: PostgreSQL's integer has 32 bits.
 Whole = Annotated[int, Meta(gt=-(2**31), lt=2**31)]
@@ -84,9 +81,10 @@ class _Record(Struct, frozen=True, kw_only=True, tag_field="event", omit_default
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready fields in the order of the specification."""
-        values = asdict(self)
-        values["timestamp"] = rfc3339(self.timestamp)
-        return without_defaults(values) if isinstance(self, Use) else values
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        del fields["event"]
+        fields["timestamp"] = rfc3339(self.timestamp)
+        return fields
 
 
 class Use(_Record, frozen=True, kw_only=True, tag=USE_EVENT):
@@ -144,14 +142,6 @@ class ReplacementCall:
     mode: str
     status: int
     instance: str
-
-
-def without_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave the :data:`OPTIONAL` fields out where they are not true."""
-    for name in OPTIONAL:
-        if not values[name]:
-            del values[name]
-    return values
 
 
 class RecordError(ValueError):

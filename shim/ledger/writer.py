@@ -9,24 +9,24 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import COUNT_KEYS, Inbox
-from shim.ledger.records import OTHER, Use
+from shim.ledger.records import OTHER, decode, encode
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
-from shim.ledger.tables.schema import Row, near_miss_row, to_ms, use_row
+from shim.ledger.tables.schema import to_ms
 from shim.ledger.tables.writing import Batch, Names
 
 if TYPE_CHECKING:
     import asyncio
     from pathlib import Path
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
 _GROUP: Final = 1000
 # Seconds between the beginnings of two groups under load.  At 5,000 uses a second a group is 25
@@ -197,10 +197,7 @@ class Writer(threading.Thread):
         while records and len(futures) < _GROUP:
             record, future = records.popleft()
             futures.append(future)
-            if isinstance(record, Use):
-                batch.uses.append(use_row(record))
-            else:
-                batch.near_misses.append(near_miss_row(record))
+            batch.records.append(record)
         self.holding = len(futures)
         for key, tally in self._inbox.take_counts().items():
             full = len(batch.counts) >= COUNT_KEYS and key not in batch.counts
@@ -275,38 +272,16 @@ class Writer(threading.Thread):
 
     def _set_unfit_aside(self) -> None:
         """Try every record of the group by itself, and lose those that can never be written."""
-        batch, self._batch = self._batch, Batch()
-        self._batch.counts = batch.counts
-        for table, rows, into in (
-            (schema.uses, batch.uses, self._batch.uses),
-            (schema.near_misses, batch.near_misses, self._batch.near_misses),
-        ):
-            for row in rows:
-                clean = tuple(_scrub(value) for value in row)
-                if _fits(table, clean):
-                    into.append(clean)
-                else:
-                    self.unfit += 1
+        records, self._batch.records = self._batch.records, []
+        for record in records:
+            try:
+                # What can be written as a line and read again has all that a database asks for.
+                self._batch.records.append(decode(encode(record)))
+            except _UNFIT:
+                self.unfit += 1
 
 
 _NOTHING: Final = Batch()
-
-
-def _fits(table: Table, row: Row) -> bool:
-    columns = [column for column in table.c if column.name != "seq"]
-    return all(
-        column.nullable
-        if value is None
-        else -(2**63) <= value < 2**63
-        if isinstance(value, int)
-        else isinstance(value, str | float)
-        for column, value in zip(columns, row, strict=True)
-    )
-
-
-def _scrub(value: Any) -> Any:
-    """Replace what no database takes as text: lone surrogates."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _identity(source: Path | str) -> tuple[int, int] | None:

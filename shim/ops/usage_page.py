@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -15,6 +15,7 @@ from shim import __version__
 from shim.ledger.evidence import Evidence
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_recent
+from shim.ledger.records import Use
 from shim.ledger.tables.opening import LedgerError
 from shim.record.log import Logger
 from shim.record.metrics import Metrics
@@ -97,7 +98,7 @@ class Usage:
         except LedgerError:
             return build_report(Evidence(), now=self._clock(), lost=self._ledger.state().dropped)
 
-    def _recent(self, source: Path | str, filters: Filters, now: datetime) -> list[dict[str, Any]]:
+    def _recent(self, source: Path | str, filters: Filters, now: datetime) -> list[Use]:
         try:
             return read_recent(
                 source,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from shim.ledger.records import Decision
-from shim.moments import parse_rfc3339
+from shim.ledger.records import Decision, Use
+from shim.moments import rfc3339
 from shim.route.policy import Phase, Policy, Terms
 from shim.route.windows import Schedule, Window, drawn
 
@@ -42,10 +42,8 @@ class Rehearsal:
     callers: list[Hit]
 
 
-def rehearse(
-    terms: Terms, uses: Iterable[Mapping[str, Any]], since: datetime, now: datetime
-) -> Rehearsal:
-    """Play the windows against ``uses``, which are as ``Use.as_dict`` gives them and by time."""
+def rehearse(terms: Terms, uses: Iterable[Use], since: datetime, now: datetime) -> Rehearsal:
+    """Play the windows against ``uses``, which come by time."""
     windows = Schedule(terms.brownout, terms.brownout_jitter).rehearsed(since, now)
     starts = [window.start for window in windows]
     played = replace(terms, phase=Phase.BROWNOUT, dry_run=False)
@@ -55,13 +53,13 @@ def rehearse(
     # The latest refusal of each call, until it was seen to come again.
     open_calls: dict[tuple[str, str, str | None], datetime] = {}
     for use in uses:
-        if use["decision"] in _NOT_SERVED:
+        if use.decision in _NOT_SERVED:
             continue
-        caller, moment = use["caller"], parse_rfc3339(use["timestamp"])
+        caller, moment = use.caller, use.timestamp
         hit = hits[caller]
         hit.caller = caller
         hit.uses += 1
-        call = (caller, use["invocation_id"], use["mode"])
+        call = (caller, use.invocation_id, use.mode)
         refused_at = open_calls.pop(call, None)
         if refused_at is not None and moment - refused_at <= _RETRY:
             hit.retried += 1
@@ -71,9 +69,9 @@ def rehearse(
         inside = at >= 0 and moment < windows[at].end
         if not inside or phases[caller] is not Phase.BROWNOUT:
             continue
-        if drawn(use["invocation_id"].encode(), terms.brownout_share):
+        if drawn(use.invocation_id.encode(), terms.brownout_share):
             hit.refused += 1
-            hit.last = use["timestamp"]
+            hit.last = rfc3339(moment)
             open_calls[call] = moment
     callers = sorted(hits.values(), key=lambda hit: (-hit.refused, hit.caller))
     return Rehearsal(since, windows, [hit for hit in callers if hit.refused])

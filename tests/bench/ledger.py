@@ -23,7 +23,6 @@ import uvloop
 
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_recent
-from shim.ledger.records import OPTIONAL
 from shim.ledger.tables import schema
 from tests.support.ledger_records import a_use, now
 
@@ -121,7 +120,7 @@ def scale(folder: Path, count: int) -> None:
     start = schema.to_ms(datetime.now(UTC)) - DAYS * schema.DAY
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript("PRAGMA synchronous=OFF; PRAGMA cache_size=-400000; BEGIN")
-    names = [field for field in schema.USE_FIELDS if field not in OPTIONAL]
+    names = list(a_use().as_dict())
     fields = ", ".join(f'"{field}"' for field in names)
     marks = ", ".join("?" * len(names))
     connection.executemany(f"INSERT INTO uses ({fields}) VALUES ({marks})", rows(count, start))

@@ -279,7 +279,7 @@ def mounted(*arguments: str) -> None:
 def read_only(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
-    import_records(disk / "ledger.db", [a_use().as_dict()])
+    import_records(disk / "ledger.db", [a_use()])
     mounted("--bind", str(disk), str(disk))
     try:
         mounted("-o", "remount,bind,ro", str(disk))

@@ -76,7 +76,7 @@ def total(url: str) -> int:
 async def test_the_fleet_holds_what_the_ledger_holds(tmp_path: Path, postgres: Postgres) -> None:
     url, source = postgres.url(), tmp_path / "ledger.db"
     uses = [a_use(f"c{n % 7}", NOON + timedelta(minutes=n)) for n in range(2500)]
-    import_records(source, [use.as_dict() for use in uses])
+    import_records(source, uses)
     async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: NOON) as ledger:
         ledger.phase_changed("translate")
         await ledger.append(miss := a_near_miss("d"))
@@ -146,7 +146,7 @@ async def test_a_restart_of_the_fleet_between_two_rounds_is_no_failure(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     url, source, changes = postgres.url(), tmp_path / "ledger.db", Changes()
-    import_records(source, [a_use().as_dict()])
+    import_records(source, [a_use()])
     async with running(source, fleet_url=url, ship_seconds=60, on_change=changes) as ledger:
         await until(lambda: total(url) == 1)
         await until(lambda: ledger.state().fleet_unsent == 0)
@@ -200,12 +200,11 @@ async def test_lines_imported_into_the_fleet_are_not_counted_again_when_shipped(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     url, uses = postgres.url(), [a_use() for _ in range(20)]
-    lines = [use.as_dict() for use in uses]
-    assert import_records(url, lines[:15]).new == 15
+    assert import_records(url, uses[:15]).new == 15
     async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
         await asyncio.gather(*(ledger.append(use) for use in uses))
         await until(lambda: total(url) == 20)
-    assert import_records(url, lines).known == 20
+    assert import_records(url, uses).known == 20
     assert total(url) == 20
 
 
@@ -223,7 +222,7 @@ async def test_single_uses_that_the_fleet_has_yet_to_get_outlive_their_retention
     tmp_path: Path, postgres: Postgres
 ) -> None:
     url, source = postgres.url(), tmp_path / "ledger.db"
-    import_records(source, [a_use(timestamp=NOON - timedelta(days=200)).as_dict()])
+    import_records(source, [a_use(timestamp=NOON - timedelta(days=200))])
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         nowhere = f"postgresql://127.0.0.1:{nobody.getsockname()[1]}/none?connect_timeout=2"
     async with running(source, fleet_url=nowhere, clock=lambda: NOON) as ledger:

@@ -89,12 +89,12 @@ class World:
                 self.uses[use.id] = use
             case "import":
                 imported = structs.replace(use, instance="elsewhere")
-                result = import_records(self.source, [imported.as_dict()] * 2)
+                result = import_records(self.source, [imported] * 2)
                 assert result == Imported(new=1, known=1)
                 self.uses[use.id] = imported
             case "again":
-                lines = [one.as_dict() for one in self.uses.values()]
-                assert import_records(self.source, lines) == Imported(known=len(lines))
+                uses = self.uses.values()
+                assert import_records(self.source, uses) == Imported(known=len(uses))
                 # The writer is told what it has written before, among news.
                 told = [*list(self.uses.values())[:2], use]
                 assert all(await asyncio.gather(*map(ledger.append, told)))

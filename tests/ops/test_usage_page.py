@@ -28,7 +28,7 @@ RULES = '[[caller]]\nmatch = "ci-*"\nowner = "platform"\n'
 async def used(start: Start, tmp_path: Path) -> Ops:
     """One in whose ledger are uses of two callers and a near miss of a third."""
     path = tmp_path / "ledger.db"
-    import_records(path, [use.as_dict() for use in USES])
+    import_records(path, USES)
     ops = await start(RULES)
     await ops.ledger.append(a_near_miss("third"))
     return ops

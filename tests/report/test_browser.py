@@ -21,8 +21,8 @@ from tests.support.samples import (
     hostile_evidence,
     hostile_uses,
     lively_evidence,
+    logged_use,
     up,
-    use_line,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Site:
 
     def page(self, path: str, query: dict[str, str]) -> str:
         evidence, uses, seconds = {
-            "/lively": (lively_evidence(), [use_line(NOW - n * HOUR, n) for n in range(9)], 0),
+            "/lively": (lively_evidence(), [logged_use(NOW - n * HOUR, n) for n in range(9)], 0),
             "/hostile": (hostile_evidence(), hostile_uses(), 0),
             "/quick": (lively_evidence(), [], 1),
             "/empty": (Evidence(spans=[up(NOW - DAY)]), [], 0),

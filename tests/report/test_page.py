@@ -30,8 +30,8 @@ from tests.support.samples import (
     NOW,
     hostile_evidence,
     hostile_uses,
+    logged_use,
     up,
-    use_line,
     use_sum,
 )
 
@@ -85,7 +85,7 @@ def hostile_page() -> str:
 
 
 def test_hostile_text_makes_no_element_and_no_attribute() -> None:
-    ordinary = page_of(samples.lively_evidence(), recent=[use_line(NOW)])
+    ordinary = page_of(samples.lively_evidence(), recent=[logged_use(NOW)])
     hostile = Document(hostile_page())
     known = {(tag, name) for tag, attrs in ordinary.elements for name in attrs}
     known |= {("p", "role"), ("p", "class"), ("a", "title"), ("input", "type"), ("span", "title")}
@@ -146,12 +146,12 @@ def test_a_file_of_settings_that_is_not_in_force_shows() -> None:
 
 def test_a_use_that_a_dry_run_served_is_marked() -> None:
     evidence = Evidence(sums=[use_sum("ci-7", NOW)])
-    uses = [use_line(NOW, 1), use_line(NOW, 2, would_refuse=True)]
+    uses = [logged_use(NOW, 1), logged_use(NOW, 2, would_refuse=True)]
     assert page_of(evidence, recent=uses).said().count("dry run: refused") == 1
 
 
 def test_the_callers_are_shown_with_what_they_must_change() -> None:
-    said = page_of(samples.lively_evidence(), recent=[use_line(NOW, masked=True)]).said()
+    said = page_of(samples.lively_evidence(), recent=[logged_use(NOW, masked=True)]).said()
     for text in ("billing-reaper", "migrated", "came back", "requests.patch", "34 % moved"):
         assert text in said
     assert 'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/inv_1aiq' in said
@@ -185,7 +185,7 @@ def test_a_document_stands_alone() -> None:
 def test_recent_uses_are_filtered(query: dict[str, str], shown: set[int]) -> None:
     ages = (timedelta(minutes=1), 20 * HOUR, 5 * DAY, 10 * DAY)
     uses = [
-        use_line(
+        logged_use(
             NOW - age,
             caller="a" if n % 2 == 0 else "b",
             mode=("kill", "kill", None, "purge")[n],

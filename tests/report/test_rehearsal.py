@@ -28,8 +28,8 @@ def refused(
 ) -> dict[str, Any]:
     given: dict[str, Any] = {"brownout": ["0 10 * * TUE/PT30M"], **flags}
     settings = load(given, {}, config)
-    dicts = [one.as_dict() for one in sorted(uses, key=lambda one: one.timestamp)]
-    found = rehearse(settings.terms, dicts, NOW - timedelta(days=14), NOW)
+    by_time = sorted(uses, key=lambda one: one.timestamp)
+    found = rehearse(settings.terms, by_time, NOW - timedelta(days=14), NOW)
     return {hit.caller: (hit.refused, hit.retried, hit.uses) for hit in found.callers}
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
-from shim.ledger.records import USE_EVENT
+from shim.ledger.records import USE_EVENT, Use
 from shim.moments import rfc3339
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -97,6 +97,12 @@ def use_line(moment: datetime, number: int = 0, **changes: Any) -> dict[str, Any
     return values | changes
 
 
+def logged_use(moment: datetime, number: int = 0, **changes: Any) -> Use:
+    """Return the use in such a line."""
+    values = use_line(moment, number, **changes) | {"timestamp": moment}
+    return Use(**{name: values[name] for name in Use.__struct_fields__ if name in values})
+
+
 def life_line(
     event: str, moment: datetime, instance: str = "shim-a", **more: Any
 ) -> dict[str, Any]:
@@ -149,10 +155,10 @@ def hostile_evidence() -> Evidence:
     )
 
 
-def hostile_uses() -> list[dict[str, Any]]:
+def hostile_uses() -> list[Use]:
     """Return recent uses in which every text is hostile."""
     return [
-        use_line(
+        logged_use(
             NOW - HOUR,
             n,
             caller=name,

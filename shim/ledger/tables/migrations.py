@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, insert, inspect
+import msgspec
+from sqlalchemy import Connection, RowMapping, insert, inspect
 
-from shim.ledger.records import OPTIONAL
+from shim.ledger.records import Use
 from shim.ledger.tables import schema
 from shim.ledger.tables.writing import Batch, Names, apply, write_fact
-from shim.moments import parse_rfc3339
+
+_SINCE_2: Final = ("would_refuse", "announced")
 
 
 def _sum_what_was_single(connection: Connection) -> None:
@@ -22,22 +24,22 @@ def _sum_what_was_single(connection: Connection) -> None:
     write_fact(connection, "ledger", uuid.uuid4().hex)
     names = Names(cap=1000)
     names.load(connection)
-    fields = ", ".join(f'"{field}"' for field in schema.USE_FIELDS if field not in OPTIONAL)
+    fields = ", ".join(f'"{field}"' for field in Use.__struct_fields__ if field not in _SINCE_2)
     old = connection.exec_driver_sql(f"SELECT {fields} FROM uses_0 ORDER BY timestamp")  # noqa: S608 - names of ours
-    for some in old.partitions(1000):
-        apply(connection, Batch(uses=[_row(row) for row in some]), names)
+    for some in old.mappings().partitions(1000):
+        apply(connection, Batch(records=[_use(row) for row in some]), names)
     connection.exec_driver_sql("DROP TABLE uses_0")
 
 
-def _row(old: Any) -> schema.Row:
-    moment = schema.to_ms(parse_rfc3339(old.timestamp))
-    return (old.id, moment, *old[2:], *(False for _ in OPTIONAL))
+def _use(old: RowMapping) -> Use:
+    # Not strict: SQLite has 0 and 1 for false and true.
+    return msgspec.convert(dict(old), Use, strict=False)
 
 
 def _tell_stops_and_dry_runs(connection: Connection) -> None:
     """From 1, which told neither a shim that was stopped from one that went dark, nor dry runs."""
     namespace = None if connection.dialect.name == "sqlite" else schema.FLEET_SCHEMA
-    for table, name in ((schema.spans, "stopped"), *((schema.uses, name) for name in OPTIONAL)):
+    for table, name in ((schema.spans, "stopped"), *((schema.uses, name) for name in _SINCE_2)):
         columns = inspect(connection).get_columns(table.name, namespace)
         # The step before makes the tables as they are today.
         if all(column["name"] != name for column in columns):

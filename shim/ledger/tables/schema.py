@@ -6,10 +6,12 @@ In the sums, ``''`` and 0 stand for "does not apply", because a primary key take
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
+from msgspec import structs
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -23,13 +25,7 @@ from sqlalchemy import (
     false,
 )
 
-from shim.ledger.records import OPTIONAL, Decision, without_defaults
-from shim.moments import rfc3339
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from shim.ledger.records import NearMiss, Use
+from shim.ledger.records import Decision, Moment, NearMiss, Real, Record, Use, Whole
 
 SCHEMA_VERSION: Final = 2
 FLEET_SCHEMA: Final = "restate_shim"
@@ -69,43 +65,30 @@ facts: Final = Table(
     comment="ledger: its identity; pruned_before: single uses older than this are gone",
 )
 
-USE_FIELDS: Final = (
-    *("id", "timestamp", "caller", "caller_source", "user_agent", "client_address", "request_id"),
-    *("trace_id", "target", "api_version", "invocation_id", "mode", "mode_given", "phase"),
-    *("decision", "replacement", "upstream_status", "status", "masked", "duration_ms", "error"),
-    *("instance", "version", *OPTIONAL),
-)
-NEAR_MISS_FIELDS: Final = (
-    *("id", "timestamp", "caller", "caller_source", "user_agent", "client_address", "request_id"),
-    *("trace_id", "method", "target", "kind", "hint", "status", "instance", "version"),
-)
-_TYPES: Final[dict[str, Any]] = {
-    "timestamp": BigInteger,
-    "upstream_status": Integer,
-    "status": Integer,
-    "masked": Boolean,
-    **dict.fromkeys(OPTIONAL, Boolean),
-    "duration_ms": Double,
+# What a record's fields, and those of the sums, are in a table.
+_TYPES: Final[dict[Any, Any]] = {
+    str: Text,
+    Decision: Text,
+    Moment: BigInteger,
+    Whole: Integer,
+    Real: Double,
+    bool: Boolean,
 }
-_MAY_BE_MISSING: Final = frozenset(
-    (
-        *("user_agent", "request_id", "trace_id", "api_version", "mode", "mode_given"),
-        *("upstream_status", "error"),
-    )
-)
+_NULLABLE: Final = {kind | None: column for kind, column in _TYPES.items()}
+_SUM_TYPES: Final = {"hour": Integer, "day": Integer, "upstream_status": Integer, "masked": Boolean}
 
 
-def _records(name: str, fields: tuple[str, ...]) -> Table:
+def _records(name: str, kind: type[Record]) -> Table:
     columns = [
         Column(
-            field,
-            _TYPES.get(field, Text),
-            nullable=field in _MAY_BE_MISSING,
-            server_default=false() if field in OPTIONAL else None,
-            unique=field == "id",
-            index=field == "timestamp",
+            field.name,
+            (_TYPES | _NULLABLE)[field.type],
+            nullable=field.type in _NULLABLE,
+            server_default=false() if field.default is False else None,
+            unique=field.name == "id",
+            index=field.name == "timestamp",
         )
-        for field in fields
+        for field in structs.fields(kind)
     ]
     # AUTOINCREMENT: a number is never given twice, even when retention has emptied the table; the
     # fleet is told how far it has got by this number.
@@ -113,8 +96,10 @@ def _records(name: str, fields: tuple[str, ...]) -> Table:
     return Table(name, metadata, seq, *columns, sqlite_autoincrement=True)
 
 
-uses: Final = _records("uses", USE_FIELDS)
-near_misses: Final = _records("near_misses", NEAR_MISS_FIELDS)
+uses: Final = _records("uses", Use)
+near_misses: Final = _records("near_misses", NearMiss)
+
+TABLES: Final[dict[type, Table]] = {Use: uses, NearMiss: near_misses}
 
 SUM_KEY: Final = (
     *("caller", "kind", "instance", "caller_source"),
@@ -124,11 +109,10 @@ SUM_KEY: Final = (
 
 def _sums(name: str, period: str | None) -> Table:
     key = SUM_KEY if period is None else (period, *SUM_KEY)
-    types = _TYPES | {"hour": Integer, "day": Integer}
     return Table(
         name,
         metadata,
-        *(Column(field, types.get(field, Text), nullable=False) for field in key),
+        *(Column(field, _SUM_TYPES.get(field, Text), nullable=False) for field in key),
         Column("count", BigInteger, nullable=False),
         Column("first", BigInteger, nullable=False),
         Column("last", BigInteger, nullable=False),
@@ -148,7 +132,7 @@ outbox: Final = Table(
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("hour", Integer, nullable=False),
-    *(Column(field, _TYPES.get(field, Text), nullable=False) for field in SUM_KEY),
+    *(Column(field, _SUM_TYPES.get(field, Text), nullable=False) for field in SUM_KEY),
     Column("count", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
@@ -197,27 +181,17 @@ marks: Final = Table(
 )
 
 Row = tuple[Any, ...]
-_use_values: Final[Callable[[Use], Row]] = attrgetter(*USE_FIELDS)
-_near_miss_values: Final[Callable[[NearMiss], Row]] = attrgetter(*NEAR_MISS_FIELDS)
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
-def use_row(use: Use) -> Row:
-    """Return the values of ``use`` in the order of :data:`USE_FIELDS`."""
-    values = _use_values(use)
-    return (values[0], to_ms(use.timestamp), *values[2:])
+def to_row(record: Record) -> Row:
+    """Return the values of ``record`` in the order of its fields."""
+    id_, timestamp, *others = structs.astuple(record)
+    return (id_, to_ms(timestamp), *others)
 
 
-def near_miss_row(near_miss: NearMiss) -> Row:
-    """Return the values of ``near_miss`` in the order of :data:`NEAR_MISS_FIELDS`."""
-    values = _near_miss_values(near_miss)
-    return (values[0], to_ms(near_miss.timestamp), *values[2:])
-
-
-def as_json(fields: tuple[str, ...], row: Row) -> dict[str, Any]:
-    """Return a stored row as ``Use.as_dict`` or ``NearMiss.as_dict`` gives it."""
-    values = dict(zip(fields, row, strict=True))
-    values["timestamp"] = rfc3339(from_ms(values["timestamp"]))
-    if "decision" in values:
-        values["decision"] = Decision(values["decision"])
-        without_defaults(values)
-    return values
+def from_row(kind: type[AnyRecord], row: Sequence[Any]) -> AnyRecord:
+    """Return the record in a row of its table; ``seq`` comes first there."""
+    values = dict(zip(kind.__struct_fields__, row[1:], strict=True))
+    values["timestamp"] = from_ms(values["timestamp"])
+    return msgspec.convert(values, kind)

@@ -9,8 +9,9 @@ from typing import Any, Final
 from sqlalchemy import ClauseElement, Connection, Table, case, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shim.ledger.records import NearMiss, Use
 from shim.ledger.tables import schema
-from shim.ledger.tables.schema import NEAR_MISS_FIELDS, SUM_KEY, USE_FIELDS, Row
+from shim.ledger.tables.schema import SUM_KEY, Row
 
 _SIZES: Final = (64, 32, 16, 8, 4, 2, 1)
 _TAIL: Final = ("count", "first", "last")
@@ -57,7 +58,7 @@ class Statement:
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             return self._run_driver(driver, rows)
-        values = [dict(zip(self._fields, row, strict=True)) for row in rows]
+        values = [dict(zip(self._fields, map(_without_nul, row), strict=True)) for row in rows]
         return connection.execute(
             self._insert, values, execution_options={"preserve_rowcount": True}
         ).rowcount
@@ -70,6 +71,11 @@ class Statement:
                 changed += driver.execute(text, values).rowcount
                 start += size
         return changed
+
+
+def _without_nul(value: Any) -> Any:
+    """Replace U+0000, the one character that PostgreSQL's text does not take."""
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
 
 
 def _add_up(table: Table) -> Callable[[Any], dict[str, ClauseElement]]:
@@ -93,8 +99,8 @@ def _take_newer(new: Any) -> dict[str, ClauseElement]:
     return change | {"admitted": or_(old.admitted, new.admitted)}
 
 
-USES: Final = Statement(schema.uses, USE_FIELDS, ("id",))
-NEAR_MISSES: Final = Statement(schema.near_misses, NEAR_MISS_FIELDS, ("id",))
+USES: Final = Statement(schema.uses, Use.__struct_fields__, ("id",))
+NEAR_MISSES: Final = Statement(schema.near_misses, NearMiss.__struct_fields__, ("id",))
 HOURS: Final = Statement(
     schema.hours, ("hour", *SUM_KEY, *_TAIL), ("hour", *SUM_KEY), _add_up(schema.hours)
 )

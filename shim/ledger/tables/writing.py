@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 
 from shim.ledger.evidence import Kind
-from shim.ledger.records import OTHER, admits
+from shim.ledger.records import OTHER, NearMiss, Record, Use, admits
 from shim.ledger.tables import schema, statements
-from shim.ledger.tables.schema import HOUR, NEAR_MISS_FIELDS, USE_FIELDS, Row
+from shim.ledger.tables.schema import HOUR, AnyRecord, Row, to_ms, to_row
 
 SumKey = tuple[int, str, str, str, str, str, str, int, bool]
 """Hour, then the fields of :data:`SUM_KEY`."""
@@ -34,8 +34,7 @@ _AT_ONCE: Final = 500
 class Batch:
     """What is written together."""
 
-    uses: list[Row] = field(default_factory=list)
-    near_misses: list[Row] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     counts: dict[SumKey, Tally] = field(default_factory=dict)
 
 
@@ -125,16 +124,18 @@ def apply(
     connection: Connection, batch: Batch, names: Names, *, check: bool = True, outbox: bool = False
 ) -> int:
     """Do what :func:`write` does in a transaction that is open; ``check`` for known ids first."""
-    uses = _insert(connection, schema.uses, statements.USES, batch.uses, check=check)
-    near_misses = _insert(
-        connection, schema.near_misses, statements.NEAR_MISSES, batch.near_misses, check=check
+    told_uses = [record for record in batch.records if isinstance(record, Use)]
+    told_misses = [record for record in batch.records if isinstance(record, NearMiss)]
+    uses = _insert(connection, schema.uses, statements.USES, told_uses, check=check)
+    misses = _insert(
+        connection, schema.near_misses, statements.NEAR_MISSES, told_misses, check=check
     )
     sums: dict[SumKey, Tally] = {}
     callers: dict[str, Row] = {}
-    for row in uses:
-        _sum_use(sums, callers, names, row)
-    for row in near_misses:
-        _sum_near_miss(sums, names, row)
+    for use in uses:
+        _sum_use(sums, callers, names, use)
+    for miss in misses:
+        _sum_near_miss(sums, names, miss)
     if outbox and batch.counts:
         statements.OUTBOX.run(connection, [(*key, *tally) for key, tally in batch.counts.items()])
     for (hour, caller, *rest), tally in batch.counts.items():
@@ -143,7 +144,7 @@ def apply(
     _write_sums(connection, sums)
     if callers:
         statements.CALLERS.run(connection, [callers[name] for name in sorted(callers)])
-    return len(uses) + len(near_misses)
+    return len(uses) + len(misses)
 
 
 def add(sums: dict[Any, Tally], key: tuple[Any, ...], tally: Tally) -> None:
@@ -158,13 +159,11 @@ def _insert(
     connection: Connection,
     table: Table,
     statement: statements.Statement,
-    rows: list[Row],
+    records: list[AnyRecord],
     *,
     check: bool,
-) -> list[Row]:
-    if not rows:
-        return rows
-    fresh = {row[0]: row for row in reversed(rows)}
+) -> list[AnyRecord]:
+    fresh = {record.id: record for record in reversed(records)}
     if check:
         ids = list(fresh)
         for start in range(0, len(ids), _AT_ONCE):
@@ -172,51 +171,35 @@ def _insert(
             for known_id in connection.execute(known).scalars():
                 del fresh[known_id]
     new = list(fresh.values())[::-1]
-    if new and statement.run(connection, new) != len(new):
+    if new and statement.run(connection, [to_row(record) for record in new]) != len(new):
         raise _KnownError
     return new
 
 
-_TIMESTAMP: Final = USE_FIELDS.index("timestamp")
-_CALLER: Final = USE_FIELDS.index("caller")
-_SOURCE: Final = USE_FIELDS.index("caller_source")
-_USER_AGENT: Final = USE_FIELDS.index("user_agent")
-_MODE: Final = USE_FIELDS.index("mode")
-_DECISION: Final = USE_FIELDS.index("decision")
-_REPLACEMENT: Final = USE_FIELDS.index("replacement")
-_UPSTREAM_STATUS: Final = USE_FIELDS.index("upstream_status")
-_MASKED: Final = USE_FIELDS.index("masked")
-_PHASE: Final = USE_FIELDS.index("phase")
-_WOULD_REFUSE: Final = USE_FIELDS.index("would_refuse")
-_INSTANCE: Final = USE_FIELDS.index("instance")
-_MISS_KIND: Final = NEAR_MISS_FIELDS.index("kind")
-_MISS_INSTANCE: Final = NEAR_MISS_FIELDS.index("instance")
-
-
-def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, row: Row) -> None:
-    moment, caller, decision = row[_TIMESTAMP], row[_CALLER], row[_DECISION]
+def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, use: Use) -> None:
+    moment, caller = to_ms(use.timestamp), use.caller
     key = (
         *(moment // HOUR, names.under(Kind.USE, caller), Kind.USE.value),
-        *(row[_INSTANCE], row[_SOURCE], row[_MODE] or "", decision),
-        *(row[_UPSTREAM_STATUS] or 0, row[_MASKED]),
+        *(use.instance, use.caller_source, use.mode or "", use.decision),
+        *(use.upstream_status or 0, use.masked),
     )
     add(sums, key, (1, moment, moment))
     if names.kept(caller):
-        admitted = admits(decision, row[_PHASE], would_refuse=row[_WOULD_REFUSE])
+        admitted = admits(use.decision, use.phase, would_refuse=use.would_refuse)
         before = callers.get(caller)
         if before is not None:
             admitted = admitted or before[-1]
         if before is None or moment >= before[1]:
-            callers[caller] = (caller, moment, row[_USER_AGENT], row[_REPLACEMENT], admitted)
+            callers[caller] = (caller, moment, use.user_agent, use.replacement, admitted)
         else:
             callers[caller] = (*before[:-1], admitted)
 
 
-def _sum_near_miss(sums: dict[SumKey, Tally], names: Names, row: Row) -> None:
-    moment = row[_TIMESTAMP]
+def _sum_near_miss(sums: dict[SumKey, Tally], names: Names, miss: NearMiss) -> None:
+    moment = to_ms(miss.timestamp)
     key = (
-        *(moment // HOUR, names.under(Kind.NEAR_MISS, row[_CALLER]), Kind.NEAR_MISS.value),
-        *(row[_MISS_INSTANCE], row[_SOURCE], row[_MISS_KIND], "", 0, False),
+        *(moment // HOUR, names.under(Kind.NEAR_MISS, miss.caller), Kind.NEAR_MISS.value),
+        *(miss.instance, miss.caller_source, miss.kind, "", 0, False),
     )
     add(sums, key, (1, moment, moment))
 

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from shim.ledger.records import Decision
-from shim.moments import length, minute, parse_moment, parse_rfc3339, rfc3339
+from shim.ledger.records import Decision, Use
+from shim.moments import length, minute, parse_moment, rfc3339
 from shim.report.formats.charts import days_of, draw, series_of, sparkline
 from shim.report.model import CallerReport, Report, Status
 from shim.report.text import curl_line, name_of, plain, plural
@@ -61,14 +61,14 @@ class Filters:
         back = _SINCE.get(self.since)
         return now - back if back else _moment(self.since)
 
-    def match(self, use: Mapping[str, Any], now: datetime) -> bool:
-        """Tell whether ``use``, as ``Use.as_dict`` gives it, is to be shown."""
+    def match(self, use: Use, now: datetime) -> bool:
+        """Tell whether ``use`` is to be shown."""
         begin = self.begin(now)
         return (
-            self.caller in ("", use["caller"])
-            and self.mode in ("", use["mode"] or "invalid")
-            and self.decision in ("", use["decision"])
-            and (begin is None or parse_rfc3339(use["timestamp"]) >= begin)
+            self.caller in ("", use.caller)
+            and self.mode in ("", use.mode or "invalid")
+            and self.decision in ("", use.decision)
+            and (begin is None or use.timestamp >= begin)
         )
 
     def link(self, **changes: str) -> str:
@@ -90,7 +90,7 @@ class Recording:
 def render_page(
     report: Report,
     *,
-    recent: Iterable[Mapping[str, Any]] = (),
+    recent: Iterable[Use] = (),
     filters: Filters | None = None,
     recording: Recording | None = None,
     rejected: str = "",
@@ -99,7 +99,7 @@ def render_page(
     instance: str = "",
     version: str = "",
 ) -> str:
-    """Return ``/usage``.  ``recent`` are uses as ``Use.as_dict`` gives them, latest first.
+    """Return ``/usage``.  ``recent`` are uses, latest first.
 
     ``rejected`` says why the settings' file, as it is now, is not in force; ``partly`` why the
     whole record cannot be read.
@@ -192,6 +192,7 @@ def _environment() -> Environment:
         "plain": plain,
         "name_of": name_of,
         "minute": minute,
+        "rfc3339": rfc3339,
         "number": lambda value: f"{value:,}",
         "duration": length,
         "plural": plural,
