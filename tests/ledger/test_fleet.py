@@ -208,6 +208,13 @@ async def test_lines_imported_into_the_fleet_are_not_counted_again_when_shipped(
     assert total(url) == 20
 
 
+async def test_what_several_tell_the_fleet_at_once_counts_once(postgres: Postgres) -> None:
+    url, uses = postgres.url(), [a_use(f"c{n % 7}") for n in range(1500)]
+    told = await asyncio.gather(*(asyncio.to_thread(import_records, url, uses) for _ in range(3)))
+    assert sum(one.new for one in told) == total(url) == 1500
+    assert sum(one.known for one in told) == 3000
+
+
 async def test_text_that_postgresql_does_not_take_does_not_stop_the_fleet(
     tmp_path: Path, postgres: Postgres
 ) -> None:

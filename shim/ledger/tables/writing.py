@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -26,8 +26,6 @@ SumKey = tuple[int, str, str, str, str, str, str, int, bool]
 """Hour, then the fields of :data:`SUM_KEY`."""
 Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
-
-_AT_ONCE: Final = 500
 
 
 @dataclass(slots=True)
@@ -86,10 +84,6 @@ class Names:
         return True
 
 
-class _KnownError(Exception):
-    """Some of the records were there already."""
-
-
 def write(
     connection: Connection,
     batch: Batch,
@@ -102,34 +96,22 @@ def write(
 
     A record whose ``id`` is there already changes nothing.
     """
-    for check in (False, True, True, True):
-        # The last two only happen where two shims tell the fleet of the same records at once.
-        try:
-            with connection.begin():
-                new = apply(connection, batch, names, check=check, outbox=outbox)
-                if also is not None:
-                    also(connection)
-        except _KnownError:
-            names.settle(committed=False)
-        except BaseException:
-            names.settle(committed=False)
-            raise
-        else:
-            names.settle(committed=True)
-            return new
-    raise TimeoutError("others keep writing the same records")
+    try:
+        with connection.begin():
+            new = apply(connection, batch, names, outbox=outbox)
+            if also is not None:
+                also(connection)
+    except BaseException:
+        names.settle(committed=False)
+        raise
+    names.settle(committed=True)
+    return new
 
 
-def apply(
-    connection: Connection, batch: Batch, names: Names, *, check: bool = True, outbox: bool = False
-) -> int:
-    """Do what :func:`write` does in a transaction that is open; ``check`` for known ids first."""
-    told_uses = [record for record in batch.records if isinstance(record, Use)]
-    told_misses = [record for record in batch.records if isinstance(record, NearMiss)]
-    uses = _insert(connection, schema.uses, statements.USES, told_uses, check=check)
-    misses = _insert(
-        connection, schema.near_misses, statements.NEAR_MISSES, told_misses, check=check
-    )
+def apply(connection: Connection, batch: Batch, names: Names, *, outbox: bool = False) -> int:
+    """Do what :func:`write` does in a transaction that is open."""
+    uses = _insert(connection, statements.USES, batch.records, Use)
+    misses = _insert(connection, statements.NEAR_MISSES, batch.records, NearMiss)
     sums: dict[SumKey, Tally] = {}
     callers: dict[str, Row] = {}
     for use in uses:
@@ -157,23 +139,16 @@ def add(sums: dict[Any, Tally], key: tuple[Any, ...], tally: Tally) -> None:
 
 def _insert(
     connection: Connection,
-    table: Table,
     statement: statements.Statement,
-    records: list[AnyRecord],
-    *,
-    check: bool,
+    records: list[Record],
+    kind: type[AnyRecord],
 ) -> list[AnyRecord]:
-    fresh = {record.id: record for record in reversed(records)}
-    if check:
-        ids = list(fresh)
-        for start in range(0, len(ids), _AT_ONCE):
-            known = select(table.c.id).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
-            for known_id in connection.execute(known).scalars():
-                del fresh[known_id]
-    new = list(fresh.values())[::-1]
-    if new and statement.run(connection, [to_row(record) for record in new]) != len(new):
-        raise _KnownError
-    return new
+    """Insert the records of one kind and return those that were not there yet."""
+    told = {record.id: record for record in reversed(records) if isinstance(record, kind)}
+    if not told:
+        return []
+    new = statement.run(connection, [to_row(record) for record in reversed(told.values())])
+    return [record for record in reversed(told.values()) if record.id in new]
 
 
 def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, use: Use) -> None:
