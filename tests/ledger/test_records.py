@@ -23,6 +23,7 @@ from shim.ledger.records import (
     decode,
     encode,
 )
+from shim.ledger.tables.schema import from_row, to_row
 from shim.moments import rfc3339
 from tests.support.ledger_records import NOON, a_near_miss, a_use
 from tests.support.samples import HOSTILE
@@ -61,6 +62,12 @@ def line_of(record: Record, **changes: object) -> bytes:
 @given(RECORDS)
 def test_any_record_is_read_as_it_was_written(record: Record) -> None:
     assert decode(encode(record)) == record
+
+
+@given(RECORDS)
+def test_any_record_comes_out_of_its_table_as_it_was_put_in(record: Record) -> None:
+    seq = 1
+    assert from_row(type(record), (seq, *to_row(record))) == record
 
 
 @given(RECORDS)
