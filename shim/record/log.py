@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import select
 import socket
 import stat
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+import msgspec
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
 from shim.moments import rfc3339
 
@@ -142,16 +144,10 @@ class _LineLogger:
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer
 
-    def msg(self, line: str) -> None:
-        self._writer.write(line.encode("utf-8", "backslashreplace") + b"\n")
+    def msg(self, line: bytes) -> None:
+        self._writer.write(line + b"\n")
 
     debug = info = warning = warn = error = critical = exception = msg
-
-
-class _Renderer(Protocol):
-    def __call__(
-        self, logger: Any, name: str, event_dict: MutableMapping[str, Any], /
-    ) -> str | bytes: ...
 
 
 def make_logger(
@@ -162,26 +158,49 @@ def make_logger(
     level: str = "info",
     colors: bool = False,
 ) -> Logger:
-    """Return a logger that renders events as JSON lines, or for people (``console``)."""
+    """Return a logger that renders events as JSON lines, or for people (``console``).
 
-    def head_first(_: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        head = {"event": event.pop("event"), "level": name}
+    An event that is ``encoded``, as :func:`shim.ledger.records.encode` does it, is that line.
+    """
+
+    def head_first(name: str, event: EventDict) -> EventDict:
         timestamp = event.pop("timestamp", None) or rfc3339(clock())
-        return {**head, "timestamp": timestamp, **event}
+        return {"event": event.pop("event"), "level": name, "timestamp": timestamp, **event}
 
-    renderer: _Renderer = (
-        structlog.dev.ConsoleRenderer(colors=colors)
-        if log_format == "console"
-        else structlog.processors.JSONRenderer()
-    )
+    def as_json(_: Any, name: str, event: EventDict) -> bytes:
+        line: bytes | None = event.get("encoded")
+        return _to_json(head_first(name, event)) if line is None else line
+
+    console = structlog.dev.ConsoleRenderer(colors=colors)
+
+    def for_people(logger: Any, name: str, event: EventDict) -> bytes:
+        line: bytes | None = event.get("encoded")
+        fields = head_first(name, event) if line is None else json.loads(line)
+        return console(logger, name, fields).encode("utf-8", "backslashreplace")
+
     logger: Logger = structlog.wrap_logger(
         _LineLogger(writer),
-        processors=[structlog.processors.format_exc_info, head_first, renderer],
+        processors=[
+            structlog.processors.format_exc_info,
+            for_people if log_format == "console" else as_json,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
-    )
+    ).bind()
     writer.on_recovered = lambda lines: logger.warning("log_lines_dropped", lines=lines)
     return logger
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=repr)
+
+
+def _to_json(event: EventDict) -> bytes:
+    """Return ``event`` in ASCII: what acts on a terminal or ends a line stays out of the log."""
+    # Not so lone surrogates, and numbers of more than 64 bits.
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        line = _encoder.encode(event)
+        if line.isascii() and b"\x7f" not in line:
+            return line
+    return json.dumps(event, default=repr, separators=(",", ":")).encode()
 
 
 class StdlibHandler(logging.Handler):

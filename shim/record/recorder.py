@@ -19,6 +19,7 @@ from shim.ledger.records import (
     NearMiss,
     ReplacementCall,
     Use,
+    encode,
 )
 from shim.record.log import Logger
 from shim.record.metrics import METHODS, Metrics
@@ -104,7 +105,7 @@ class Recorder:
             would_refuse=ruling.would_refuse,
             announced=outcome.announced,
         )
-        self._logger.info(USE_EVENT, **use.as_dict())
+        self._logger.info(USE_EVENT, encoded=encode(use))
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )
@@ -147,7 +148,7 @@ class Recorder:
             instance=self._instance,
             version=__version__,
         )
-        self._logger.info(NEAR_MISS_EVENT, **record.as_dict())
+        self._logger.info(NEAR_MISS_EVENT, encoded=encode(record))
         await self._store.append(record)
 
     def _about(self, identity: Identity) -> dict[str, Any]:

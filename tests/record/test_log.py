@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from shim.ledger.records import Record, encode
 from shim.record.log import LineWriter, make_logger
+from tests.support.ledger_records import a_near_miss, a_use
 from tests.support.waiting import until
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -122,3 +124,63 @@ def test_a_descriptor_that_is_closed_is_no_error() -> None:
     os.close(reader)
     os.close(end)
     LineWriter(end).write(b"line\n")
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        return "a\x7fb"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param("a\x7f\x1b\u202e\u2028é界\U0001f600", None, id="not ASCII"),
+        pytest.param("a\ud800b", None, id="a lone surrogate"),
+        pytest.param(2**70, None, id="a long number"),
+        pytest.param([{"a": None}, [True, 1.5]], None, id="nested"),
+        pytest.param(Path("a"), "PosixPath('a')", id="an object"),
+        pytest.param(["é", Unspeakable()], ["é", "a\x7fb"], id="an object among text"),
+    ],
+)
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_whatever_is_logged_is_a_line_of_ascii(
+    value: object, told: object, log_format: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        writer = LineWriter(file.fileno())
+        make_logger(writer, clock=lambda: NOON, log_format=log_format).info("x", value=value)
+    line = path.read_bytes()
+    if log_format == "json":
+        assert line.isascii()
+        assert line[:-1].decode().isprintable()
+        assert json.loads(line)["value"] == (value if told is None else told)
+    assert line.endswith(b"\n")
+
+
+@pytest.mark.parametrize("record", [a_use(), a_near_miss("é\x7f")])
+def test_a_record_is_logged_as_the_line_that_it_is(record: Record, tmp_path: Path) -> None:
+    line = encode(record)
+    for log_format, level in (("json", "info"), ("console", "info"), ("json", "warning")):
+        path = tmp_path / f"{log_format}-{level}"
+        with path.open("wb") as file:
+            logger = make_logger(
+                LineWriter(file.fileno()), clock=lambda: NOON, log_format=log_format, level=level
+            )
+            logger.info("whatever", encoded=line)
+    assert (tmp_path / "json-info").read_bytes() == line + b"\n"
+    assert b"caller_source=user-agent" in (tmp_path / "console-info").read_bytes()
+    assert (tmp_path / "json-warning").read_bytes() == b""
+
+
+def test_an_exception_is_logged_with_where_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        logger = make_logger(LineWriter(file.fileno()), clock=lambda: NOON)
+        try:
+            raise OSError("no such thing")
+        except OSError:
+            logger.exception("broken")
+    event = json.loads(path.read_bytes())
+    assert event["level"] == "error"
+    assert event["exception"].endswith("OSError: no such thing")
