@@ -45,6 +45,8 @@ _LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
 _DROPPED: Final = "log_lines_dropped"
 _PHASE: Final = "phase_changed"
 _SIGNS: Final = (*_LIFE, _DROPPED, _PHASE)
+# A line that speaks of one of these and cannot be read is a use less, or more than one.
+_TELLING: Final = (USE_EVENT.encode(), _DROPPED.encode())
 _MOST_PROBLEMS: Final = 20
 
 _SumKey = tuple[str, str, Kind, str | None, str | None, int | None, bool]
@@ -74,7 +76,7 @@ class _Sign(_Timed, frozen=True):
     instance: str | None = None
     phase: str | None = None
     phases: str | None = None
-    lines: int = 1
+    lines: Annotated[int, Meta(gt=0)] = 1
 
 
 _Counted = Use | NearMiss | _Calls
@@ -182,7 +184,7 @@ class Lines:
             return None if event is None else self._read(event)
         except BrokenLineError as error:
             self.broken += 1
-            self.lost += USE_EVENT.encode() in error.line
+            self.lost += any(event in error.line for event in _TELLING)
             self._problem(f"{where}: {error}")
             return None
 

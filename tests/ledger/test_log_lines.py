@@ -154,6 +154,8 @@ def test_what_container_runtimes_put_around_lines_comes_off(frame: Any, packed: 
             1,
             "at `$.upstream_status`",
         ),
+        (as_lines([life_line("log_lines_dropped", NOW, lines=0)]), 1, "at `$.lines`"),
+        (as_lines([life_line("heartbeat", NOW) | {"timestamp": "today"}]), 0, "at `$.timestamp`"),
     ],
 )
 def test_a_broken_line_is_counted_and_named(line: bytes, lost: int, said: str) -> None:
