@@ -14,7 +14,6 @@ import os
 import select
 import socket
 import stat
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -39,61 +38,56 @@ class LineWriter:
         self.dropped = 0
         self.on_recovered: Callable[[int], None] | None = None
         self._unreported = 0
-        self._backlog: deque[bytes] = deque()
+        self._backlog: list[bytes] = []
         self._waiting = 0
         self._limit = limit
-        self._retry: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
         self._write, self._release = _writer_for(fd)
 
     def write(self, line: bytes) -> None:
-        """Write ``line``, keep it for later, or drop and count it."""
-        if self._backlog:
-            self.flush()
-        if not self._backlog:
-            line = line[self._write(line) :]
-        if not line:
-            return
+        """Write ``line`` after this turn of the loop, or at once without one; or drop and count."""
         if self._waiting + len(line) > self._limit:
-            self.dropped += 1
-            self._unreported += 1
-            return
+            self.flush()
+            if self._waiting + len(line) > self._limit:
+                self.dropped += 1
+                self._unreported += 1
+                return
         self._backlog.append(line)
         self._waiting += len(line)
-        self._retry_later()
+        if self._next is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self.flush()
+            else:
+                self._next = loop.call_soon(self._go_on)
 
     def flush(self) -> None:
         """Write as much of the backlog as the reader takes now."""
         while self._backlog:
-            line = self._backlog[0]
-            written = self._write(line)
+            data = b"".join(self._backlog)
+            written = self._write(data)
             self._waiting -= written
-            if written < len(line):
-                self._backlog[0] = line[written:]
+            if written < len(data):
+                self._backlog = [data[written:]]
                 return
-            self._backlog.popleft()
+            self._backlog.clear()
         if self._unreported and self.on_recovered is not None:
             lines, self._unreported = self._unreported, 0
             self.on_recovered(lines)
 
     def close(self) -> None:
         """Give up what is held besides ``fd`` itself; the backlog is lost."""
-        if self._retry is not None:
-            self._retry.cancel()
+        if self._next is not None:
+            self._next.cancel()
         self._write = len
         self._release()
 
-    def _retry_later(self) -> None:
-        # Without a running loop the next line, or nobody, finds out that there is room again.
-        if self._retry is None:
-            with contextlib.suppress(RuntimeError):
-                loop = asyncio.get_running_loop()
-                self._retry = loop.call_later(_RETRY_SECONDS, self._try_again)
-
-    def _try_again(self) -> None:
-        self._retry = None
+    def _go_on(self) -> None:
+        self._next = None
         self.flush()
         if self._backlog:
-            self._retry_later()
+            self._next = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._go_on)
 
 
 def _writer_for(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
