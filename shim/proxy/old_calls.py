@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final, NamedTuple
 
@@ -95,8 +96,10 @@ class OldCalls:
         except FramingError as error:
             return _invalid(error)
         except DownstreamGoneError:
-            message = "The caller left before it was sent"
-            return Served(Outcome(Decision.FAILED, _GONE, error=message), None)
+            return _unanswered("The caller left before it was sent")
+        except asyncio.CancelledError:
+            # Its record is the last that becomes of this request.
+            return _unanswered("The shim was stopped before upstream answered")
 
     async def _observe(self, downstream: Downstream) -> Served:
         """Pass the call on unchanged."""
@@ -215,6 +218,10 @@ def _invalid(error: FramingError) -> Served:
     return Served(
         Outcome(Decision.INVALID, error.status, error=message), error_reply(error.status, message)
     )
+
+
+def _unanswered(message: str) -> Served:
+    return Served(Outcome(Decision.FAILED, _GONE, error=message), None)
 
 
 def _refuse(call: OldCall, live: Live, refused: Refused) -> Served:

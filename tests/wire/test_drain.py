@@ -6,9 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from shim.ledger.reading import read_uses
 from tests.support.client import Client, ask, request, timed
 from tests.support.origin import Origin, answer, echo_target, hang
 from tests.support.running import Shim
@@ -119,3 +121,20 @@ class TestDrain:
                 assert shim.wait(2) == 0
             with contextlib.suppress(EOFError, ConnectionError):
                 assert client.read().status in (502, 503, 504)
+
+    def test_an_old_call_that_is_cut_off_is_recorded(
+        self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+    ) -> None:
+        """Nobody knows whether it had its effect, so somebody must know that it was made."""
+        # It left neither a line nor a row.
+        own_origin.script = hang
+        ledger = tmp_path / "ledger.db"
+        shim = start("--shutdown-grace", "300ms", "--ledger", str(ledger), upstream=own_origin.url)
+        with Client(shim.proxy) as client:
+            client.send(request("DELETE", "/invocations/inv_1?mode=kill"))
+            own_origin.wait()
+            shim.terminate()
+            assert shim.wait(3) == 0
+        (line,) = shim.uses
+        assert (line["decision"], line["status"], line["upstream_status"]) == ("failed", 499, None)
+        assert [use["id"] for use in read_uses(ledger)] == [line["id"]]
