@@ -59,8 +59,9 @@ use
     One call to the old route, as it is recorded.
 near miss
     A call beside the old and the new route, by somebody who migrates wrongly.
-ledger, fleet
-    Where uses are kept: by one shim (SQLite), by many (PostgreSQL).
+ledger, journal, fleet
+    Where uses are kept: by one shim (SQLite), until they are on the disk there (lines in files
+    beside it), by many shims (PostgreSQL).
 report, verdict
     Who still has to migrate; whether the route can go.
 drain

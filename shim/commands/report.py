@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
+from shim.ledger.evidence import merge
 from shim.ledger.log_lines import Lines
 from shim.ledger.records import USE_EVENT
 from shim.moments import parse_duration, parse_moment
-from shim.report.build import build_report, merge
+from shim.report.build import build_report
 from shim.report.model import Report
 from shim.report.text import plain, plural
 from shim.settings.declared import SettingError, Settings

@@ -1,6 +1,7 @@
 """The record that is kept: every use of the deprecated route, before its response leaves.
 
-One thread owns the connection and commits in groups (``writer``); requests hand it their records
-and wait a bounded time (``ledger``); reports read the file by themselves (``reading``), or the log
-(``log_lines``); ``fleet`` ships what is kept to PostgreSQL.
+Requests hand over their records (``ledger``).  One thread appends them as lines to files beside the
+ledger (``journal``), which answers wait for; another owns the connection to the ledger and commits
+what has come in groups (``writer``), after which the lines go.  Reports read both by themselves
+(``reading``), or the log (``log_lines``); ``fleet`` ships what is kept to PostgreSQL.
 """

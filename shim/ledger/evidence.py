@@ -5,10 +5,13 @@ The ledger, the fleet and the JSON lines each produce one :class:`Evidence`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from shim.ledger.records import PhaseChange
 
 
 class Kind(StrEnum):
@@ -72,15 +75,6 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseChange:
-    """The phase that one instance went into, and when."""
-
-    moment: datetime
-    instance: str
-    phase: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Everything a report needs.  Times are aware and in UTC."""
 
@@ -89,6 +83,29 @@ class Evidence:
     callers: dict[str, CallerFacts] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     phase_changes: list[PhaseChange] = field(default_factory=list)
+    unwritten: list[datetime] = field(default_factory=list)
+    """Since when there are records in the memory of a shim alone, or were when it ended."""
 
 
 HEARTBEAT_SLACK: Final = timedelta(minutes=2)
+
+
+def merge(parts: Sequence[Evidence]) -> Evidence:
+    """Join evidence of different shims; what one of them recorded must be in one part only."""
+    facts: dict[str, tuple[datetime, CallerFacts]] = {}
+    for part in parts:
+        last: dict[str, datetime] = {}
+        for sum_ in part.sums:
+            last[sum_.caller] = max(last.get(sum_.caller, sum_.last), sum_.last)
+        for caller, fact in part.callers.items():
+            when = last.get(caller, datetime.min.replace(tzinfo=UTC))
+            if caller not in facts or facts[caller][0] < when:
+                facts[caller] = when, fact
+    return Evidence(
+        sums=[sum_ for part in parts for sum_ in part.sums],
+        days=[day for part in parts for day in part.days],
+        callers={caller: fact for caller, (_, fact) in facts.items()},
+        spans=[span for part in parts for span in part.spans],
+        phase_changes=[change for part in parts for change in part.phase_changes],
+        unwritten=[moment for part in parts for moment in part.unwritten],
+    )

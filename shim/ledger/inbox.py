@@ -14,9 +14,7 @@ from shim.ledger.tables.schema import HOUR, to_ms
 from shim.ledger.tables.writing import SumKey, Tally
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from shim.ledger.records import NearMiss, ReplacementCall, Use
+    from shim.ledger.records import ReplacementCall, Told
 
 COUNT_KEYS: Final = 10_000
 """How many sums of calls to the new endpoints may wait; what comes on top is of ``(other)``."""
@@ -24,14 +22,27 @@ COUNT_KEYS: Final = 10_000
 
 @dataclass(slots=True)
 class Inbox:
-    """What requests hand to the writer; ``waiting`` futures are resolved in the event loop."""
+    """What requests hand to the writer.
 
-    records: deque[tuple[Use | NearMiss, asyncio.Future[bool]]] = field(default_factory=deque)
-    phases: deque[tuple[int, str]] = field(default_factory=deque)
+    ``told`` is the number of records that there ever were.  ``seen`` is a moment, in milliseconds
+    since 1970, and the number of records that there were then: what happened before it was told.
+    """
+
+    records: deque[Told] = field(default_factory=deque)
+    told: int = 0
+    seen: tuple[int, int] = (0, 0)
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)
     lost: int = 0
     _counts: dict[SumKey, Tally] = field(default_factory=dict)
+
+    def copy(self) -> list[Told]:
+        """Return the records that wait, while two threads put them in and take them out."""
+        while True:
+            try:
+                return list(self.records)
+            except RuntimeError:
+                continue
 
     def count(self, call: ReplacementCall) -> None:
         """Add one call to a new endpoint."""

@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox
-from shim.ledger.records import NearMiss, ReplacementCall, Use, admits
+from shim.ledger.journal import Entry, Journal, Segments
+from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
 from shim.ledger.tables.opening import is_memory, memory_source
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.writer import Writer
 
 _OPENING: Final = "the ledger is being opened"
+# Seconds after which a disk that only is slow counts as one that fails.
 _HUNG_AFTER: Final = 5.0
-"""Seconds without any commit after which a disk that only is slow counts as one that fails."""
+# Seconds between looks at what has come: the groups in which the ledger is written.
+_TICK: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ class LedgerState:
 
 
 class Ledger:
-    """Keeps uses, near misses and counts in SQLite, whatever the disk does.
+    """Keeps uses, near misses and counts in a journal and in SQLite, whatever the disk does.
 
     ``on_change`` is called in the event loop once per change between working, failing and losing
     records, of the file and of the fleet alike.
@@ -61,7 +66,7 @@ class Ledger:
         on_change: Callable[[LedgerState], None],
         retain: timedelta = timedelta(days=180),
         fleet_url: str | None = None,
-        wait_seconds: float = 0.25,
+        wait_seconds: float = 0.1,
         queue_limit: int = 50_000,
         caller_cap: int = 1000,
         heartbeat: timedelta = timedelta(seconds=1),
@@ -78,25 +83,32 @@ class Ledger:
         self._readable = False
         self._first_try = threading.Event()
         self._error: str | None = _OPENING
-        self._hung = False
-        self._stalled_since: float | None = None
         self._known_limit = 20 * caller_cap
         self._dropped_before = 0
         self._announced = (True, False, None if fleet_url is None else True)
+        self._entries: list[Entry] = []
         self._waiting: deque[tuple[float, asyncio.Future[bool]]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._anchor: sqlite3.Connection | None = None
+        self._journal: Journal | None = None
+        self._segments: Segments | None = None
+        if path is not None:
+            self._segments = Segments(path)
+            self._journal = Journal(
+                self._segments,
+                lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
+            )
         self._writer = Writer(
             self.source,
             self._inbox,
+            self._segments,
             heartbeat=Heartbeat(instance, heartbeat),
             clock=clock,
             retain=retain,
             caller_cap=caller_cap,
-            opened=self._opened,
-            settled=lambda futures: self._in_loop(self._settle, futures),
+            known=lambda names: self._in_loop(self._read, names),
             failed=self._report,
         )
         self._shipper: Shipper | None = None
@@ -120,40 +132,42 @@ class Ledger:
         if is_memory(self.source):
             # What is in memory lives as long as a connection to it does.
             self._anchor = sqlite3.connect(str(self.source), uri=True, check_same_thread=False)
+        self._look()
+        if self._journal is not None:
+            self._journal.start()
+            self._hand_over()
         self._writer.start()
         self._first_try.wait(2.0)
         if self._shipper is not None:
             self._shipper.start()
-        self._announce()
+        self._tick()
 
-    async def append(self, record: Use | NearMiss) -> bool:
-        """Keep ``record``; return true once it is on the disk.
+    async def append(self, record: Record, line: bytes | None = None) -> bool:
+        """Keep ``record``; return true once it is in the journal.
 
-        False after ``wait_seconds``, or at once where the disk fails or keeps others waiting: the
-        record is queued then, or lost and counted where the queue is full.
+        ``line`` is what :func:`~shim.ledger.records.encode` makes of it.  False where it is not:
+        after ``wait_seconds``, or at once where the disk fails or keeps others waiting.  The record
+        is in memory then, or lost and counted where there are too many.
         """
-        loop, inbox = self._loop, self._inbox
-        if loop is None or self._closed or len(inbox.records) >= self._queue_limit:
-            inbox.lost += 1
-            self._announce()
+        if self._loop is None:
+            self._inbox.lost += 1
             return False
-        if isinstance(record, Use) and admits(
-            record.decision, record.phase, would_refuse=record.would_refuse
-        ):
+        if isinstance(record, Use) and record.admitted:
             self._remember((record.caller,))
-        future = loop.create_future()
-        inbox.records.append((record, future))
-        if not inbox.wake.is_set():
-            inbox.wake.set()
-        if self._error is not None or self._stalled_since is not None:
-            self._check_hung(loop.time())
+        told = self._loop.create_future()
+        kept = self._tell(record, line, told)
+        if self._journal is None:
+            # The line in the log is all that will be left of it: let that go out first.
+            await asyncio.sleep(0)
+        if not kept or self._journal is None:
+            return kept
+        now = time.monotonic()
+        if now - (self._journal.began or now) > self._wait_seconds:
+            # The disk keeps others waiting.
             return False
-        deadline = loop.time() + self._wait_seconds
-        self._waiting.append((deadline, future))
-        if self._timer is None:
-            self._timer = loop.call_at(deadline, self._expire)
-        durable: bool = await future
-        return durable
+        self._waiting.append((now + self._wait_seconds, told))
+        written: bool = await told
+        return written
 
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint; it is written within about a second."""
@@ -161,7 +175,8 @@ class Ledger:
 
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
-        self._inbox.phases.append((to_ms(self._clock()), phase))
+        instance = self._writer.instance
+        self._tell(PhaseChange(timestamp=self._clock(), instance=instance, phase=phase), None, None)
 
     def is_known(self, caller: str) -> bool:
         """Tell whether a call of ``caller`` was ever let through, here or in the fleet.
@@ -174,12 +189,14 @@ class Ledger:
         """Return how the ledger does now."""
         shipper, writer = self._shipper, self._writer
         error = self._error
-        if error is None and self._hung:
+        if error is None and self._segments is not None:
+            error = self._segments.error
+        if error is None and self._hung():
             error = f"the ledger {self.source} does not answer: its disk is slow or stuck"
         return LedgerState(
             ok=error is None,
             error=error,
-            queued=len(self._inbox.records) + writer.holding,
+            queued=sum(not isinstance(one, PhaseChange) for one in self.waiting()),
             dropped=self._inbox.lost + writer.unfit,
             written=writer.written,
             last_commit_seconds=writer.commit_seconds,
@@ -189,23 +206,60 @@ class Ledger:
             fleet_unsent=None if shipper is None else shipper.unsent,
         )
 
+    def waiting(self) -> list[Told]:
+        """Return what is in memory and may not be in the ledger yet."""
+        return [*self._writer.group(), *self._inbox.copy()]
+
     async def close(self, seconds: float = 5.0) -> None:
         """Write what is queued, send it to the fleet, and end; both bounded by ``seconds``."""
         if self._loop is None or self._closed:
             return
         self._closed = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._journal is not None:
+            self._hand_over()
+            self._journal.stop()
+            await asyncio.to_thread(self._journal.join, seconds)
+        self._look()
         self._writer.stop(seconds)
         await asyncio.to_thread(self._writer.join, seconds + 1.0)
         if self._shipper is not None:
             self._shipper.stop()
             await asyncio.to_thread(self._shipper.join, seconds)
-        if self._timer is not None:
-            self._timer.cancel()
         for _, future in self._waiting:
             if not future.done():
                 future.set_result(False)
         if self._anchor is not None:
             self._anchor.close()
+
+    def _tell(self, record: Told, line: bytes | None, told: asyncio.Future[bool] | None) -> bool:
+        """Hand ``record`` to journal and ledger; return false where it is lost.
+
+        The journal says in ``told`` whether it has it.
+        """
+        inbox, journal = self._inbox, self._journal
+        crowded = len(inbox.records) >= self._queue_limit
+        behind = journal is not None and journal.waiting() >= self._queue_limit
+        if self._closed or (crowded and (journal is None or behind)):
+            inbox.lost += 1
+            return False
+        if not crowded:
+            inbox.records.append(record)
+            inbox.told += 1
+        if journal is not None and not behind:
+            self._entries.append(Entry(line or encode(record), inbox.told, crowded, told))
+            if len(self._entries) == 1 and self._loop is not None:
+                # Together with what else comes in this turn of the loop.
+                self._loop.call_soon(self._hand_over)
+        elif told is not None:
+            told.set_result(False)
+        return True
+
+    def _hand_over(self) -> None:
+        entries, self._entries = self._entries, []
+        if self._journal is not None and entries:
+            self._journal.put(entries)
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
         assert self._loop is not None
@@ -214,9 +268,6 @@ class Ledger:
         except RuntimeError:
             # The loop is closed: nobody is left to be told.
             return
-
-    def _opened(self, known: Iterable[str]) -> None:
-        self._in_loop(self._read, known)
 
     def _report(self, error: str | None) -> None:
         self._error = error
@@ -235,34 +286,39 @@ class Ledger:
     def _shipped(self, marks: dict[str, int]) -> None:
         self._writer.shipped = marks
 
-    def _settle(self, futures: list[asyncio.Future[bool]]) -> None:
-        self._stalled_since = None
-        if self._hung:
-            self._hung = False
-            self._announce()
-        for future in futures:
-            if not future.done():
-                future.set_result(True)
+    def _settle(self, entries: Sequence[Entry], *, done: bool) -> None:
+        """Tell those that wait for their lines."""
+        for entry in entries:
+            if entry.only and not done:
+                self._inbox.lost += 1
+            if entry.told is not None and not entry.told.done():
+                entry.told.set_result(done)
 
-    def _expire(self) -> None:
-        """Let those go that have waited long enough."""
+    def _tick(self) -> None:
+        """Look around a few times a second."""
         assert self._loop is not None
-        now = self._loop.time()
+        now = time.monotonic()
         waiting = self._waiting
         while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
-            _, future = waiting.popleft()
-            if not future.done():
-                future.set_result(False)
-                if self._stalled_since is None:
-                    self._stalled_since = now
-        self._timer = self._loop.call_at(waiting[0][0], self._expire) if waiting else None
-        self._check_hung(now)
+            _, told = waiting.popleft()
+            if not told.done():
+                told.set_result(False)
+        self._look()
+        self._announce()
+        self._ticker = self._loop.call_later(_TICK, self._tick)
 
-    def _check_hung(self, now: float) -> None:
-        since = self._stalled_since
-        if since is not None and not self._hung and now - since >= _HUNG_AFTER:
-            self._hung = True
-            self._announce()
+    def _look(self) -> None:
+        """Note that all that has happened by now has been told, and have it written."""
+        inbox = self._inbox
+        inbox.seen = (to_ms(self._clock()), inbox.told)
+        if inbox.records:
+            inbox.wake.set()
+
+    def _hung(self) -> bool:
+        """Tell whether a disk has been at one thing for far too long."""
+        now = time.monotonic()
+        journal = None if self._journal is None else self._journal.began
+        return now - min(journal or now, self._writer.began or now) > _HUNG_AFTER
 
     def _announce(self) -> None:
         """Tell of a change, once."""

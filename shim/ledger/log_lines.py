@@ -7,36 +7,27 @@ uses are held in memory (about 100 bytes each); lines are not.
 from __future__ import annotations
 
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO, Final
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from shim.ledger.evidence import (
-    HEARTBEAT_SLACK,
-    CallerFacts,
-    DaySum,
-    Evidence,
-    Kind,
-    PhaseChange,
-    Span,
-    Sum,
-)
+from shim.ledger.counting import Count
+from shim.ledger.evidence import HEARTBEAT_SLACK, Evidence, Span
 from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
 from shim.ledger.records import (
     NEAR_MISS_EVENT,
     REPLACEMENT_EVENT,
     USE_EVENT,
     Moment,
-    NearMiss,
     Record,
     Use,
-    decode,
+    decode_record,
 )
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
@@ -48,8 +39,6 @@ _SIGNS: Final = (*_LIFE, _DROPPED, _PHASE)
 # A line that speaks of one of these and cannot be read is a use less, or more than one.
 _TELLING: Final = (USE_EVENT.encode(), _DROPPED.encode())
 _MOST_PROBLEMS: Final = 20
-
-_SumKey = tuple[str, str, Kind, str | None, str | None, int | None, bool]
 
 
 class _Timed(Struct, frozen=True):
@@ -79,7 +68,7 @@ class _Sign(_Timed, frozen=True):
     lines: Annotated[int, Meta(gt=0)] = 1
 
 
-_Counted = Use | NearMiss | _Calls
+_Counted = Record | _Calls
 _calls: Final = msgspec.json.Decoder(_Calls)
 _signs: Final = msgspec.json.Decoder(_Sign)
 
@@ -106,50 +95,26 @@ class Lines:
         self.problems: list[str] = []
         self._since = since
         self._seen: set[bytes | str] = set()
-        self._sums: dict[_SumKey, tuple[int, datetime, datetime]] = {}
-        self._days: Counter[tuple[date, str, Kind]] = Counter()
-        self._facts: dict[str, tuple[datetime, str, CallerFacts]] = {}
+        self._count = Count()
         self._life: defaultdict[str, set[tuple[datetime, int]]] = defaultdict(set)
-        self._phases: set[tuple[datetime, str, str]] = set()
 
     def evidence(self, sources: Iterable[Source]) -> Evidence:
         """Read everything and return the sums."""
         for source in sources:
             for record in self._records(source):
-                self._count(record)
-        return Evidence(
-            sums=[
-                Sum(
-                    caller=caller,
-                    caller_source=caller_source,
-                    kind=kind,
-                    mode=mode,
-                    decision=decision,
-                    upstream_status=upstream_status,
-                    masked=masked,
-                    count=count,
-                    first=first,
-                    last=last,
-                )
-                for (caller, caller_source, kind, mode, decision, upstream_status, masked), (
-                    count,
-                    first,
-                    last,
-                ) in self._sums.items()
-            ],
-            days=[
-                DaySum(day=day, caller=caller, kind=kind, count=count)
-                for (day, caller, kind), count in self._days.items()
-            ],
-            callers={caller: facts for caller, (_, _, facts) in self._facts.items()},
-            spans=[
-                span for instance, marks in self._life.items() for span in _spans(instance, marks)
-            ],
-            phase_changes=[
-                PhaseChange(moment=moment, instance=instance, phase=phase)
-                for moment, instance, phase in sorted(self._phases)
-            ],
-        )
+                if isinstance(record, _Calls):
+                    self._count.add_replacements(
+                        record.caller,
+                        record.caller_source,
+                        record.mode,
+                        record.count,
+                        record.timestamp,
+                    )
+                else:
+                    self._count.add(record)
+        for instance, marks in self._life.items():
+            self._count.spans.extend(_spans(instance, marks))
+        return self._count.evidence()
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
@@ -193,7 +158,7 @@ class Lines:
         record: _Counted
         try:
             if event.name in (USE_EVENT, NEAR_MISS_EVENT):
-                record = decode(event.line)
+                record = decode_record(event.line)
             elif event.name == REPLACEMENT_EVENT:
                 record = _calls.decode(event.line)
             else:
@@ -218,28 +183,7 @@ class Lines:
             self._life[sign.instance].add((moment, _LIFE[sign.event]))
         phase = sign.phases or sign.phase
         if sign.event in (_LISTENING, _PHASE) and phase is not None:
-            self._phases.add((moment, sign.instance, phase))
-
-    def _count(self, record: _Counted) -> None:
-        moment, caller, number = record.timestamp, record.caller, 1
-        decision: str | None = None
-        upstream_status: int | None = None
-        masked = False
-        if isinstance(record, Use):
-            kind, mode, decision = Kind.USE, record.mode, record.decision
-            upstream_status, masked = record.upstream_status, record.masked
-            known = self._facts.get(caller)
-            if known is None or known[:2] < (moment, record.id):
-                facts = CallerFacts(user_agent=record.user_agent, replacement=record.replacement)
-                self._facts[caller] = moment, record.id, facts
-        elif isinstance(record, NearMiss):
-            kind, mode = Kind.NEAR_MISS, record.kind
-        else:
-            kind, mode, number = Kind.REPLACEMENT_CALL, record.mode, record.count
-        key = (caller, record.caller_source, kind, mode, decision, upstream_status, masked)
-        count, first, last = self._sums.get(key, (0, moment, moment))
-        self._sums[key] = count + number, min(first, moment), max(last, moment)
-        self._days[moment.date(), caller, kind] += number
+            self._count.phase_changes.add((moment, sign.instance, phase))
 
     def _is_wanted(self, moment: datetime) -> bool:
         return self._since is None or moment >= self._since

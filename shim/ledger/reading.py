@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
+from heapq import merge as merged
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +25,13 @@ from sqlalchemy import (
     select,
 )
 
-from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
-from shim.ledger.records import OTHER, NearMiss, Use
+from shim.ledger.counting import Count
+from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, Span, Sum, merge
+from shim.ledger.journal import read_told
+from shim.ledger.records import OTHER, NearMiss, PhaseChange, Record, Told, Use
+from shim.ledger.signs import read_signs
 from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import open_reader, reading
+from shim.ledger.tables.opening import is_fleet, is_memory, open_reader, reading
 from shim.ledger.tables.schema import DAY, HOUR, AnyRecord, from_ms, from_row, to_day, to_ms
 from shim.ledger.tables.writing import Tally
 
@@ -36,19 +41,24 @@ _PERIODS: Final = 500
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
 
 
-def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence:
+def read_evidence(
+    source: Path | str, since: datetime | None = None, *, waiting: Iterable[Told] = ()
+) -> Evidence:
     """Read what a report needs from the sums of a ledger or, across instances, of the fleet.
 
+    What is in the ledger's journal counts, and what is ``waiting``, if it is not in the ledger yet.
     Of the hour that ``since`` is in, uses and near misses count from that very moment, for as
     long as single ones are kept; other things count whole where the last of them was after it.
     Raise :class:`shim.ledger.LedgerError` where the source cannot be read.
     """
     start = None if since is None else to_ms(since)
-    with reading(source), closing(open_reader(source)) as connection:
+    # Before the rest: what has been written meanwhile is found there.
+    unwritten = read_signs(Path(source)) if _has_journal(source) else []
+    with _reading(source, waiting) as (connection, told):
         sums = _sums(connection, start)
         names = {one.caller for one in sums}
         spans, phases, callers = schema.spans.c, schema.phases.c, schema.callers.c
-        return Evidence(
+        kept = Evidence(
             sums=sums,
             days=_days(connection, start),
             callers={
@@ -72,12 +82,72 @@ def read_evidence(source: Path | str, since: datetime | None = None) -> Evidence
                 )
             ],
             phase_changes=[
-                PhaseChange(moment=from_ms(row.moment), instance=row.instance, phase=row.phase)
+                PhaseChange(timestamp=from_ms(row.moment), instance=row.instance, phase=row.phase)
                 for row in connection.execute(
                     select(schema.phases).order_by(phases.moment, phases.instance)
                 )
             ],
+            unwritten=unwritten,
         )
+    return merge([kept, _counted(told, since)]) if told else kept
+
+
+@contextmanager
+def _reading(
+    source: Path | str, waiting: Iterable[Told] = ()
+) -> Iterator[tuple[Connection, list[Told]]]:
+    """Open ``source``; add what has been told and is not in it."""
+    told = list(waiting)
+    if _has_journal(source):
+        told += read_told(Path(source))
+    # Only now: what was taken out of the journal meanwhile has to be there.
+    with reading(source), closing(open_reader(source)) as connection:
+        yield connection, _not_in(connection, told)
+
+
+def _has_journal(source: Path | str) -> bool:
+    return not is_fleet(source) and not is_memory(source)
+
+
+def _not_in(connection: Connection, told: Iterable[Told]) -> list[Told]:
+    """Return what of ``told`` the ledger does not hold, each once."""
+    unknown: dict[str, Record] = {}
+    changes: dict[tuple[datetime, str], PhaseChange] = {}
+    for one in told:
+        if isinstance(one, PhaseChange):
+            changes[one.timestamp, one.instance] = one
+        else:
+            unknown[one.id] = one
+    if not unknown and not changes:
+        return []
+    for table in (schema.uses, schema.near_misses):
+        ids = list(unknown)
+        for start in range(0, len(ids), _AT_ONCE):
+            known = select(table.c.id).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
+            for id_ in connection.execute(known).scalars():
+                unknown.pop(id_, None)
+    phases = schema.phases
+    moments = {to_ms(moment) for moment, _ in changes}
+    if moments:
+        first = phases.c.moment >= min(moments)
+        for row in connection.execute(select(phases).where(first)):
+            changes.pop((from_ms(row.moment), row.instance), None)
+    # An older one may have been there; whether it was can no longer be told.
+    horizon = int(writing.read_fact(connection, "pruned_before") or 0)
+    return [
+        *(one for one in unknown.values() if to_ms(one.timestamp) >= horizon),
+        *changes.values(),
+    ]
+
+
+def _counted(told: Iterable[Told], since: datetime | None) -> Evidence:
+    count = Count()
+    for one in told:
+        if isinstance(one, PhaseChange):
+            count.phase_changes.add((one.timestamp, one.instance, one.phase))
+        elif since is None or one.timestamp >= since:
+            count.add(one)
+    return count.evidence()
 
 
 def read_identity(source: Path | str) -> str:
@@ -99,8 +169,18 @@ def read_recent(
     caller: str | None = None,
     mode: str | None = None,
     decision: str | None = None,
+    waiting: Iterable[Told] = (),
 ) -> list[Use]:
     """Return the latest uses, at ``most`` so many, latest first; ``invalid`` is a mode here."""
+
+    def is_sought(use: Use) -> bool:
+        return (
+            (since is None or use.timestamp >= since)
+            and caller in (None, use.caller)
+            and mode in (None, use.mode or "invalid")
+            and decision in (None, use.decision)
+        )
+
     uses = schema.uses.c
     query = select(schema.uses)
     sought: dict[str, tuple[str, ...]] = {}
@@ -116,7 +196,7 @@ def read_recent(
         query = query.where(uses.decision == decision)
         sought["decision"] = (decision,)
     query = query.order_by(uses.timestamp.desc(), uses.seq.desc()).limit(most)
-    with reading(source), closing(open_reader(source)) as connection:
+    with _reading(source, waiting) as (connection, told):
         if sought:
             # What is rare is found by the sums; among ten million uses that saves reading them all.
             days = _periods_with(connection, schema.days.c.day, sought, most, None)
@@ -125,7 +205,10 @@ def read_recent(
             at = uses.timestamp
             within = (and_(at >= hour * HOUR, at < (hour + 1) * HOUR) for hour in hours)
             query = query.where(or_(false(), *within))
-        return [from_row(Use, row) for row in connection.execute(query)]
+        kept = [from_row(Use, row) for row in connection.execute(query)]
+    fresh = [one for one in told if isinstance(one, Use) and is_sought(one)]
+    fresh.sort(key=attrgetter("timestamp"), reverse=True)
+    return list(merged(fresh, kept, key=attrgetter("timestamp"), reverse=True))[:most]
 
 
 def _periods_with(
@@ -165,10 +248,13 @@ def read_records(
     query = select(table).order_by(table.c.timestamp, table.c.seq)
     if since is not None:
         query = query.where(table.c.timestamp >= to_ms(since))
-    with reading(source), closing(open_reader(source)) as connection:
+    with _reading(source) as (connection, told):
+        fresh = [one for one in told if isinstance(one, kind)]
+        fresh = [one for one in fresh if since is None or one.timestamp >= since]
+        fresh.sort(key=attrgetter("timestamp"))
         streaming = connection.execution_options(yield_per=_AT_ONCE)
-        for row in streaming.execute(query):
-            yield from_row(kind, row)
+        kept = (from_row(kind, row) for row in streaming.execute(query))
+        yield from merged(kept, fresh, key=attrgetter("timestamp"))
 
 
 def _sums(connection: Connection, start: int | None) -> list[Sum]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import NoneType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,6 +22,7 @@ from shim.moments import rfc3339
 
 USE_EVENT: Final = "deprecated_route_used"
 NEAR_MISS_EVENT: Final = "migration_near_miss"
+PHASE_EVENT: Final = "phase_changed"
 REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
 
 OTHER: Final = "(other)"
@@ -48,22 +49,15 @@ class Decision(StrEnum):
     FAILED = "failed"
 
 
-def admits(decision: str, phase: str, *, would_refuse: bool) -> bool:
-    """Tell whether such a call makes its caller one from before a freeze.
-
-    One that was refused or could not be read does not, nor one that only the dry run of a freeze
-    let through: what that freeze would refuse it must go on noting.
-    """
-    return decision not in (Decision.REFUSED, Decision.INVALID) and not (
-        would_refuse and phase == "freeze"
-    )
+def _as_kept(moment: datetime) -> datetime:
+    """Return a time in UTC and whole milliseconds, as the log and the ledger hold it."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class _Record(Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
-    """What is known of every call that is kept by itself: which, when, whose.
-
-    ``timestamp`` is in UTC and of whole milliseconds, as the log and the ledger hold it.
-    """
+    """What is known of every call that is kept by itself: which, when, whose."""
 
     id: str
     timestamp: Moment
@@ -75,9 +69,7 @@ class _Record(Struct, frozen=True, kw_only=True, tag_field="event", omit_default
     trace_id: str | None = _NULL
 
     def __post_init__(self) -> None:
-        moment = self.timestamp.astimezone(UTC)
-        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-        force_setattr(self, "timestamp", moment)
+        force_setattr(self, "timestamp", _as_kept(self.timestamp))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready fields in the order of the specification."""
@@ -116,6 +108,16 @@ class Use(_Record, frozen=True, kw_only=True, tag=USE_EVENT):
     would_refuse: bool = False
     announced: bool = False
 
+    @property
+    def admitted(self) -> bool:
+        """Whether it makes its caller one from before a freeze.
+
+        One that was refused or could not be read does not, nor one that only the dry run of a
+        freeze let through: what that freeze would refuse it must go on noting.
+        """
+        let_through = self.decision not in (Decision.REFUSED, Decision.INVALID)
+        return let_through and not (self.would_refuse and self.phase == "freeze")
+
 
 class NearMiss(_Record, frozen=True, kw_only=True, tag=NEAR_MISS_EVENT):
     """A call that shows somebody migrating to the wrong verb, path or mode."""
@@ -129,7 +131,20 @@ class NearMiss(_Record, frozen=True, kw_only=True, tag=NEAR_MISS_EVENT):
     version: str
 
 
+class PhaseChange(Struct, frozen=True, kw_only=True, tag=PHASE_EVENT, tag_field="event"):
+    """The phase that one instance went into, and when."""
+
+    timestamp: Moment
+    instance: str
+    phase: str
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "timestamp", _as_kept(self.timestamp))
+
+
 Record = Use | NearMiss
+Told = Record | PhaseChange
+"""What a journal holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,15 +159,19 @@ class ReplacementCall:
     instance: str
 
 
+_AnyTold = TypeVar("_AnyTold", bound=Told)
+
+
 class RecordError(ValueError):
     """A line that holds no record; the message says why."""
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final[msgspec.json.Decoder[Record]] = msgspec.json.Decoder(Record)
+_records: Final[msgspec.json.Decoder[Record]] = msgspec.json.Decoder(Record)
+_told: Final[msgspec.json.Decoder[Told]] = msgspec.json.Decoder(Told)
 
 
-def encode(record: Record) -> bytes:
+def encode(record: Told) -> bytes:
     """Return the line of the log that holds ``record``, in ASCII and without the line's end."""
     try:
         line = _encoder.encode(record)
@@ -163,25 +182,34 @@ def encode(record: Record) -> bytes:
         line = json.dumps(json.loads(line), separators=(",", ":")).encode()
     # Event, level and time come first in all lines; and msgspec writes no fraction of a second or
     # six digits of it.  Nothing here can be inside of a field: quotes are escaped there.
-    start, _, end = line.partition(b'"timestamp":')
+    start, _, end = line.partition(b'"timestamp":"')
     event, _, start = start.partition(b",")
-    _, _, end = end.partition(b",")
-    timestamp = rfc3339(record.timestamp).encode()
-    return b'%b,"level":"info","timestamp":"%b",%b%b' % (event, timestamp, start, end)
+    timestamp, _, end = end.partition(b'Z",')
+    timestamp = timestamp[:-3] if b"." in timestamp else timestamp + b".000"
+    return b'%b,"level":"info","timestamp":"%bZ",%b%b' % (event, timestamp, start, end)
 
 
-def decode(line: bytes) -> Record:
+def decode_record(line: bytes) -> Record:
     """Return the record in a line of the log; raise :class:`RecordError` where there is none.
 
     Fields that no record has are passed over.
     """
+    return _decoded(_records, line)
+
+
+def decode(line: bytes) -> Told:
+    """Return what is in a line of the journal, as :func:`decode_record` does."""
+    return _decoded(_told, line)
+
+
+def _decoded(decoder: msgspec.json.Decoder[_AnyTold], line: bytes) -> _AnyTold:
     try:
-        return _decoder.decode(line)
+        return decoder.decode(line)
     except (ValueError, OverflowError, RecursionError) as error:
         raise RecordError(str(error)) from None
 
 
-def _without_surrogates(record: Record) -> Record:
+def _without_surrogates(record: Told) -> Told:
     """Return ``record`` without what is no text in UTF-8; what the shim decodes has none of it."""
     texts = {name: text for name, text in asdict(record).items() if isinstance(text, str)}
     clean = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items()}

@@ -9,35 +9,32 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import COUNT_KEYS, Inbox
-from shim.ledger.records import OTHER, decode, encode
+from shim.ledger.journal import Leftovers, Segments, take_over
+from shim.ledger.records import OTHER, Told, Use, decode, encode
+from shim.ledger.signs import drop_signs
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
-from shim.ledger.tables.schema import to_ms
+from shim.ledger.tables.schema import from_ms, to_ms
 from shim.ledger.tables.writing import Batch, Names
 
 if TYPE_CHECKING:
-    import asyncio
-    from pathlib import Path
-
     from sqlalchemy import Connection
 
 _GROUP: Final = 1000
-# Seconds between the beginnings of two groups under load.  At 5,000 uses a second a group is 25
-# uses then and a use costs 40 µs of CPU; without it groups are of one or two, at 130 µs.
-_PACE: Final = 0.005
 # Seconds after which a heartbeat alone is brought to the disk itself.  One that is only handed to
 # the system survives the end of the process, which is what it tells of, and wears no disk.
 _SYNC_EVERY: Final = 10.0
 _FIRST_DELAY: Final = 0.1
 _LAST_DELAY: Final = 5.0
 _PRUNE_EVERY: Final = 60.0
+_TAKE_OVER_EVERY: Final = 60.0
 _PRUNE_STEP: Final = 500
 
 # What no disk, lock or restart will cure: the record itself does not fit.
@@ -55,51 +52,66 @@ _UNFIT: Final = (
 class Writer(threading.Thread):
     """Commits what is in the inbox, in groups, for as long as it takes.
 
-    ``opened`` gets the callers that were let through before, ``settled`` the futures of a group
-    that is durable, ``failed`` an error or ``None`` when things work again; all are called in this
-    thread.
+    It works when ``inbox.wake`` is set.  What of the journal the ledger has goes from
+    ``segments``; what other processes left there is read back.  ``known`` gets the callers that
+    were let through before, ``failed`` an error or ``None`` when things work again; both are called
+    in this thread.
     """
 
     def __init__(
         self,
         source: Path | str,
         inbox: Inbox,
+        segments: Segments | None,
         *,
         heartbeat: Heartbeat,
         clock: Callable[[], datetime],
         retain: timedelta,
         caller_cap: int,
-        opened: Callable[[list[str]], None],
-        settled: Callable[[list[asyncio.Future[bool]]], None],
+        known: Callable[[list[str]], None],
         failed: Callable[[str | None], None],
     ) -> None:
         super().__init__(name="ledger", daemon=True)
         self.written = 0
         self.unfit = 0
         self.commit_seconds: float | None = None
-        self.holding = 0
+        self.kept = 0
+        """How many of the records that there ever were the ledger has, on the disk."""
+        self.began: float | None = None
+        """Since when the disk has been taking a group (``time.monotonic``)."""
         self.outbox = False
         self.shipped: dict[str, int] | None = None
         self._source = source
         self._inbox = inbox
+        self._segments = segments
+        self._left = Leftovers()
         self._heartbeat = heartbeat
         self._clock = clock
         self._retain = retain
         self._names = Names(caller_cap)
-        self._opened, self._settled, self._failed = opened, settled, failed
+        self._known, self._failed = known, failed
         self._stop_by: float | None = None
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
         self._batch = Batch()
-        self._futures: list[asyncio.Future[bool]] = []
-        self._phases: list[tuple[int, str]] = []
-        self._phase: str | None = None
+        self._taken = 0
         self._lost = 0
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
         self._works = False
         self._delay = _FIRST_DELAY
         self._prune_at = 0.0
+        self._take_over_at = 0.0
+        self._horizon = 0
+
+    @property
+    def instance(self) -> str:
+        """The name under which this process records."""
+        return self._heartbeat.instance
+
+    def group(self) -> list[Told]:
+        """Return what has been taken and may not be in the ledger yet."""
+        return list(self._batch.records)
 
     def stop(self, seconds: float) -> None:
         """Let the thread write what there is and end within ``seconds``."""
@@ -114,6 +126,7 @@ class Writer(threading.Thread):
                 if self._work():
                     break
             except Exception as error:  # noqa: BLE001 - no fault of a disk or of ours may end this
+                self.began = None
                 self._close()
                 self._works = False
                 if isinstance(error, _UNFIT):
@@ -125,13 +138,16 @@ class Writer(threading.Thread):
             self._wait(self._delay)
             self._delay = min(2 * self._delay, _LAST_DELAY)
         self._close()
+        self._left.close()
+        if self._segments is not None:
+            self._segments.close(self.kept)
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and self._stop_by is None:
             time.sleep(min(left, 0.2))
         self._note_lost()
-        self._heartbeat.alive(to_ms(self._clock()))
+        self._heartbeat.alive(self._inbox.seen[0])
 
     def _note_lost(self) -> None:
         if self._inbox.lost + self.unfit > self._lost:
@@ -146,12 +162,8 @@ class Writer(threading.Thread):
             with connection.begin():
                 self._names.load(connection)
                 self._heartbeat.load(connection, to_ms(self._clock()))
-                phases = schema.phases.c
-                mine = select(phases.phase).where(phases.instance == self._heartbeat.instance)
-                self._phase = connection.execute(
-                    mine.order_by(phases.moment.desc()).limit(1)
-                ).scalar()
                 known = list(writing.admitted_callers(connection))
+                self._horizon = int(writing.read_fact(connection, "pruned_before") or 0)
         except BaseException:
             connection.close()
             raise
@@ -160,7 +172,7 @@ class Writer(threading.Thread):
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
         self._file = _identity(self._source)
-        self._opened(known)
+        self._known(known)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -177,50 +189,58 @@ class Writer(threading.Thread):
         while True:
             inbox.wake.clear()
             stopping = self._stop_by is not None
+            # What was told by then is in this group or in one before it.
+            moment, told = inbox.seen
             self._take()
             started = time.monotonic()
-            last = stopping and not inbox.records
+            last = stopping and not inbox.records and not self._left
             due = self._committed_at + self._heartbeat.interval - started
-            if self._batch != _NOTHING or self._phases or due <= 0 or stopping:
-                self._commit(started, last=last)
+            if self._batch != _NOTHING or due <= 0 or stopping:
+                whole = self._taken >= told and not self._only_journaled()
+                self._commit(started, moment if whole else None, last=last)
                 due = self._heartbeat.interval
             if last:
                 return True
-            if self._prune(started) or inbox.records:
-                # A group that is begun a little later is a larger group.
-                time.sleep(max(0.0, started + _PACE - time.monotonic()))
-            elif inbox.wake.wait(due):
-                time.sleep(max(0.0, self._committed_at + _PACE - time.monotonic()))
+            more = self._prune(started) or len(inbox.records) >= _GROUP or self._left
+            if not (more or stopping):
+                # What comes meanwhile is written together.
+                inbox.wake.wait(due)
+
+    def _only_journaled(self) -> bool:
+        """Tell whether a record of this process is in the journal alone."""
+        segments = self._segments
+        return segments is not None and (segments.hold_only or self._left.hold_only)
 
     def _take(self) -> None:
-        batch, futures, records = self._batch, self._futures, self._inbox.records
-        while records and len(futures) < _GROUP:
-            record, future = records.popleft()
-            futures.append(future)
-            batch.records.append(record)
-        self.holding = len(futures)
+        batch, records = self._batch, self._inbox.records
+        while records and len(batch.records) < _GROUP:
+            batch.records.append(records.popleft())
+            self._taken += 1
         for key, tally in self._inbox.take_counts().items():
             full = len(batch.counts) >= COUNT_KEYS and key not in batch.counts
             writing.add(batch.counts, (key[0], OTHER, *key[2:]) if full else key, tally)
-        while self._inbox.phases:
-            self._phases.append(self._inbox.phases.popleft())
+        if not self._left:
+            return
+        left = self._left.take(_GROUP - len(batch.records))
+        # Whether an older one was counted can no longer be told.
+        left = [record for record in left if to_ms(record.timestamp) >= self._horizon]
+        batch.records.extend(left)
+        if not batch.records:
+            # What was read before has been written.
+            self._left.kept()
+        self._known([one.caller for one in left if isinstance(one, Use) and one.admitted])
 
-    def _commit(self, started: float, *, last: bool) -> None:
+    def _commit(self, started: float, moment: int | None, *, last: bool) -> None:
+        """Write the group; with it, and those before, all that happened before ``moment``."""
         assert self._connection is not None
+        self.began = started
         self._note_lost()
-        told = last or self._batch != _NOTHING or bool(self._phases)
+        told = last or self._batch != _NOTHING
         self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
-        now = to_ms(self._clock())
-        instance = self._heartbeat.instance
-        current, changes = self._phase, []
-        for moment, phase in self._phases:
-            if phase != current:
-                changes.append((instance, moment, phase))
-            current = phase
 
         def also(connection: Connection) -> None:
-            writing.write_phases(connection, changes)
-            self._heartbeat.beat(connection, now, stopped=last)
+            if moment is not None:
+                self._heartbeat.beat(connection, moment, stopped=last)
 
         new = writing.write(
             self._connection, self._batch, self._names, also=also, outbox=self.outbox
@@ -230,20 +250,30 @@ class Writer(threading.Thread):
             self._synced_at = self._committed_at
         if self._file != _identity(self._source):
             self._heartbeat.broken()
+            if self._segments is not None:
+                self._segments.ledger_replaced()
             raise LedgerError(f"the ledger {self._source} was removed or replaced while in use")
         self.commit_seconds = self._committed_at - started
         self.written += new
-        futures, self._futures = self._futures, []
         self._batch = Batch()
-        self._phase = current
-        self._phases.clear()
-        self.holding = 0
+        # A group with records in it was synced.
+        self.kept = self._taken
+        self._left.kept()
+        self._let_go()
+        self.began = None
         self._delay = _FIRST_DELAY
         if not self._works:
             self._works = True
             self._failed(None)
-        if futures:
-            self._settled(futures)
+
+    def _let_go(self) -> None:
+        """Let go of what of the journal the ledger has, and take over what others left."""
+        if self._segments is None:
+            return
+        self._left.add(self._segments.keep(self.kept))
+        if self._committed_at >= self._take_over_at:
+            self._take_over_at = self._committed_at + _TAKE_OVER_EVERY
+            self._left.add(take_over(Path(self._source)))
 
     def _sync(self, *, wanted: bool) -> None:
         """Let commits wait for the disk, or not."""
@@ -266,8 +296,12 @@ class Writer(threading.Thread):
         gone = writing.prune(
             self._connection, before, limit=_PRUNE_STEP, shipped=shipped if self.outbox else None
         )
+        if gone:
+            self._horizon = max(self._horizon, before)
         if gone < _PRUNE_STEP:
             self._prune_at = now + _PRUNE_EVERY
+            if self._segments is not None:
+                drop_signs(Path(self._source), from_ms(before))
         return gone >= _PRUNE_STEP
 
     def _set_unfit_aside(self) -> None:

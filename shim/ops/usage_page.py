@@ -52,7 +52,7 @@ class Usage:
             return self._report
 
     def _build(self, source: Path | str | None = None) -> Report:
-        evidence = read_evidence(source or self._source)
+        evidence = read_evidence(source or self._source, waiting=self._ledger.waiting())
         lost = self._ledger.state().dropped
         return build_report(
             evidence, now=self._clock(), rules=self._reload.settings.callers, lost=lost
@@ -107,6 +107,7 @@ class Usage:
                 caller=filters.caller or None,
                 mode=filters.mode or None,
                 decision=filters.decision or None,
+                waiting=self._ledger.waiting(),
             )
         except LedgerError:
             return []

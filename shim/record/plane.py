@@ -79,7 +79,8 @@ class RecordPlane:
             self.logger.error(
                 "uses_not_in_ledger",
                 count=lost,
-                hint="restate-shim import brings them back from these lines",
+                hint="the next shim reads back what its journal holds; "
+                "restate-shim import brings all of them back from these lines",
                 instance=self._instance,
             )
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from shim import __version__
 from shim.ledger.records import (
@@ -45,8 +45,11 @@ _MOST_SUMS: Final = 1000
 class Store(Protocol):
     """Where records are kept: :class:`shim.ledger.Ledger`."""
 
-    async def append(self, record: Use | NearMiss) -> bool:
-        """Keep ``record``; return whether it is durable. Waits a bounded time, never raises."""
+    async def append(self, record: Use | NearMiss, line: bytes) -> bool:
+        """Keep ``record``, which is encoded in ``line``; return whether that survives the process.
+
+        Waits a bounded time, never raises.
+        """
 
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint."""
@@ -86,7 +89,14 @@ class Recorder:
         """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
         began = time.perf_counter()
         use = Use(
-            **self._about(identity),
+            id=self._new_id(),
+            timestamp=self._clock(),
+            caller=identity.caller,
+            caller_source=identity.caller_source,
+            user_agent=identity.user_agent,
+            client_address=identity.client_address,
+            request_id=identity.request_id,
+            trace_id=identity.trace_id,
             target=translation.redact_target(target),
             api_version=call.api_version,
             invocation_id=translation.printable(call.invocation_id),
@@ -105,7 +115,8 @@ class Recorder:
             would_refuse=ruling.would_refuse,
             announced=outcome.announced,
         )
-        self._logger.info(USE_EVENT, encoded=encode(use))
+        line = encode(use)
+        self._logger.info(USE_EVENT, encoded=line)
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )
@@ -113,7 +124,7 @@ class Recorder:
             self._metrics.announced()
         if use.would_refuse:
             self._metrics.would_refuse()
-        await self._store.append(use)
+        await self._store.append(use, line)
         near_miss = translation.near_miss_of(call)
         if near_miss is not None:
             await self.near_miss(identity, near_miss, b"DELETE", target, outcome.status)
@@ -139,7 +150,14 @@ class Recorder:
     ) -> None:
         """Record a call that missed both routes, whose caller got ``status``."""
         record = NearMiss(
-            **self._about(identity),
+            id=self._new_id(),
+            timestamp=self._clock(),
+            caller=identity.caller,
+            caller_source=identity.caller_source,
+            user_agent=identity.user_agent,
+            client_address=identity.client_address,
+            request_id=identity.request_id,
+            trace_id=identity.trace_id,
             method=translation.printable(method),
             target=translation.redact_target(target),
             kind=near_miss.kind,
@@ -148,21 +166,9 @@ class Recorder:
             instance=self._instance,
             version=__version__,
         )
-        self._logger.info(NEAR_MISS_EVENT, encoded=encode(record))
-        await self._store.append(record)
-
-    def _about(self, identity: Identity) -> dict[str, Any]:
-        """Return what every record has."""
-        return {
-            "id": self._new_id(),
-            "timestamp": self._clock(),
-            "caller": identity.caller,
-            "caller_source": identity.caller_source,
-            "user_agent": identity.user_agent,
-            "client_address": identity.client_address,
-            "request_id": identity.request_id,
-            "trace_id": identity.trace_id,
-        }
+        line = encode(record)
+        self._logger.info(NEAR_MISS_EVENT, encoded=line)
+        await self._store.append(record, line)
 
     def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
         """Count a call that somebody made to a new endpoint.

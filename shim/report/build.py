@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from shim.ledger.evidence import CallerFacts, Evidence, Kind, PhaseChange, Sum
+from shim.ledger.evidence import CallerFacts, Evidence, Kind, Sum
+from shim.ledger.records import PhaseChange
 from shim.report.coverage import observe
 from shim.report.hints import hint_for
 from shim.report.model import (
@@ -74,30 +75,11 @@ def build_report(
             window=window,
             recording_since=recording_since,
             lost=lost,
+            unwritten=evidence.unwritten,
         ),
         recording_since=recording_since,
         coverage=_coverage(evidence, since, recording_since, now),
         phase_changes=_phase_changes(evidence.phase_changes),
-    )
-
-
-def merge(parts: Sequence[Evidence]) -> Evidence:
-    """Join evidence of different shims; what one of them recorded must be in one part only."""
-    facts: dict[str, tuple[datetime, CallerFacts]] = {}
-    for part in parts:
-        last: dict[str, datetime] = {}
-        for sum_ in part.sums:
-            last[sum_.caller] = max(last.get(sum_.caller, sum_.last), sum_.last)
-        for caller, fact in part.callers.items():
-            when = last.get(caller, datetime.min.replace(tzinfo=UTC))
-            if caller not in facts or facts[caller][0] < when:
-                facts[caller] = when, fact
-    return Evidence(
-        sums=[sum_ for part in parts for sum_ in part.sums],
-        days=[day for part in parts for day in part.days],
-        callers={caller: fact for caller, (_, fact) in facts.items()},
-        spans=[span for part in parts for span in part.spans],
-        phase_changes=[change for part in parts for change in part.phase_changes],
     )
 
 
@@ -212,7 +194,7 @@ def _phase_changes(changes: Iterable[PhaseChange]) -> tuple[PhaseChange, ...]:
     """Return when the fleet's phase changed: what every instance repeats is said once."""
     last: dict[str, str] = {}
     kept: list[PhaseChange] = []
-    for change in sorted(changes, key=lambda change: change.moment):
+    for change in sorted(changes, key=lambda change: change.timestamp):
         if last.get(change.instance) == change.phase:
             continue
         last[change.instance] = change.phase

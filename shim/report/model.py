@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from shim.ledger.evidence import PhaseChange
+from shim.ledger.records import PhaseChange
 from shim.moments import rfc3339
 
 

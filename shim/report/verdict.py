@@ -36,8 +36,12 @@ def judge(
     window: timedelta,
     recording_since: datetime | None,
     lost: int = 0,
+    unwritten: Sequence[datetime] = (),
 ) -> Verdict:
-    """Judge the ``window`` before ``now``; ``lost`` records are known to be missing from it."""
+    """Judge the ``window`` before ``now``; ``lost`` records are known to be missing from it.
+
+    ``unwritten`` are the moments since when records are in the memory of a shim alone.
+    """
     start = now - window
     coverage = observe(spans, start, now)
     # Rounded down: 100 is said only of what is whole.
@@ -54,6 +58,10 @@ def judge(
     elif lost:
         status = Status.UNPROVEN
         missing = f"But the record is known to lack {plural(lost, 'line')}: they may be uses."
+        sentences = [_nobody(callers, now, start, used), missing]
+    elif any(moment >= start for moment in unwritten):
+        status = Status.UNPROVEN
+        missing = "But the disk did not take what a shim recorded: they may be uses."
         sentences = [_nobody(callers, now, start, used), missing]
     else:
         status = Status.SAFE

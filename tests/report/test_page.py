@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from shim.ledger.evidence import CallerFacts, Evidence, PhaseChange
+from shim.ledger.evidence import CallerFacts, Evidence
+from shim.ledger.records import PhaseChange
 from shim.report.build import build_report
 from shim.report.formats.charts import MOST_DAYS, days_of, draw, series_of, sparkline
 from shim.report.formats.page import (
@@ -250,7 +251,7 @@ def test_a_sparkline_of_nothing_is_nothing_and_one_use_is_seen_beside_many() -> 
 
 def test_phase_changes_that_every_instance_repeats_are_marked_once() -> None:
     changes = [
-        PhaseChange(moment=NOW - DAY + n * HOUR, instance=instance, phase=phase)
+        PhaseChange(timestamp=NOW - DAY + n * HOUR, instance=instance, phase=phase)
         for n, (instance, phase) in enumerate(
             [("a", "observe"), ("b", "observe"), ("a", "translate"), ("b", "translate"),
              ("a", "translate")]
@@ -263,7 +264,7 @@ def test_phase_changes_that_every_instance_repeats_are_marked_once() -> None:
 def test_every_phase_of_a_day_is_told_where_it_is_marked() -> None:
     # A day's last phase hid the others: a reject that was taken back at once left no trace.
     changes = [
-        PhaseChange(moment=NOW - HOUR + n * timedelta(minutes=5), instance="a", phase=phase)
+        PhaseChange(timestamp=NOW - HOUR + n * timedelta(minutes=5), instance="a", phase=phase)
         for n, phase in enumerate(["translate", "reject", "translate"])
     ]
     page = render_page(
@@ -276,7 +277,7 @@ def test_every_phase_of_a_day_is_told_where_it_is_marked() -> None:
 
 def test_restarts_of_shims_in_different_phases_are_no_phase_changes() -> None:
     changes = [
-        PhaseChange(moment=NOW - DAY + n * HOUR, instance=instance, phase=phase)
+        PhaseChange(timestamp=NOW - DAY + n * HOUR, instance=instance, phase=phase)
         for n, (instance, phase) in enumerate([("a", "observe"), ("b", "translate")] * 3)
     ]
     kept = build_report(Evidence(phase_changes=changes), now=NOW).phase_changes

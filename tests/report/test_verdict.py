@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from shim.ledger.evidence import CallerFacts, Evidence, Kind, Span
-from shim.report.build import build_report, merge
+from shim.ledger.evidence import CallerFacts, Evidence, Kind, Span, merge
+from shim.report.build import build_report
 from shim.report.coverage import observe
 from shim.report.model import State, Status
 from shim.route.policy import CallerRule, Phase
@@ -223,6 +223,15 @@ def test_lost_records_are_no_proof() -> None:
     verdict = build_report(Evidence(spans=[up(LONG_AGO)]), now=NOW, lost=2).verdict
     assert verdict.status is Status.UNPROVEN
     assert "2 lines" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("ago", "status"), [(timedelta(days=1), Status.UNPROVEN), (timedelta(days=30), Status.SAFE)]
+)
+def test_records_that_no_disk_has_taken_are_no_proof(ago: timedelta, status: Status) -> None:
+    # The command line cannot see them; it said "safe" for as long as a restart may take.
+    evidence = Evidence(spans=[up(LONG_AGO)], unwritten=[NOW - ago])
+    assert build_report(evidence, now=NOW).verdict.status is status
 
 
 def test_refused_calls_block_and_are_said_to_be_refused() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from shim.ledger.ledger import Ledger, LedgerState
 from shim.ledger.records import Decision, NearMiss, ReplacementCall, Use
+from tests.support.waiting import until
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -105,6 +106,11 @@ async def running(
         yield ledger
     finally:
         await ledger.close()
+
+
+async def kept(ledger: Ledger) -> None:
+    """Wait until all that was told is in the ledger itself."""
+    await until(lambda: ledger.state().queued == 0)
 
 
 async def write_for_ever(path: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, PhaseChange, Span, Sum
-from shim.ledger.records import USE_EVENT, Use
+from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, Span, Sum
+from shim.ledger.records import USE_EVENT, PhaseChange, Use
 from shim.moments import rfc3339
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -151,7 +151,7 @@ def hostile_evidence() -> Evidence:
             for name in names
         },
         spans=[up(NOW - 30 * DAY)],
-        phase_changes=[PhaseChange(moment=NOW - DAY, instance=n, phase=n) for n in names],
+        phase_changes=[PhaseChange(timestamp=NOW - DAY, instance=n, phase=n) for n in names],
     )
 
 
@@ -260,8 +260,8 @@ def lively_evidence(days: int = 45) -> Evidence:
         up(begun + 5 * timedelta(minutes=1), NOW, "admin-1"),
     ]
     changes = [
-        PhaseChange(moment=begun, instance="admin-0", phase="observe"),
-        PhaseChange(moment=begun + 10 * DAY, instance="admin-0", phase="translate"),
-        PhaseChange(moment=begun + 31 * DAY, instance="admin-0", phase="brownout"),
+        PhaseChange(timestamp=begun, instance="admin-0", phase="observe"),
+        PhaseChange(timestamp=begun + 10 * DAY, instance="admin-0", phase="translate"),
+        PhaseChange(timestamp=begun + 31 * DAY, instance="admin-0", phase="brownout"),
     ]
     return Evidence(sums=sums, days=day_sums, callers=facts, spans=spans, phase_changes=changes)

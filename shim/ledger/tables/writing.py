@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from shim.ledger.evidence import Kind
-from shim.ledger.records import OTHER, NearMiss, Record, Use, admits
+from shim.ledger.records import OTHER, NearMiss, PhaseChange, Told, Use
 from shim.ledger.tables import schema, statements
 from shim.ledger.tables.schema import HOUR, AnyRecord, Row, to_ms, to_row
 
@@ -32,7 +32,7 @@ Tally = tuple[int, int, int]
 class Batch:
     """What is written together."""
 
-    records: list[Record] = field(default_factory=list)
+    records: list[Told] = field(default_factory=list)
     counts: dict[SumKey, Tally] = field(default_factory=dict)
 
 
@@ -112,6 +112,14 @@ def apply(connection: Connection, batch: Batch, names: Names, *, outbox: bool = 
     """Do what :func:`write` does in a transaction that is open."""
     uses = _insert(connection, statements.USES, batch.records, Use)
     misses = _insert(connection, statements.NEAR_MISSES, batch.records, NearMiss)
+    write_phases(
+        connection,
+        [
+            (one.instance, to_ms(one.timestamp), one.phase)
+            for one in batch.records
+            if isinstance(one, PhaseChange)
+        ],
+    )
     sums: dict[SumKey, Tally] = {}
     callers: dict[str, Row] = {}
     for use in uses:
@@ -140,7 +148,7 @@ def add(sums: dict[Any, Tally], key: tuple[Any, ...], tally: Tally) -> None:
 def _insert(
     connection: Connection,
     statement: statements.Statement,
-    records: list[Record],
+    records: list[Told],
     kind: type[AnyRecord],
 ) -> list[AnyRecord]:
     """Insert the records of one kind and return those that were not there yet."""
@@ -160,7 +168,7 @@ def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, u
     )
     add(sums, key, (1, moment, moment))
     if names.kept(caller):
-        admitted = admits(use.decision, use.phase, would_refuse=use.would_refuse)
+        admitted = use.admitted
         before = callers.get(caller)
         if before is not None:
             admitted = admitted or before[-1]

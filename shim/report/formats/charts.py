@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from shim.ledger.evidence import PhaseChange
+from shim.ledger.records import PhaseChange
 from shim.report.model import CallerReport, DayCount, Report
 from shim.report.text import name_of, plain, plural
 
@@ -190,7 +190,7 @@ def _dates(days: Sequence[date], step: float, width: int, height: int) -> list[L
 def _marks(report: Report, days: Sequence[date], step: float, width: int) -> list[Mark]:
     phases: defaultdict[date, list[PhaseChange]] = defaultdict(list)
     for change in report.phase_changes:
-        phases[change.moment.date()].append(change)
+        phases[change.timestamp.date()].append(change)
     marks: list[Mark] = []
     free = 0.0
     for day, changes in sorted(phases.items()):
@@ -198,7 +198,7 @@ def _marks(report: Report, days: Sequence[date], step: float, width: int) -> lis
             continue
         x = _LEFT + (day - days[0]).days * step
         text = plain(changes[-1].phase, 28)
-        said = ", ".join(f"{one.moment:%H:%M} {plain(one.phase, 200)}" for one in changes)
+        said = ", ".join(f"{one.timestamp:%H:%M} {plain(one.phase, 200)}" for one in changes)
         room = 7.0 * len(text)
         anchor = "end" if x + room > width else "start"
         left = x - room if anchor == "end" else x
