@@ -27,6 +27,7 @@ from shim.record.outcome import Outcome
 from shim.route import translation
 from shim.route.caller import Identity
 from shim.route.policy import Ruling
+from shim.route.text import bounded, printable
 from shim.route.translation import Mode, NewCall, OldCall
 from shim.upstream.errors import OUTAGES, UpstreamError
 
@@ -97,19 +98,19 @@ class Recorder:
             client_address=identity.client_address,
             request_id=identity.request_id,
             trace_id=identity.trace_id,
-            target=translation.redact_target(target),
-            api_version=call.api_version,
-            invocation_id=translation.printable(call.invocation_id),
+            target=bounded(translation.redact_target(target)),
+            api_version=call.api_version and bounded(call.api_version),
+            invocation_id=bounded(printable(call.invocation_id)),
             mode=call.mode,
-            mode_given=call.mode_given,
+            mode_given=call.mode_given and bounded(call.mode_given),
             phase=ruling.phase,
             decision=outcome.decision,
-            replacement=call.replacement,
+            replacement=bounded(call.replacement),
             upstream_status=outcome.upstream_status,
             status=outcome.status,
             masked=outcome.masked,
             duration_ms=round(elapsed * 1000, 3),
-            error=outcome.error,
+            error=outcome.error and bounded(outcome.error),
             instance=self._instance,
             version=__version__,
             would_refuse=ruling.would_refuse,
@@ -158,10 +159,10 @@ class Recorder:
             client_address=identity.client_address,
             request_id=identity.request_id,
             trace_id=identity.trace_id,
-            method=translation.printable(method),
-            target=translation.redact_target(target),
+            method=bounded(printable(method)),
+            target=bounded(translation.redact_target(target)),
             kind=near_miss.kind,
-            hint=near_miss.hint,
+            hint=bounded(near_miss.hint),
             status=status,
             instance=self._instance,
             version=__version__,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from shim.http1.fields import Fields, find
+from shim.route.text import MOST, bounded, shortened
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -54,7 +55,7 @@ def identify(
             break
     trace = _TRACEPARENT.fullmatch(find(fields, b"traceparent") or b"")
     return Identity(
-        caller=caller[:MAX_CALLER_LENGTH],
+        caller=bounded(caller, MAX_CALLER_LENGTH),
         caller_source=source,
         client_address=address,
         user_agent=user_agent,
@@ -143,8 +144,8 @@ def _text(raw: bytes | None) -> str | None:
     """Return a field value as text that is safe to print: one line, no controls, bounded."""
     if not raw:
         return None
-    text = raw[: 4 * MAX_CALLER_LENGTH].decode("utf-8", "replace").strip()
+    text = raw[:MOST].decode("utf-8", "replace").strip()
     if not text.isprintable():
         # Controls, bidirectional marks and lone surrogates would act on whoever shows the text.
         text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text or None
+    return shortened(text, raw) if len(raw) > MOST else text or None

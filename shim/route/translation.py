@@ -17,6 +17,8 @@ from functools import cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from shim.route.text import printable
+
 OLD_METHOD: Final = b"DELETE"
 NEW_METHOD: Final = b"PATCH"
 
@@ -177,11 +179,6 @@ def redact_target(target: bytes) -> str:
         elif equals:
             kept.append(name + b"=")
     return printable(path + b"?" + b"&".join(kept))
-
-
-def printable(raw: bytes) -> str:
-    """Return bytes from the wire as text, one way, with what is not UTF-8 escaped."""
-    return raw.decode("utf-8", "backslashreplace")
 
 
 class Reply(NamedTuple):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.http1 import fields as lines
-from shim.route.caller import MAX_CALLER_LENGTH, Network, client_address, identify
+from shim.route.caller import MAX_CALLER_LENGTH, Identity, Network, client_address, identify
+from shim.route.text import MOST
 from tests.support.tokens import jwt
 
 Fields = list[tuple[bytes, bytes]]
@@ -118,3 +119,17 @@ def test_a_certificate_field_is_read_once_however_it_was_made(value: bytes) -> N
     # nobody else was served. The limit of the test run is what notices.
     identity = identify(made([(b"X-Forwarded-Client-Cert", value)]), "192.0.2.1", SOURCES, ())
     assert identity.caller
+
+
+def test_what_only_differs_far_behind_stays_different() -> None:
+    # Names were cut off, and callers with long ones counted as one.
+    def named(end: bytes) -> Identity:
+        value = b"spiffe://cluster/" + b"n" * 60_000 + end
+        fields = [(b"X-Client-Id", value), (b"User-Agent", value), (b"X-Request-Id", value)]
+        return identify(made(fields), "192.0.2.1", SOURCES, ())
+
+    one, same, other = named(b"1"), named(b"1"), named(b"2")
+    assert one == same
+    assert one.caller != other.caller
+    assert one.request_id != other.request_id
+    assert len(one.user_agent or "") == MOST

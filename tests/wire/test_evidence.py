@@ -183,3 +183,29 @@ def test_a_ledger_that_cannot_be_read_is_an_alarm_on_the_page(
     assert b"Not proven" in page.body
     assert ask(shim.ops, request("GET", "/usage.json")).status == 503
     assert ask(shim.ops, request("GET", "/ready")).status == 503
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/invocations/inv_%s?mode=kill",
+        "/v%s/invocations/inv_1",
+        "/invocations/inv_1?mode=%s",
+        "/invocations/inv_1/%s",
+    ],
+)
+def test_a_long_target_is_sent_on_whole_and_recorded_in_short(
+    target: str, ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    # 60 kB of an id made 197 kB of ledger and 181 kB of log.
+    own_origin.script = reply(answer(200))
+    shim = start("--ledger", str(ledger), upstream=own_origin.url)
+    long = "7" * 60_000
+    asked = target % long
+    agent = b"User-Agent: " + b"a" * 4000
+    ask(shim.proxy, request("DELETE", asked, agent))
+    assert own_origin.requests[0].target.startswith(asked.partition("?")[0].encode())
+    line = shim.event("migration_near_miss" if "/inv_1/" in asked else "deprecated_route_used")
+    assert len(json.dumps(line)) < 8000
+    records = [*read_uses(ledger), *read_near_misses(ledger)]
+    assert line["target"] in [record["target"] for record in records]
