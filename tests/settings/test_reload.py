@@ -31,11 +31,14 @@ class World:
     settle_seconds: float = 0.0
     applied: list[Settings] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.writer = LineWriter(self.write)
+
     def start(self, text: str, **flags: str) -> Reload:
         self.path.write_text(text)
         reread: Callable[[], Settings] = lambda: load(flags, {}, self.path)  # noqa: E731 -- twice
         logger = make_logger(
-            LineWriter(self.write),
+            self.writer,
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             log_format="json",
             level="info",
@@ -53,6 +56,7 @@ class World:
         return reload
 
     def events(self) -> list[dict[str, Any]]:
+        self.writer.flush()
         return [json.loads(line) for line in os.read(self.read, 1 << 16).splitlines()]
 
 
