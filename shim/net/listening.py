@@ -8,13 +8,14 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from shim.net.addresses import Address
 
 _BACKLOG: Final = 1024
+_HANDSHAKE_SECONDS: Final = 1.0
 
 
 class CannotListenError(Exception):
@@ -94,3 +95,27 @@ async def listen(
     """Accept connections from now on."""
     create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
     return await create(protocol, sock=listener, backlog=_BACKLOG, ssl=tls)
+
+
+def take_waiting(listener: socket.socket) -> list[socket.socket]:
+    """Accept those who have connected and wait: closing ``listener`` would reset them."""
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(listener.accept()[0])
+    return taken
+
+
+async def serve(
+    loop: asyncio.AbstractEventLoop,
+    protocol: Callable[[], asyncio.BaseProtocol],
+    connections: Iterable[socket.socket],
+    tls: ssl.SSLContext | None,
+) -> None:
+    """Serve ``connections`` that were accepted before; who does not shake hands is let go."""
+    seconds = None if tls is None else _HANDSHAKE_SECONDS
+    begun = (
+        loop.connect_accepted_socket(protocol, one, ssl=tls, ssl_handshake_timeout=seconds)
+        for one in connections
+    )
+    await asyncio.gather(*begun, return_exceptions=True)

@@ -55,10 +55,6 @@ class Downstream(Protocol):
     """Where the relay lane has sent the request already; the answer is to be read there."""
 
     @property
-    def late(self) -> bool:
-        """Whether the shim is being shut down, and nothing has been done for the request."""
-
-    @property
     def refusal(self) -> FramingError | None:
         """Why the request is not to be acted upon, as far as what has come of it shows."""
 

@@ -97,7 +97,7 @@ class Front(web.RequestHandler):
 
     @property
     def draining(self) -> bool:
-        """Whether requests are refused, because the shim is being shut down."""
+        """Whether answers say that their connections close, because the shim is being shut down."""
         return self._server.draining
 
     @property
@@ -321,7 +321,7 @@ class FrontServer(web.Server):
         super().__init__(self._handle, request_factory=self._take)  # type: ignore[arg-type]  # ours
         self.lane = lane
         self.draining = False
-        """Whether requests are refused, and answers say that their connections close."""
+        """Whether answers say that their connections close."""
         self.unreadable = unreadable
         self.stall_timeout = stall_timeout
         self._handler = handler
@@ -340,7 +340,7 @@ class FrontServer(web.Server):
             self._sweeper = self._loop.call_later(self._tick, self._sweep)
 
     def drain(self) -> None:
-        """Take no request from now on; answers say that their connections close."""
+        """Take one more request on each connection at most: its answer says that it closes."""
         self.draining = True
 
     def close_idle(self) -> None:

@@ -53,8 +53,6 @@ class Proxy:
         meaning = translation.interpret(head.method, head.target)
         self.in_flight += 1
         try:
-            if downstream.late:
-                raise LimitError(503, "The shim is shutting down")
             if isinstance(meaning, OldCall):
                 identity = self._identify(downstream)
                 await self._old_calls.serve(downstream, meaning, identity, self.live)

@@ -29,7 +29,7 @@ class Way(Protocol):
 
     @property
     def draining(self) -> bool:
-        """Whether requests are refused, because the shim is being shut down."""
+        """Whether answers say that their connections close, because the shim is being shut down."""
 
     @property
     def writing_paused(self) -> bool:
@@ -59,11 +59,6 @@ class Incoming:
     def gone(self) -> bool:
         """Whether nothing more can be sent to the caller."""
         return self._way.open_transport is None
-
-    @property
-    def late(self) -> bool:
-        """Whether the shim is being shut down, and nothing has been done for the request."""
-        return self._way.draining and self.relayed is None
 
     @property
     def refusal(self) -> FramingError | None:

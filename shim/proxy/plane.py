@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
+from typing import Final
 
 from shim.http1.fields import Field
 from shim.net.addresses import Address
-from shim.net.listening import listen, open_socket, remove_socket, url_of
+from shim.net.listening import listen, open_socket, remove_socket, serve, take_waiting, url_of
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import FrontServer
 from shim.proxy.handling import Proxy
@@ -20,6 +22,10 @@ from shim.route.policy import Policy
 from shim.settings.declared import Settings
 from shim.upstream.health import UpstreamHealth
 from shim.upstream.pool import Pool, PoolStats
+
+# For so long after SIGTERM idle connections stay open: what is on its way on them is served, and
+# its answer says that the connection closes, which no caller takes for a failure.
+_SETTLE_SECONDS: Final = 0.5
 
 
 class ProxyPlane:
@@ -116,10 +122,14 @@ class ProxyPlane:
         logger.info("draining", in_flight=self.in_flight, grace_seconds=grace)
         server.drain()
         if self._listening is not None:
+            loop = asyncio.get_running_loop()
+            waiting = take_waiting(self._socket)
             self._listening.close()
-        end = asyncio.get_running_loop().time() + grace
-        while server.connections and asyncio.get_running_loop().time() < end:
-            server.close_idle()
+            await serve(loop, server, waiting, self._settings.server_tls())
+        began = monotonic()
+        while server.connections and monotonic() - began < grace:
+            if monotonic() - began > _SETTLE_SECONDS:
+                server.close_idle()
             await asyncio.sleep(0.01)
         if self.in_flight:
             logger.warning("drain_cut_off", in_flight=self.in_flight)

@@ -31,7 +31,7 @@ class Caller(Protocol):
 
     @property
     def draining(self) -> bool:
-        """Whether requests are refused, because the shim is being shut down."""
+        """Whether answers say that their connections close, because the shim is being shut down."""
 
     @property
     def writing_paused(self) -> bool:

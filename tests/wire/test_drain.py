@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -121,6 +122,30 @@ class TestDrain:
                 assert shim.wait(2) == 0
             with contextlib.suppress(EOFError, ConnectionError):
                 assert client.read().status in (502, 503, 504)
+
+    @pytest.mark.parametrize("kept", [True, False], ids=["kept connections", "new ones"])
+    def test_who_has_asked_before_the_signal_is_answered(
+        self, own_origin: Origin, start: Callable[..., Shim], *, kept: bool
+    ) -> None:
+        """In the kernel's queues too; then all connections are closed."""
+        # 13 (kept) to 15 (new) requests failed with every signal under load.
+        shim = start(upstream=own_origin.url)
+        with contextlib.ExitStack() as stack:
+            clients = []
+            if kept:
+                clients = [stack.enter_context(Client(shim.proxy)) for _ in range(20)]
+                assert [client.ask(request()).status for client in clients] == [200] * 20
+            shim.process.send_signal(signal.SIGSTOP)
+            if not kept:
+                clients = [stack.enter_context(Client(shim.proxy)) for _ in range(20)]
+            for client in clients:
+                client.send(request())
+            shim.terminate()
+            shim.process.send_signal(signal.SIGCONT)
+            answers = [client.read() for client in clients]
+            assert [got.status for got in answers] == [200] * 20
+            assert all(client.closed() for client in clients)
+        assert shim.wait(3) == 0
 
     def test_an_old_call_that_is_cut_off_is_recorded(
         self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
