@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, func, select
 
 from shim.ledger.records import NearMiss, Use
 from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say
+from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say, time_limit
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 
@@ -46,6 +46,7 @@ class Shipper(threading.Thread):
         retain: timedelta,
         caller_cap: int,
         every: float,
+        answer_seconds: float,
         shipped: Callable[[dict[str, int]], None],
         known: Callable[[list[str]], None],
         changed: Callable[[], None],
@@ -58,6 +59,7 @@ class Shipper(threading.Thread):
         self._clock = clock
         self._retain = retain
         self._every = every
+        self._answer_seconds = answer_seconds
         self._shipped, self._known, self._changed = shipped, known, changed
         self._names = Names(caller_cap)
         self._ending = threading.Event()
@@ -124,10 +126,11 @@ class Shipper(threading.Thread):
             self._send_spans(ledger, fleet)
         self.unsent = 0
         self._shipped(dict(self._marks))
-        self._known(list(writing.admitted_callers(fleet)))
-        fleet.rollback()
         before = to_ms(self._clock() - self._retain)
-        writing.prune(fleet, before, limit=_PRUNE_STEP)
+        with time_limit(fleet, self._answer_seconds):
+            self._known(list(writing.admitted_callers(fleet)))
+            fleet.rollback()
+            writing.prune(fleet, before, limit=_PRUNE_STEP)
 
     def _connected(self, ledger: Connection) -> Connection:
         identity = writing.read_fact(ledger, "ledger") or ""
@@ -136,10 +139,10 @@ class Shipper(threading.Thread):
             return self._fleet
         self._hang_up()
         self._fresh = True
-        fleet = self._fleet = open_fleet(self._url)
+        fleet = self._fleet = open_fleet(self._url, self._answer_seconds)
         marks = schema.marks.c
         mine = select(marks.stream, marks.seq).where(marks.ledger == identity)
-        with fleet.begin():
+        with time_limit(fleet, self._answer_seconds), fleet.begin():
             self._marks = {row.stream: row.seq for row in fleet.execute(mine)}
             self._names.load(fleet)
             # Single records older than this are gone there, though they were counted.
@@ -193,7 +196,8 @@ class Shipper(threading.Thread):
         def note(connection: Connection) -> None:
             writing.write_mark(connection, self._identity, table.name, mark)
 
-        writing.write(fleet, batch, self._names, also=note)
+        with time_limit(fleet, self._answer_seconds):
+            writing.write(fleet, batch, self._names, also=note)
         self._marks[table.name] = mark
         if self.unsent is not None and table is not schema.outbox:
             self.unsent = max(0, self.unsent - len(rows))
@@ -209,7 +213,7 @@ class Shipper(threading.Thread):
         ledger.rollback()
         fresh = [(*key, *end) for key, end in spans.items() if self._spans.get(key) != end]
         new = [(*key, phase) for key, phase in phases.items() if key not in self._phases]
-        with fleet.begin():
+        with time_limit(fleet, self._answer_seconds), fleet.begin():
             writing.write_spans(fleet, fresh)
             writing.write_phases(fleet, new)
         self._spans = spans

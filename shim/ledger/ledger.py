@@ -71,6 +71,7 @@ class Ledger:
         caller_cap: int = 1000,
         heartbeat: timedelta = timedelta(seconds=1),
         ship_seconds: float = 2.0,
+        fleet_answer_seconds: float = 20.0,
     ) -> None:
         self.source: Final = memory_source() if path is None else path
         """What :func:`read_evidence` and :func:`read_uses` take to read this ledger."""
@@ -121,6 +122,7 @@ class Ledger:
                 retain=retain,
                 caller_cap=caller_cap,
                 every=ship_seconds,
+                answer_seconds=fleet_answer_seconds,
                 shipped=self._shipped,
                 known=lambda names: self._in_loop(self._known.update, names),
                 changed=lambda: self._in_loop(self._announce),

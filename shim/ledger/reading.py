@@ -31,7 +31,7 @@ from shim.ledger.journal import read_told
 from shim.ledger.records import OTHER, NearMiss, PhaseChange, Record, Told, Use
 from shim.ledger.signs import read_signs
 from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import is_fleet, is_memory, open_reader, reading
+from shim.ledger.tables.opening import is_fleet, is_memory, open_reader, reading, time_limit
 from shim.ledger.tables.schema import DAY, HOUR, AnyRecord, from_ms, from_row, to_day, to_ms
 from shim.ledger.tables.writing import Tally
 
@@ -54,7 +54,7 @@ def read_evidence(
     start = None if since is None else to_ms(since)
     # Before the rest: what has been written meanwhile is found there.
     unwritten = read_signs(Path(source)) if _has_journal(source) else []
-    with _reading(source, waiting) as (connection, told):
+    with _reading(source, waiting) as (connection, told), time_limit(connection):
         sums = _sums(connection, start)
         names = {one.caller for one in sums}
         spans, phases, callers = schema.spans.c, schema.phases.c, schema.callers.c
@@ -196,7 +196,7 @@ def read_recent(
         query = query.where(uses.decision == decision)
         sought["decision"] = (decision,)
     query = query.order_by(uses.timestamp.desc(), uses.seq.desc()).limit(most)
-    with _reading(source, waiting) as (connection, told):
+    with _reading(source, waiting) as (connection, told), time_limit(connection):
         if sought:
             # What is rare is found by the sums; among ten million uses that saves reading them all.
             days = _periods_with(connection, schema.days.c.day, sought, most, None)

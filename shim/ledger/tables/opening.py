@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _MEMORY: Final = "file:restate-shim-"
+# Statements end by themselves a little before.
+ANSWER_SECONDS: Final = 20.0
 
 
 class LedgerError(Exception):
@@ -47,6 +53,38 @@ def say(error: BaseException) -> str:
     """Return one line that says what went wrong, without statement or values."""
     reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+
+
+@contextmanager
+def time_limit(connection: Connection, seconds: float = ANSWER_SECONDS) -> Iterator[None]:
+    """Break a connection to the fleet on which what is done within takes longer.
+
+    A server that was stopped, or a network that swallows what it carries, never says so, and a
+    driver waits for ever.  Raise :class:`LedgerError` then.  A file's own limits do for a ledger.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    late = threading.Event()
+
+    def break_off(duplicate: socket.socket) -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            duplicate.shutdown(socket.SHUT_RDWR)
+
+    driver: Any = connection.connection.driver_connection
+    with socket.socket(fileno=os.dup(driver.fileno())) as duplicate:
+        timer = threading.Timer(seconds, break_off, (duplicate,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            if late.is_set():
+                raise LedgerError(f"the fleet did not answer within {seconds:g} s") from error
+            raise
+        finally:
+            timer.cancel()
 
 
 @contextmanager
@@ -88,11 +126,11 @@ def set_sync(connection: Connection, *, full: bool) -> None:
     driver.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
 
 
-def open_fleet(url: str) -> Connection:
+def open_fleet(url: str, answer_seconds: float = ANSWER_SECONDS) -> Connection:
     """Open the fleet and create its tables, in the schema ``restate_shim``, where missing."""
     connection = _fleet(url).connect()
     try:
-        with connection.begin():
+        with time_limit(connection, answer_seconds), connection.begin():
             # Two shims may start at once, and CREATE … IF NOT EXISTS is no protection from that.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8230107145)")
             if not inspect(connection).has_schema(FLEET_SCHEMA):
@@ -139,8 +177,9 @@ def _checked(engine: Engine, what: str, namespace: str | None) -> Connection:
     except DBAPIError as error:
         raise LedgerError(f"cannot open {what}: {say(error)}") from error
     try:
-        _require_current(_version(connection, namespace), what)
-        connection.rollback()
+        with time_limit(connection):
+            _require_current(_version(connection, namespace), what)
+            connection.rollback()
     except DBAPIError as error:
         connection.close()
         raise LedgerError(f"cannot read {what}: {say(error)}") from error
@@ -246,7 +285,10 @@ def _fleet(url: str) -> Engine:
     defaults: dict[str, Any] = {
         "connect_timeout": 5,
         "tcp_user_timeout": 15_000,
-        "options": "-c statement_timeout=60s -c lock_timeout=10s",
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "options": "-c statement_timeout=15s -c lock_timeout=10s",
         "application_name": "restate-shim",
     }
 
