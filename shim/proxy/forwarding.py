@@ -239,7 +239,10 @@ class Forwarder:
             downstream.upstream = connection
         pump: asyncio.Task[Exception | None] | None = None
         if request.with_body and not downstream.body_read:
-            connection.send(request.head, head_only=request.head_only)
+            begun = downstream.take_body()
+            if request.chunked and begun:
+                begun = b"".join(as_chunk([begun]))
+            connection.send(request.head + begun, head_only=request.head_only)
             pump = asyncio.create_task(self._send_body(downstream, request, connection))
         else:
             body = downstream.take_body() if request.with_body else b""

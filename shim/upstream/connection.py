@@ -9,7 +9,9 @@ to be plain goes on like that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import os
 from collections import deque
 from enum import Enum, auto
 from time import monotonic
@@ -35,6 +37,10 @@ class State(Enum):
 
 
 _MOST_REMEMBERED: Final = 1024
+_READ: Final = 64 * 1024
+# What comes in one write and is no larger is read at once, body and all, whoever reads: hyper's
+# first buffer (INIT_BUFFER_SIZE) has this size.
+_READ_AT_ONCE: Final = 8 * 1024
 # Looked up for every request.
 _IDLE = State.IDLE
 _RELAYING = State.RELAYING
@@ -80,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._head_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._write_paused = False
+        self._second: int | None = None
+        self._read_at_once = True
         self._last_answer = b""
         self._last_whole: tuple[AnswerHead, bytes] | None = None
         self.body: Stream
@@ -107,6 +115,7 @@ class Connection(asyncio.Protocol):
         """Send a whole plain request; ``relayer`` gets the answer, begun in ``timeout`` seconds."""
         self.state = _RELAYING
         self._relayer = relayer
+        self._read_at_once = len(request) <= _READ_AT_ONCE
         self.asked = now
         self.deadline = now + timeout
         self._transport.write(request)
@@ -118,6 +127,7 @@ class Connection(asyncio.Protocol):
         9.3.2).
         """
         self._begin(head_only=head_only)
+        self._read_at_once = len(request) <= _READ_AT_ONCE
         self.deadline = math.inf
         self.asked = monotonic()
         if not self._transport.is_closing():
@@ -131,6 +141,9 @@ class Connection(asyncio.Protocol):
     def write(self, pieces: list[Piece]) -> None:
         """Send a part of the request's body."""
         if not self._transport.is_closing():
+            if self._second is None:
+                self._second = _second_descriptor(self._transport)
+            self._read_at_once = False
             self._transport.writelines(pieces)
 
     async def drain(self) -> None:
@@ -166,6 +179,7 @@ class Connection(asyncio.Protocol):
             and self._final.keep_alive
             and self._failure is None
             and not self.body.take()
+            and not self._may_be_left(self._final.status)
         )
         if not reusable:
             self.abort()
@@ -174,6 +188,7 @@ class Connection(asyncio.Protocol):
         self.used = True
         self.deadline = math.inf
         self.raw = None
+        self._close_second()
         return True
 
     # asyncio.Protocol
@@ -186,6 +201,8 @@ class Connection(asyncio.Protocol):
         """Find out what the end of the connection is the end of."""
         if self.state is State.RELAYING:
             self._hand_over()
+        if exc is not None:
+            self._hear_out()
         if self.state is State.ANSWERING and not self._ended:
             framer = self._framer
             if framer is None:
@@ -197,6 +214,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(UpstreamError("truncated", "Upstream broke off its answer"))
         self.state = State.CLOSED
+        self._close_second()
         self._keeper.forget(self)
         self._wake_writer()
 
@@ -217,10 +235,13 @@ class Connection(asyncio.Protocol):
             relayer = self._relayer
             if plain is not None and relayer is not None and relayer.open:
                 self._relayer = None
-                self.state = _IDLE
-                self.deadline = math.inf
-                self.used = True
-                self._keeper.keep(self, came)
+                if self._may_be_left(plain[0]):
+                    self._close()
+                else:
+                    self.state = _IDLE
+                    self.deadline = math.inf
+                    self.used = True
+                    self._keeper.keep(self, came)
                 relayer.answered(data, plain[0], came)
                 return
             self._hand_over()
@@ -252,6 +273,13 @@ class Connection(asyncio.Protocol):
         if len(data) <= _MOST_REMEMBERED:
             self._last_answer, self._last_whole = data, whole
         return whole
+
+    def _may_be_left(self, status: int) -> bool:
+        """Whether upstream may not have read the request's body, and closes for that.
+
+        No other request may meet that end.
+        """
+        return status >= 400 and not self._read_at_once
 
     @property
     def _ended(self) -> bool:
@@ -317,7 +345,23 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         self.state = State.CLOSED
         self.deadline = math.inf
+        self._close_second()
         self._transport.abort()
+
+    def _hear_out(self) -> None:
+        """Read what upstream said before it closed, and the transport gave up on writing.
+
+        Who answers without reading the body, and closes, resets the connection: the answer waits to
+        be read while the next piece of the body can no longer be written.
+        """
+        with contextlib.suppress(OSError):
+            while self._second is not None and (data := os.read(self._second, _READ)):
+                self.data_received(data)
+
+    def _close_second(self) -> None:
+        if self._second is not None:
+            os.close(self._second)
+            self._second = None
 
     def _wake_reader(self) -> None:
         waiter, self._head_waiter = self._head_waiter, None
@@ -328,3 +372,15 @@ class Connection(asyncio.Protocol):
         waiter, self._write_waiter = self._write_waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _second_descriptor(transport: asyncio.Transport) -> int | None:
+    """Return a descriptor to read from once ``transport`` has closed its own.
+
+    There is none for TLS, whose bytes nobody else could read, nor where there are no more.
+    """
+    if transport.get_extra_info("ssl_object") is not None:
+        return None
+    with contextlib.suppress(OSError):
+        return os.dup(transport.get_extra_info("socket").fileno())
+    return None

@@ -175,3 +175,52 @@ def test_a_request_after_an_early_answer_is_not_read_out_of_its_body(
     client.send_what_is_taken(inner)
     time.sleep(0.1)
     assert [got.target for got in origin.requests] == [b"/early"]
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_answer_is_read_before_the_reset_behind_it_is_believed(
+    framing: str, shim: Shim, origin: Origin
+) -> None:
+    """A write that failed closed the connection, with the answer in it still to be read.
+
+    Which of the two comes first is up to the kernel: of forty, ten went wrong.
+    """
+
+    def script(connection: Connection, received: Received) -> None:
+        connection.send(answer(404, b"nothing here"))
+        connection.reset()
+
+    origin.script = script
+    piece, count = b"x" * 65536, 40
+    fields, body = b"Content-Length: %d" % (len(piece) * count), piece * count
+    if framing == "chunked":
+        fields, body = b"Transfer-Encoding: chunked", chunk(piece) * count
+    for _ in range(40):
+        with Client(shim.proxy) as client:
+            client.send_what_is_taken(request("POST", "/nope", fields, body=body))
+            got = client.read()
+        assert (got.status, got.body) == (404, b"nothing here")
+
+
+@pytest.mark.parametrize("size", [50_000, 1_000_000])
+def test_no_request_follows_a_body_that_upstream_may_have_left_unread(
+    size: int, client: Client, origin: Origin
+) -> None:
+    """Who does not read a body closes behind the answer, in the middle of the next request."""
+    origin.script = reply(answer(404, b"nothing here"))
+    for target in (b"/first", b"/second"):
+        got = client.ask(request("POST", target, b"Content-Length: %d" % size, body=b"x" * size))
+        assert (got.status, got.body) == (404, b"nothing here")
+    first, second = origin.requests
+    assert first.connection != second.connection
+
+
+def test_connections_are_kept_where_the_body_has_surely_been_read(
+    client: Client, origin: Origin
+) -> None:
+    """An answer that it went well says so, and so does a body in the same segment as its head."""
+    for status, size in ((200, 1_000_000), (404, 1000), (200, 50_000), (404, 1000)):
+        origin.script = reply(answer(status, b"read"))
+        got = client.ask(request("POST", "/", b"Content-Length: %d" % size, body=b"x" * size))
+        assert got.status == status
+    assert len({received.connection for received in origin.requests}) == 1
