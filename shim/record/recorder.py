@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypedDict
 
 from shim import __version__
 from shim.ledger.records import (
@@ -56,6 +56,21 @@ class Store(Protocol):
         """Count a call to a new endpoint."""
 
 
+class _Alike(TypedDict):
+    """What a use and a near miss say alike: which, when, whose, and who saw it."""
+
+    id: str
+    timestamp: datetime
+    caller: str
+    caller_source: str
+    user_agent: str | None
+    client_address: str
+    request_id: str | None
+    trace_id: str | None
+    instance: str
+    version: str
+
+
 class Recorder:
     """Turns what the data plane saw into records.  Clock, ids and instance are injected."""
 
@@ -90,14 +105,7 @@ class Recorder:
         """Record a call to the old route; ``elapsed`` is in seconds.  Return once it is kept."""
         began = time.perf_counter()
         use = Use(
-            id=self._new_id(),
-            timestamp=self._clock(),
-            caller=identity.caller,
-            caller_source=identity.caller_source,
-            user_agent=identity.user_agent,
-            client_address=identity.client_address,
-            request_id=identity.request_id,
-            trace_id=identity.trace_id,
+            **self._alike(identity),
             target=bounded(translation.redact_target(target)),
             api_version=call.api_version and bounded(call.api_version),
             invocation_id=bounded(printable(call.invocation_id)),
@@ -111,8 +119,6 @@ class Recorder:
             masked=outcome.masked,
             duration_ms=round(elapsed * 1000, 3),
             error=outcome.error and bounded(outcome.error),
-            instance=self._instance,
-            version=__version__,
             would_refuse=ruling.would_refuse,
             announced=outcome.announced,
         )
@@ -151,25 +157,30 @@ class Recorder:
     ) -> None:
         """Record a call that missed both routes, whose caller got ``status``."""
         record = NearMiss(
-            id=self._new_id(),
-            timestamp=self._clock(),
-            caller=identity.caller,
-            caller_source=identity.caller_source,
-            user_agent=identity.user_agent,
-            client_address=identity.client_address,
-            request_id=identity.request_id,
-            trace_id=identity.trace_id,
+            **self._alike(identity),
             method=bounded(printable(method)),
             target=bounded(translation.redact_target(target)),
             kind=near_miss.kind,
             hint=bounded(near_miss.hint),
             status=status,
-            instance=self._instance,
-            version=__version__,
         )
         line = encode(record)
         self._logger.info(NEAR_MISS_EVENT, encoded=line)
         await self._store.append(record, line)
+
+    def _alike(self, identity: Identity) -> _Alike:
+        return {
+            "id": self._new_id(),
+            "timestamp": self._clock(),
+            "caller": identity.caller,
+            "caller_source": identity.caller_source,
+            "user_agent": identity.user_agent,
+            "client_address": identity.client_address,
+            "request_id": identity.request_id,
+            "trace_id": identity.trace_id,
+            "instance": self._instance,
+            "version": __version__,
+        }
 
     def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
         """Count a call that somebody made to a new endpoint.
