@@ -60,7 +60,13 @@ async def running(
         )
         watches = [
             asyncio.create_task(watch)
-            for watch in (record.beat(), reload.watch(), ops.watch_phases(), ops.count_callers())
+            for watch in (
+                record.beat(),
+                proxy.watch_upstream(),
+                reload.watch(),
+                ops.watch_phases(),
+                ops.count_callers(),
+            )
         ]
         try:
             yield

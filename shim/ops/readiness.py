@@ -25,7 +25,7 @@ class Readiness:
         The settings' file is shown along with them, but keeps nobody from serving.
         """
         parts = {
-            "upstream": self.proxy.health.state(),
+            "upstream": self.proxy.upstream_state,
             "ledger": _ledger_part(self.ledger.state()),
             "draining": {"ok": not self.proxy.draining},
         }

@@ -15,7 +15,6 @@ from shim.record.recorder import Recorder
 from shim.route.caller import Network, is_trusted
 from shim.upstream.connection import Connection
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
-from shim.upstream.health import UpstreamHealth
 from shim.upstream.pool import Pool
 
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
@@ -129,7 +128,6 @@ class Forwarder:
     def __init__(
         self,
         pool: Pool,
-        health: UpstreamHealth,
         recorder: Recorder,
         *,
         trusted_proxies: tuple[Network, ...],
@@ -137,7 +135,6 @@ class Forwarder:
         default_host: bytes,
     ) -> None:
         self._pool = pool
-        self._health = health
         self._recorder = recorder
         self._trusted_proxies = trusted_proxies
         self._scheme = scheme
@@ -208,25 +205,32 @@ class Forwarder:
     async def send(self, downstream: Downstream, request: Outgoing) -> Exchange:
         """Send ``request`` (and the body) and wait for the answer's final head.
 
-        Where the relay lane has sent it already, only wait.  A pooled connection that closes before
-        a byte of the answer came is replaced once by a fresh one if the request is repeatable.
-        Raises ``UpstreamError``, ``FramingError`` and ``DownstreamGoneError``.
+        Where the relay lane has sent it already, only wait.  A repeatable request is sent again
+        where a kept connection closed before a byte of the answer came, and to the next upstream
+        where one does not answer.  Raises ``UpstreamError``, ``FramingError`` and
+        ``DownstreamGoneError``.
         """
         connection, downstream.relayed = downstream.relayed, None
-        try:
-            if connection is not None:
-                return await self._answer(downstream, request, connection)
-            connection = self._pool.take()
-            if connection is not None:
-                return await self._attempt(downstream, request, connection)
-        except ClosedBeforeAnswerError:
-            if not (request.repeatable and connection is not None and connection.used):
-                raise
-        return await self._attempt(downstream, request, await self._pool.connect())
+        if connection is not None:
+            begun = self._answer(downstream, request, connection)
+        else:
+            connection = self._pool.take() or await self._pool.connect()
+            begun = self._attempt(downstream, request, connection)
+        choice = len(self._pool.nodes) > 1
+        for _ in range(max(1, len(self._pool.nodes) - 1)):
+            try:
+                return await begun
+            except (ClosedBeforeAnswerError, UpstreamTimeoutError) as error:
+                stale = isinstance(error, ClosedBeforeAnswerError) and connection.used
+                if not request.repeatable or not (stale or choice):
+                    raise
+                self._recorder.upstream_failed(error)
+            connection = await self._pool.connect(but=None if stale else connection.node)
+            begun = self._attempt(downstream, request, connection)
+        return await begun
 
     def failed(self, error: UpstreamError) -> None:
         """Take note that an exchange failed."""
-        self._health.failed(error)
         self._recorder.upstream_failed(error)
 
     async def _attempt(
@@ -270,8 +274,6 @@ class Forwarder:
             if downstream.gone and not request.seen_through:
                 raise DownstreamGoneError from None
             raise
-        if self._health.failure is not None:
-            self._health.answered()
         seconds = monotonic() - connection.asked
         return Exchange(downstream, self._pool, connection, answer, pump=pump, seconds=seconds)
 
@@ -291,7 +293,7 @@ class Forwarder:
                 connection.write([one_chunk(b"")])
             connection.expect_answer(self._pool.answer_timeout)
         except TimeoutError:
-            connection.abort(UpstreamTimeoutError("timeout", "Upstream stopped reading the body"))
+            self._pool.time_out(connection, "Upstream stopped reading the body")
         except (FramingError, DownstreamGoneError) as error:
             connection.abort(UpstreamError("downstream", str(error)))
             return error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from shim.http1.fields import Field
 from shim.net.addresses import Address
@@ -20,7 +20,8 @@ from shim.route.in_force import Live
 from shim.route.notice import deprecation_fields
 from shim.route.policy import Policy
 from shim.settings.declared import Settings
-from shim.upstream.health import UpstreamHealth
+from shim.upstream import health
+from shim.upstream.node import Node, state
 from shim.upstream.pool import Pool, PoolStats
 
 # For so long after SIGTERM idle connections stay open: what is on its way on them is served, and
@@ -37,24 +38,21 @@ class ProxyPlane:
         self._settings = settings
         self._record = record
         self._pool = Pool(
-            settings.upstream,
+            [Node(address, record.logger) for address in settings.upstream],
             tls=settings.upstream_tls(),
             connect_timeout=settings.connect_timeout.total_seconds(),
             answer_timeout=settings.upstream_timeout.total_seconds(),
             loop=loop,
         )
-        self.health = UpstreamHealth(self._pool, record.logger)
         recorder = record.recorder
         lane = RelayLane(
             self._pool,
-            self.health,
             recorder,
             scheme=scheme.encode(),
             max_body=settings.max_body,
         )
         forwarder = Forwarder(
             self._pool,
-            self.health,
             recorder,
             trusted_proxies=settings.trusted_proxies,
             scheme=scheme.encode(),
@@ -107,7 +105,16 @@ class ProxyPlane:
 
     async def try_upstream(self) -> None:
         """See once whether upstream is there."""
-        await self.health.start()
+        await health.try_once(self._pool)
+
+    async def watch_upstream(self) -> None:
+        """Ask the upstreams that do not answer, until cancelled."""
+        await health.watch(self._pool)
+
+    @property
+    def upstream_state(self) -> Mapping[str, Any]:
+        """Whether there is an upstream that answers: the part of ``/ready``."""
+        return state(self._pool.nodes)
 
     async def start(self) -> None:
         """Serve from now on."""
@@ -137,7 +144,6 @@ class ProxyPlane:
 
     def close(self) -> None:
         """Let go of upstream and of the address."""
-        self.health.stop()
         self._pool.close()
         remove_socket(self._settings.listen)
         self._socket.close()

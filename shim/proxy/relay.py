@@ -16,7 +16,6 @@ from shim.http1.plain import plain_request
 from shim.record.recorder import Recorder
 from shim.route.translation import may_concern_us
 from shim.upstream.connection import Connection
-from shim.upstream.health import UpstreamHealth
 from shim.upstream.pool import Pool
 
 
@@ -53,7 +52,6 @@ class RelayLane:
     def __init__(
         self,
         pool: Pool,
-        health: UpstreamHealth,
         recorder: Recorder,
         *,
         scheme: bytes,
@@ -61,7 +59,6 @@ class RelayLane:
     ) -> None:
         self.pool = pool
         self.answer_timeout = pool.answer_timeout
-        self.health = health
         self.count = recorder.relayed
         self.scheme = scheme
         self.max_body = max_body
@@ -120,8 +117,6 @@ class Relay:
         transport = self._caller.open_transport
         if transport is not None:
             transport.write(data)
-        if lane.health.failure is not None:
-            lane.health.answered()
         upstream = came - self._sent
         now = monotonic()
         lane.count(self._method, status, now - self._began - upstream, upstream)

@@ -23,6 +23,7 @@ from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer
 from shim.net.stream import Stream
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
+from shim.upstream.node import Node
 
 
 class State(Enum):
@@ -73,7 +74,8 @@ class Keeper(Protocol):
 class Connection(asyncio.Protocol):
     """One connection to upstream and the exchange under way on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper, node: Node) -> None:
+        self.node = node
         self._loop = loop
         self._keeper = keeper
         self._transport: asyncio.Transport
@@ -235,6 +237,7 @@ class Connection(asyncio.Protocol):
             relayer = self._relayer
             if plain is not None and relayer is not None and relayer.open:
                 self._relayer = None
+                self.node.answered(came)
                 if self._may_be_left(plain[0]):
                     self._close()
                 else:
@@ -305,6 +308,7 @@ class Connection(asyncio.Protocol):
             relayer.take_over(self)
 
     def _begin_body(self, head: AnswerHead) -> None:
+        self.node.answered(monotonic())
         self._heads.append(head)
         self._final = head
         self.deadline = math.inf
@@ -326,12 +330,11 @@ class Connection(asyncio.Protocol):
 
     # Ends
 
-    def time_out(self, seconds: float) -> None:
-        """Give up waiting for an answer that has not begun within ``seconds``."""
-        message = f"Upstream did not begin its answer within {seconds:g} s"
+    def time_out(self, error: UpstreamTimeoutError) -> None:
+        """Give up waiting for upstream."""
         if self.state is State.RELAYING:
             self._hand_over()
-        self._fail(UpstreamTimeoutError("timeout", message))
+        self._fail(error)
 
     def _fail(self, failure: UpstreamError) -> None:
         if self._failure is None:

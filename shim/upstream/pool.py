@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from shim.net.addresses import Address
 from shim.upstream.connection import Connection
 from shim.upstream.errors import UpstreamError, UpstreamTimeoutError
+from shim.upstream.node import Node, in_turn
 
 _IDLE_SECONDS: Final = 55.0
 _SWEEP_SECONDS: Final = 1.0
@@ -27,7 +27,7 @@ class PoolStats:
 
 
 class Pool:
-    """Connections to the first upstream that takes them, the last used handed out first.
+    """Connections to the first of ``nodes`` that takes them, the last used handed out first.
 
     ``connect_timeout`` and ``answer_timeout`` are in seconds; one sweep over all connections keeps
     the latter, and closes those that have been idle for long.
@@ -35,14 +35,14 @@ class Pool:
 
     def __init__(
         self,
-        upstreams: Sequence[Address],
+        nodes: Sequence[Node],
         *,
         tls: ssl.SSLContext | None,
         connect_timeout: float,
         answer_timeout: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._upstreams = list(upstreams)
+        self.nodes = tuple(nodes)
         self._tls = tls
         self._connect_timeout = connect_timeout
         self.answer_timeout = answer_timeout
@@ -58,7 +58,9 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.free:
-                return connection
+                if connection.node.failure is None:
+                    return connection
+                connection.abort()
         return None
 
     def keep(self, connection: Connection, now: float) -> None:
@@ -77,47 +79,56 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
 
-    async def connect(self) -> Connection:
-        """Open a connection to the first upstream that accepts one.
+    async def connect(self, but: Node | None = None) -> Connection:
+        """Open a connection to the first upstream that accepts one; raise :class:`UpstreamError`.
 
-        Raises :class:`UpstreamError`; an upstream that refuses goes to the end of the list.
+        One that does not answer is tried last, and ``but`` never.
         """
         failure = UpstreamError("connect", "There is no upstream")
-        for _ in range(len(self._upstreams)):
-            address = self._upstreams[0]
+        for node in in_turn([node for node in self.nodes if node is not but]):
             try:
-                async with asyncio.timeout(self._connect_timeout):
-                    connection = await self._open(address)
-            except TimeoutError:
-                message = f"Upstream {address.url} did not accept a connection in time"
-                failure = UpstreamTimeoutError("connect_timeout", message)
-            except ssl.SSLError as error:
-                reason = error.reason or error
-                message = f"Upstream {address.url} failed the TLS handshake: {reason}"
-                failure = UpstreamError("tls", message)
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                message = f"Upstream {address.url} cannot be reached: {reason}"
-                failure = UpstreamError("connect", message)
-            else:
-                self._opened += 1
-                self._all.add(connection)
-                self._sweep_later()
-                return connection
-            if len(self._upstreams) > 1 and self._upstreams[0] is address:
-                self._upstreams.append(self._upstreams.pop(0))
+                return await self.open(node)
+            except UpstreamError as error:
+                node.failed(error, monotonic())
+                failure = error
         raise failure
 
-    async def _open(self, address: Address) -> Connection:
-        loop = self._loop
+    async def open(self, node: Node) -> Connection:
+        """Open a connection to ``node``; raise :class:`UpstreamError`."""
+        url = node.address.url
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                connection = await self._open(node)
+        except TimeoutError:
+            message = f"Upstream {url} did not accept a connection in time"
+            raise UpstreamTimeoutError("connect_timeout", message) from None
+        except ssl.SSLError as error:
+            message = f"Upstream {url} failed the TLS handshake: {error.reason or error}"
+            raise UpstreamError("tls", message) from None
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UpstreamError("connect", f"Upstream {url} cannot be reached: {reason}") from None
+        self._opened += 1
+        self._all.add(connection)
+        self._sweep_later()
+        return connection
+
+    async def _open(self, node: Node) -> Connection:
+        loop, address = self._loop, node.address
         tls = self._tls if address.tls else None
 
         def protocol() -> Connection:
-            return Connection(loop, self)
+            return Connection(loop, self, node)
 
         if address.host is None:
             return (await loop.create_unix_connection(protocol, address.path))[1]
         return (await loop.create_connection(protocol, address.host, address.port, ssl=tls))[1]
+
+    def time_out(self, connection: Connection, message: str) -> None:
+        """Give up an exchange that upstream lets wait: its node does not answer."""
+        error = UpstreamTimeoutError("timeout", message)
+        connection.node.failed(error, monotonic())
+        connection.time_out(error)
 
     def count(self) -> PoolStats:
         """Return the numbers as they are now."""
@@ -141,7 +152,8 @@ class Pool:
         self._sweeper = None
         now = monotonic()
         for connection in [one for one in self._all if one.deadline <= now]:
-            connection.time_out(self.answer_timeout)
+            seconds = self.answer_timeout
+            self.time_out(connection, f"Upstream did not begin its answer within {seconds:g} s")
         while self._idle and self._idle[0].since <= now - _IDLE_SECONDS:
             self._idle.pop(0).abort()
         self._sweep_later()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ async def test_without_its_upstream_it_is_not_ready_but_live(ops: Ops) -> None:
     assert told["draining"]["ok"]
     assert (await ops.client.get("/live")).status == 200
     await ops.upstream.listen()
-    await until(lambda: ops.proxy.health.failure is None)
+    watching = asyncio.create_task(ops.proxy.watch_upstream())
+    await until(lambda: ops.proxy.upstream_state["ok"])
+    watching.cancel()
     assert (await ops.client.get("/ready")).status == 200
 
 

@@ -25,6 +25,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from shim.http1.section import MAX_SECTION
+from shim.net.addresses import Address
 from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import Front, FrontServer, Turn
@@ -33,7 +34,7 @@ from shim.proxy.relay import RelayLane
 from shim.record.metrics import Metrics
 from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
-from shim.upstream.health import UpstreamHealth
+from shim.upstream.node import Node
 from shim.upstream.pool import Pool
 
 
@@ -113,6 +114,7 @@ class Lanes:
 
     loop: asyncio.AbstractEventLoop
     pool: Pool = field(init=False)
+    node: Node = field(init=False)
     lane: RelayLane = field(init=False)
     server: FrontServer = field(init=False)
     max_body: int | None = 5000
@@ -123,7 +125,7 @@ class Lanes:
         elsewhere = cast("Any", Elsewhere())
         silent = structlog.make_filtering_bound_logger(CRITICAL)
         quiet = structlog.wrap_logger(None, wrapper_class=silent)
-        health = UpstreamHealth(self.pool, quiet)
+        self.node = Node(Address("127.0.0.1", 9070), quiet)
         recorder = Recorder(
             quiet,
             elsewhere,
@@ -132,10 +134,9 @@ class Lanes:
             new_id=str,
             instance="x",
         )
-        self.lane = RelayLane(self.pool, health, recorder, scheme=b"http", max_body=self.max_body)
+        self.lane = RelayLane(self.pool, recorder, scheme=b"http", max_body=self.max_body)
         forwarder = Forwarder(
             self.pool,
-            health,
             recorder,
             trusted_proxies=(),
             scheme=b"http",
@@ -161,7 +162,7 @@ class Lanes:
 
     async def connect(self) -> tuple[Front, Wire, Connection, Wire]:
         """A caller, and an idle connection to upstream."""
-        front, connection = self.server(), Connection(self.loop, self.pool)
+        front, connection = self.server(), Connection(self.loop, self.pool, self.node)
         down, up = Wire(), Wire()
         front.connection_made(down)
         connection.connection_made(up)

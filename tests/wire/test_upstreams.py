@@ -12,7 +12,7 @@ import pytest
 from tests.support.certificates import Certificates
 from tests.support.client import Client, ask, request, timed
 from tests.support.message import chunks
-from tests.support.origin import Origin, answer
+from tests.support.origin import Origin, answer, break_off, hang, reply
 from tests.support.running import Shim
 from tests.support.waiting import wait_until
 
@@ -144,6 +144,105 @@ class TestUpstreams:
             assert ask(shim.proxy, request()).status in (502, 504)
         for one in [full, *fillers]:
             one.close()
+
+
+class TestSeveral:
+    """`--upstream A,B`: whoever answers."""
+
+    @pytest.fixture
+    def pair(self) -> Iterator[tuple[Origin, Origin]]:
+        origins = Origin(), Origin()
+        for origin, name in zip(origins, (b"A", b"B"), strict=True):
+            origin.script = reply(answer(200, name))
+        yield origins
+        for origin in origins:
+            origin.close()
+
+    @pytest.fixture
+    def shim(self, pair: tuple[Origin, Origin], start: Callable[..., Shim]) -> Shim:
+        both = ",".join(origin.url for origin in pair)
+        return start("--upstream-timeout", "500ms", upstream=both)
+
+    @pytest.mark.parametrize("plain", [True, False], ids=["relayed", "handled"])
+    def test_a_request_that_may_be_repeated_goes_to_who_answers(
+        self, plain: bool, pair: tuple[Origin, Origin], shim: Shim
+    ) -> None:
+        """One that accepted, and did not answer, was asked again and again."""
+        first, _ = pair
+        fields = [] if plain else [b"Connection: x"]
+        with Client(shim.proxy) as client:
+            assert client.ask(request("GET", "/", *fields)).body == b"A"
+            first.script = hang
+            for _ in range(3):
+                assert client.ask(request("GET", "/", *fields)).body == b"B"
+        assert shim.event("upstream_unreachable")["upstream"] == first.url
+        assert ask(shim.ops, request("GET", "/ready")).status == 200
+
+    def test_the_deprecated_call_goes_there_too(
+        self, pair: tuple[Origin, Origin], shim: Shim
+    ) -> None:
+        """Cancel, kill and purge have the same effect once and twice."""
+        first, second = pair
+        first.script = hang
+        got = ask(shim.proxy, request("DELETE", "/invocations/inv_x?mode=kill"))
+        assert got.status == 202
+        assert second.request().line == b"PATCH /invocations/inv_x/kill HTTP/1.1"
+        assert shim.use("inv_x")["decision"] == "translated"
+
+    def test_a_request_that_may_not_be_repeated_is_504_and_the_next_one_is_served(
+        self, pair: tuple[Origin, Origin], shim: Shim
+    ) -> None:
+        """Nobody knows what upstream made of the first."""
+        first, second = pair
+        first.script = hang
+        post = request("POST", "/deployments", b"Content-Length: 2", body=b"{}")
+        with Client(shim.proxy) as client:
+            assert client.ask(post).status == 504
+            assert second.requests == []
+            assert client.ask(post).body == b"B"
+
+    def test_one_that_closes_at_once_is_passed_over(
+        self, pair: tuple[Origin, Origin], shim: Shim
+    ) -> None:
+        """It accepts, and hangs up without a word."""
+        first, _ = pair
+        first.script = break_off
+        with Client(shim.proxy) as client:
+            for _ in range(3):
+                assert client.ask(request()).body == b"B"
+
+    def test_one_that_answers_again_is_taken_back(
+        self, pair: tuple[Origin, Origin], shim: Shim
+    ) -> None:
+        """It is asked for /health until it does, and serves when the other leaves."""
+        first, second = pair
+        first.script = hang
+        assert ask(shim.proxy, request()).body == b"B"
+        first.script = reply(answer(200, b"A"))
+        shim.event("upstream_reachable", within=10)
+        second.refuse()
+        second.forget()
+        assert ask(shim.proxy, request()).body == b"A"
+
+    def test_one_that_is_silent_is_asked_before_somebody_has_to_wait_for_it(
+        self, pair: tuple[Origin, Origin], start: Callable[..., Shim]
+    ) -> None:
+        """Nothing goes through, and it stops answering: the next caller does not notice."""
+        first, _ = pair
+        shim = start(upstream=",".join(origin.url for origin in pair))
+        assert ask(shim.proxy, request()).body == b"A"
+        first.script = hang
+        gone = shim.event("upstream_unreachable", within=20)
+        assert (gone["upstream"], gone["kind"]) == (first.url, "timeout")
+        assert ask(shim.proxy, request()).body == b"B"
+
+    def test_nobody_answers(self, pair: tuple[Origin, Origin], shim: Shim) -> None:
+        """504 once each has been asked; not ready."""
+        for origin in pair:
+            origin.script = hang
+        assert ask(shim.proxy, request()).status == 504
+        assert all(origin.requests for origin in pair)
+        assert ask(shim.ops, request("GET", "/ready")).status == 503
 
 
 class TestLimits:
