@@ -14,7 +14,13 @@ TEXT: Final = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"
 FIELD_LINES: Final = rb"(?:" + TOKEN + rb":" + TEXT + rb"\r\n)*+"
 # Only for heads that the grammar has let through: line, name, and value without white space around.
 FIELD: Final = re.compile(rb"(([^:\r\n]+):[ \t]*((?:[^\r]*[^\r \t])?)[ \t]*\r\n)")
-HOST: Final = re.compile(rb"[0-9A-Za-z._~!$&'()*+;=%:\[\]-]*")
+# RFC 3986 section 3.2.2 without the comma, by which two Hosts become one; a zone (RFC 6874) comes
+# with and without its escape.  Empty where there is no authority, as on a Unix socket (RFC 9112
+# section 3.2).
+_ADDRESS: Final = (
+    rb"\[(?:[0-9A-Fa-f:.]++(?:%[0-9A-Za-z._~%-]++)?|v[0-9A-Fa-f]++\.[0-9A-Za-z.:_~-]++)\]"
+)
+HOST: Final = re.compile(rb"(?:" + _ADDRESS + rb"|[0-9A-Za-z._~!$&'()*+;=%-]*+)(?::[0-9]{0,5}+)?")
 LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 

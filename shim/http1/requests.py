@@ -230,9 +230,11 @@ def _normalise_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None
     if target == b"*" and method == b"OPTIONS":
         return target, None
     match = _ABSOLUTE_FORM.fullmatch(target)
-    # Userinfo in an http URI is refused: RFC 9110 section 4.2.4 calls it a sign of deceit.
-    if match is None or not HOST.fullmatch(match[1]):
+    if match is None:
         raise FramingError(400, "The request target must begin with / or be an http or https URI")
+    # RFC 9110 section 4.2: a host must be there (4.2.1), and userinfo is a sign of deceit (4.2.4).
+    if match[1].startswith(b":") or not HOST.fullmatch(match[1]):
+        raise FramingError(400, "The request target names no host with an optional port")
     authority, rest = match.groups()
     if not rest and method == b"OPTIONS":
         return b"*", authority

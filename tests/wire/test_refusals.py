@@ -35,6 +35,14 @@ REFUSED = {
     "a Host with a space": b"GET /bad HTTP/1.1\r\nHost: a b\r\n\r\n",
     "a Host with a slash": b"GET /bad HTTP/1.1\r\nHost: a/b\r\n\r\n",
     "a Host with userinfo": b"GET /bad HTTP/1.1\r\nHost: u@a\r\n\r\n",
+    "a Host with two ports": b"GET /bad HTTP/1.1\r\nHost: 1.2.3.4:9000:80\r\n\r\n",
+    "a Host with a word for a port": b"GET /bad HTTP/1.1\r\nHost: a:http\r\n\r\n",
+    "a Host with half an address": b"GET /bad HTTP/1.1\r\nHost: [::1\r\n\r\n",
+    "a Host with brackets inside": b"GET /bad HTTP/1.1\r\nHost: a[1]\r\n\r\n",
+    # Laxer than every peer: these went on.
+    "two ports in the target": b"GET http://1.2.3.4:9000:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "half an address in the target": b"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no host in the target": b"GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
     # one framing, RFC 9112 section 6.3
     "length and chunked": post(
         b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"

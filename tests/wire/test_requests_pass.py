@@ -158,7 +158,18 @@ def test_space_around_a_value_is_no_part_of_it(
 
 
 @pytest.mark.parametrize(
-    "host", [b"admin.test", b"ADMIN.test:9070", b"[::1]:80", b"127.0.0.1", b"", b"a_b"], ids=ascii
+    "host",
+    [
+        b"admin.test",
+        b"ADMIN.test:9070",
+        b"[::1]:80",
+        b"127.0.0.1",
+        b"",
+        b"a_b",
+        b"a:",
+        b"[fe80::1%eth0]",
+    ],
+    ids=ascii,
 )
 def test_host_arrives_unchanged(host: bytes, client: Client, origin: Origin) -> None:
     """Restate sees the name that the caller used, even an empty one."""
