@@ -32,6 +32,7 @@ from shim.proxy.incoming import Incoming
 from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
 from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
+from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
 
 Handler = Callable[[Downstream], Awaitable[None]]
@@ -119,6 +120,7 @@ class Front(web.RequestHandler):
         """Free what the caller's exchange holds."""
         if self.turn is Turn.RELAY:
             self._relay.give_up()
+            self._server.recorder.caller_left(self.peer)
         self.turn = Turn.OVER
         if self._incoming is not None:
             self._incoming.caller_left()
@@ -214,7 +216,7 @@ class Front(web.RequestHandler):
                 raise FramingError(408, "The request's head did not arrive in time")
             head = self._framer.next_head()
         except FramingError as error:
-            self._server.unreadable(error, self.peer)
+            self._server.recorder.unreadable(error, self.peer)
             return error
         if head is None:
             begun = self._framer.in_head or self._framer.waiting > 0
@@ -304,17 +306,15 @@ class Front(web.RequestHandler):
 class FrontServer(web.Server):
     """aiohttp's low-level server, making :class:`Front` connections.
 
-    Timeouts are in seconds.  ``unreadable`` is told what was refused because
-    its borders are not certain, and whose it was; ``crashed`` what a handler failed with.
+    Timeouts are in seconds.
     """
 
     def __init__(
         self,
         handler: Handler,
         lane: RelayLane,
+        recorder: Recorder,
         *,
-        unreadable: Callable[[FramingError, str], None],
-        crashed: Callable[[BaseException], None],
         stall_timeout: float,
         keepalive_timeout: float,
     ) -> None:
@@ -322,10 +322,9 @@ class FrontServer(web.Server):
         self.lane = lane
         self.draining = False
         """Whether answers say that their connections close."""
-        self.unreadable = unreadable
+        self.recorder = recorder
         self.stall_timeout = stall_timeout
         self._handler = handler
-        self._crashed = crashed
         self._keepalive_timeout = keepalive_timeout
         self._tick = min(_SWEEP_SECONDS, stall_timeout / 8, keepalive_timeout / 8)
         self._sweeper: asyncio.TimerHandle | None = None
@@ -375,9 +374,11 @@ class FrontServer(web.Server):
             else:
                 await self._handler(incoming)
         except DownstreamGoneError:
+            if incoming.gone:
+                self.recorder.caller_left(front.peer)
             return _broken_off(front, incoming)
         except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
-            self._crashed(error)
+            self.recorder.crashed(error)
             if incoming.begun:
                 return _broken_off(front, incoming)
             with contextlib.suppress(DownstreamGoneError):

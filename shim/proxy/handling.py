@@ -13,7 +13,6 @@ from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.old_calls import OldCalls
 from shim.proxy.replies import error_reply
-from shim.record.log import Logger
 from shim.record.recorder import Recorder
 from shim.route import translation
 from shim.route.caller import Identity, Network, identify
@@ -32,7 +31,6 @@ class Proxy:
         forwarder: Forwarder,
         old_calls: OldCalls,
         recorder: Recorder,
-        logger: Logger,
         live: Live,
         *,
         caller_sources: tuple[str, ...],
@@ -43,7 +41,6 @@ class Proxy:
         self._forwarder = forwarder
         self._old_calls = old_calls
         self._recorder = recorder
-        self._logger = logger
         self._caller_sources = caller_sources
         self._trusted_proxies = trusted_proxies
 
@@ -66,7 +63,7 @@ class Proxy:
             if isinstance(error, LimitError):
                 self._recorder.unanswered(meaning, head.method, error.status)
             else:
-                self.unreadable(error, downstream.peer)
+                self._recorder.unreadable(error, downstream.peer)
             await downstream.reply(*error_reply(error.status, str(error)))
         except UpstreamError as error:
             self._forwarder.failed(error)
@@ -76,17 +73,6 @@ class Proxy:
             await downstream.reply(*error_reply(error.status, str(error)))
         finally:
             self.in_flight -= 1
-
-    def unreadable(self, error: FramingError, peer: str) -> None:
-        """Tell of what was refused because its borders are not certain."""
-        self._recorder.unreadable(error.status)
-        self._logger.warning(
-            "request_refused", status=error.status, error=str(error), client_address=peer
-        )
-
-    def crashed(self, error: BaseException) -> None:
-        """Tell what a handler failed with."""
-        self._logger.error("handler_failed", exc_info=error)
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
         relayed, head = downstream.relayed, downstream.head

@@ -62,7 +62,6 @@ class ProxyPlane:
             forwarder,
             OldCalls(forwarder, recorder),
             recorder,
-            record.logger,
             self._live(settings),
             caller_sources=settings.caller,
             trusted_proxies=settings.trusted_proxies,
@@ -70,8 +69,7 @@ class ProxyPlane:
         self._server = FrontServer(
             self._proxy.handle,
             lane,
-            unreadable=self._proxy.unreadable,
-            crashed=self._proxy.crashed,
+            recorder,
             stall_timeout=settings.client_timeout.total_seconds(),
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
         )

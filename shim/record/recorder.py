@@ -7,9 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from logging import DEBUG, INFO, WARNING
 from typing import Final, Protocol, TypedDict
 
 from shim import __version__
+from shim.http1.grammar import FramingError
 from shim.ledger.records import (
     NEAR_MISS_EVENT,
     OTHER,
@@ -24,6 +26,7 @@ from shim.ledger.records import (
 from shim.record.log import Logger
 from shim.record.metrics import METHODS, Metrics
 from shim.record.outcome import Outcome
+from shim.record.summing import Summing
 from shim.route import translation
 from shim.route.caller import Identity
 from shim.route.policy import Ruling
@@ -90,6 +93,7 @@ class Recorder:
         self._clock = clock
         self._new_id = new_id
         self._instance = instance
+        self._summing = Summing(logger)
         self._replacement_calls: Counter[tuple[str, str, Mode, int]] = Counter()
 
     async def use(
@@ -202,7 +206,8 @@ class Recorder:
         self._replacement_calls[key] += 1
 
     def tell_sums(self) -> None:
-        """Log how many calls to the new endpoints there were since the last time."""
+        """Log how much there was, since the last time, of what is not told one by one."""
+        self._summing.tell()
         sums, self._replacement_calls = self._replacement_calls, Counter()
         for (caller, caller_source, mode, status), count in sums.items():
             self._logger.info(
@@ -246,16 +251,32 @@ class Recorder:
         """
         self._metrics.request(_ROUTES[type(meaning)], method.decode("latin-1"), status, None, 0.0)
 
-    def unreadable(self, status: int) -> None:
-        """Count what was refused because its borders are not certain."""
-        self._metrics.request(_UNREADABLE, "other", status, None, 0.0)
+    def unreadable(self, error: FramingError, peer: str) -> None:
+        """Count and tell what was refused because its borders are not certain."""
+        self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
+        self._summing.say(
+            WARNING,
+            "request_refused",
+            f"{error.status} {peer}",
+            status=error.status,
+            error=str(error),
+            client_address=peer,
+        )
 
     def upstream_failed(self, error: UpstreamError) -> None:
         """Count that an exchange with upstream failed, and say it where nobody else does."""
         self._metrics.upstream_error(error.kind)
-        # An upstream that is away would fill the log: that is said once, when it changes.
-        say = self._logger.debug if error.kind in OUTAGES else self._logger.warning
-        say("upstream_failed", kind=error.kind, error=str(error))
+        # That an upstream is away is said when it changes.
+        level = DEBUG if error.kind in OUTAGES else WARNING
+        self._summing.say(level, "upstream_failed", error.kind, kind=error.kind, error=str(error))
+
+    def caller_left(self, peer: str) -> None:
+        """Tell that a caller closed its connection before its answer had ended."""
+        self._summing.say(INFO, "caller_left", peer, client_address=peer)
+
+    def crashed(self, error: BaseException) -> None:
+        """Tell what a handler failed with."""
+        self._logger.error("handler_failed", exc_info=error)
 
 
 _HEARTBEAT_SECONDS: Final = 60.0

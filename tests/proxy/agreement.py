@@ -108,6 +108,17 @@ class Elsewhere:
         pass
 
 
+class Watched(Recorder):
+    """Keeps what a handler failed with."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.crashes: list[BaseException] = []
+
+    def crashed(self, error: BaseException) -> None:
+        self.crashes.append(error)
+
+
 @dataclass
 class Lanes:
     """A proxy without sockets: one caller's connection and one to upstream, new for each pair."""
@@ -118,7 +129,7 @@ class Lanes:
     lane: RelayLane = field(init=False)
     server: FrontServer = field(init=False)
     max_body: int | None = 5000
-    crashes: list[BaseException] = field(default_factory=list)
+    recorder: Watched = field(init=False)
 
     def __post_init__(self) -> None:
         self.pool = Pool([], tls=None, connect_timeout=5, answer_timeout=600, loop=self.loop)
@@ -126,7 +137,7 @@ class Lanes:
         silent = structlog.make_filtering_bound_logger(CRITICAL)
         quiet = structlog.wrap_logger(None, wrapper_class=silent)
         self.node = Node(Address("127.0.0.1", 9070), quiet)
-        recorder = Recorder(
+        recorder = self.recorder = Watched(
             quiet,
             elsewhere,
             Metrics(CollectorRegistry()),
@@ -146,7 +157,6 @@ class Lanes:
             forwarder,
             elsewhere,
             recorder,
-            quiet,
             elsewhere,
             caller_sources=(),
             trusted_proxies=(),
@@ -154,8 +164,7 @@ class Lanes:
         self.server = FrontServer(
             proxy.handle,
             self.lane,
-            unreadable=lambda *_: None,
-            crashed=self.crashes.append,
+            recorder,
             stall_timeout=600,
             keepalive_timeout=600,
         )
@@ -175,7 +184,7 @@ class Lanes:
     async def relay(self, request: bytes, answer: Answer) -> Seen | None:
         """What both sides see of the relay lane; ``None`` where it leaves the request."""
         front, down, connection, up = await self.connect()
-        self.crashes.clear()
+        self.recorder.crashes.clear()
         try:
             front.data_received(request)
             if front.turn is not Turn.RELAY:
@@ -187,7 +196,7 @@ class Lanes:
     async def handle(self, request: bytes, answer: Answer, cut: int) -> Seen:
         """What both sides see of the handler's lane: it takes what comes in two reads."""
         front, down, connection, up = await self.connect()
-        self.crashes.clear()
+        self.recorder.crashes.clear()
         front.data_received(request[:cut])
         front.data_received(request[cut:])
         assert front.turn is Turn.HANDLER
@@ -212,7 +221,7 @@ class Lanes:
             connection.connection_lost(None)
             assert await settled(front), "the lane waits for what cannot come"
         self.server.draining = False
-        assert not self.crashes, self.crashes
+        assert not self.recorder.crashes, self.recorder.crashes
         return Seen(sent, bytes(down.sent), down.closed, connection.free)
 
 

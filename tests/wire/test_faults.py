@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
@@ -281,3 +282,32 @@ def test_a_body_that_breaks_off_under_an_answer_is_no_fault_of_ours(
                 client.send(b"bad\r")
     assert ask(impatient.ops, request("GET", "/live")).status == 200
     assert [one for one in impatient.events if one["event"] == "library_log"] == []
+
+
+@pytest.mark.parametrize("fields", [[], [b"Connection: x"]], ids=["relayed", "handled"])
+@pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "in the middle of it"])
+def test_callers_that_leave_are_told_of_in_a_line_or_two(
+    fields: list[bytes], own_origin: Origin, start: Callable[..., Shim], *, begun: bool
+) -> None:
+    """Each of them was an error with a traceback, and a thousand of them filled the log."""
+
+    def script(connection: Connection, received: Received) -> None:
+        if begun:
+            connection.send(OK + b"Content-Length: 200\r\n\r\nhalf")
+        connection.wait_gone(5)
+
+    own_origin.script = script
+    shim = start(upstream=own_origin.url)
+    for count in range(1, 21):
+        with Client(shim.proxy) as client:
+            client.send(request("GET", "/", *fields))
+            own_origin.wait(count)
+            if begun:
+                client.read_head()
+        assert own_origin.connections[-1].gone.wait(5)
+    shim.terminate()
+    assert shim.wait(10) == 0
+    shim.event("stopped")
+    left = [event for event in shim.events if event["event"] == "caller_left"]
+    assert [event["count"] for event in left] == [1, 19]
+    assert {event["level"] for event in shim.events} == {"info"}
