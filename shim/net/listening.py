@@ -91,10 +91,14 @@ async def listen(
     protocol: Callable[[], asyncio.BaseProtocol],
     listener: socket.socket,
     tls: ssl.SSLContext | None,
+    handshake_timeout: float,
 ) -> asyncio.Server:
-    """Accept connections from now on."""
+    """Accept connections from now on; a handshake may take ``handshake_timeout`` seconds."""
     create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-    return await create(protocol, sock=listener, backlog=_BACKLOG, ssl=tls)
+    seconds = None if tls is None else handshake_timeout
+    return await create(
+        protocol, sock=listener, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=seconds
+    )
 
 
 def take_waiting(listener: socket.socket) -> list[socket.socket]:

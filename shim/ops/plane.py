@@ -48,6 +48,7 @@ class OpsPlane:
         return Numbers(
             in_flight=self._proxy.in_flight,
             draining=self._proxy.draining,
+            callers=self._proxy.callers,
             connections=self._proxy.connections,
             ledger=self._record.ledger.state(),
             log_lines_dropped=self._record.log_lines_dropped,

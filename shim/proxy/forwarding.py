@@ -214,7 +214,7 @@ class Forwarder:
         if connection is not None:
             begun = self._answer(downstream, request, connection)
         else:
-            connection = self._pool.take() or await self._pool.connect()
+            connection = self._pool.take() or await self._pool.get()
             begun = self._attempt(downstream, request, connection)
         choice = len(self._pool.nodes) > 1
         for _ in range(max(1, len(self._pool.nodes) - 1)):
@@ -225,7 +225,7 @@ class Forwarder:
                 if not request.repeatable or not (stale or choice):
                     raise
                 self._recorder.upstream_failed(error)
-            connection = await self._pool.connect(but=None if stale else connection.node)
+            connection = await self._pool.get(but=None if stale else connection.node)
             begun = self._attempt(downstream, request, connection)
         return await begun
 

@@ -18,15 +18,17 @@ import struct
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from shim.http1.bodies import Framing
 from shim.http1.grammar import FramingError
+from shim.http1.hop import for_hop
 from shim.http1.requests import RequestFramer, RequestHead
 from shim.net.stream import Stream
+from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.relay import Relay, RelayLane
@@ -43,6 +45,8 @@ _NEVER: Final = 10.0**8
 _RESET: Final = struct.pack("ii", 1, 0)
 # Stands for a head that there was none of.
 _NO_HEAD: Final = RequestHead(b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False)
+_TOO_MANY, _TEXT = error_reply(503, "The shim has as many connections as it takes; try again")
+_REFUSAL: Final = for_hop(_NO_HEAD, _TOO_MANY, persists=False).head + _TEXT
 
 
 class Turn(Enum):
@@ -89,6 +93,8 @@ class Front(web.RequestHandler):
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
+        self._refused = False
+        self._answered = 0
         self.turn = Turn.IDLE
         self.since = monotonic()
         """When the turn became the caller's, or the head began (``time.monotonic``)."""
@@ -97,9 +103,13 @@ class Front(web.RequestHandler):
         self.stall_timeout = server.stall_timeout
 
     @property
-    def draining(self) -> bool:
-        """Whether answers say that their connections close, because the shim is being shut down."""
-        return self._server.draining
+    def ending(self) -> bool:
+        """Whether the next answer says that the connection closes.
+
+        It does because the shim is being shut down, or the caller has had its share of requests.
+        """
+        server = self._server
+        return server.draining or self._answered + 1 >= server.most_requests
 
     @property
     def open_transport(self) -> asyncio.Transport | None:
@@ -110,14 +120,26 @@ class Front(web.RequestHandler):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note who is there."""
+        """Note who is there, or refuse one too many."""
         peername = transport.get_extra_info("peername")
         self.peer = peername[0] if isinstance(peername, tuple) else "unix"
-        super().connection_made(transport)
-        self._server.watch()
+        limit = self._server.admission.admit(self.peer)
+        if limit is None:
+            super().connection_made(transport)
+            self._server.watch()
+        else:
+            self.turn = Turn.OVER
+            self._refused = True
+            self._server.recorder.connection_refused(limit, self.peer)
+            down = cast("asyncio.Transport", transport)
+            down.write(_REFUSAL)
+            down.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
+        if self._refused:
+            return
+        self._server.admission.release(self.peer)
         if self.turn is Turn.RELAY:
             self._relay.give_up()
             self._server.recorder.caller_left(self.peer)
@@ -175,6 +197,7 @@ class Front(web.RequestHandler):
         """Give the turn to the caller, and read what has come meanwhile."""
         self.turn = _IDLE
         self.since = now
+        self._answered += 1
         if self._incoming is not None:
             # What of its body nobody has read must not keep the transport from going on.
             self._incoming.take_body()
@@ -263,7 +286,7 @@ class Front(web.RequestHandler):
                 self._closing.abort()
         elif self.turn is Turn.IDLE and now - self.since > keepalive_timeout:
             self.force_close()
-        elif self.turn is Turn.HEAD and now - self.since > self.stall_timeout:
+        elif self.turn is Turn.HEAD and now - self.since > self._server.head_timeout:
             self._too_slow = True
             super().data_received(b"")
 
@@ -306,7 +329,7 @@ class Front(web.RequestHandler):
 class FrontServer(web.Server):
     """aiohttp's low-level server, making :class:`Front` connections.
 
-    Timeouts are in seconds.
+    Timeouts are in seconds; ``most_requests`` is how many one connection may carry.
     """
 
     def __init__(
@@ -315,6 +338,9 @@ class FrontServer(web.Server):
         lane: RelayLane,
         recorder: Recorder,
         *,
+        admission: Admission,
+        most_requests: int,
+        head_timeout: float,
         stall_timeout: float,
         keepalive_timeout: float,
     ) -> None:
@@ -323,10 +349,16 @@ class FrontServer(web.Server):
         self.draining = False
         """Whether answers say that their connections close."""
         self.recorder = recorder
+        self.admission = admission
+        self.most_requests = most_requests
+        self.head_timeout = min(head_timeout, stall_timeout)
         self.stall_timeout = stall_timeout
         self._handler = handler
         self._keepalive_timeout = keepalive_timeout
-        self._tick = min(_SWEEP_SECONDS, stall_timeout / 8, keepalive_timeout / 8)
+        self._tick = min(
+            _SWEEP_SECONDS,
+            *(one / 8 for one in (self.head_timeout, stall_timeout, keepalive_timeout)),
+        )
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __call__(self) -> Front:

@@ -28,8 +28,8 @@ class Way(Protocol):
         """Where answers go, unless the caller has left."""
 
     @property
-    def draining(self) -> bool:
-        """Whether answers say that their connections close, because the shim is being shut down."""
+    def ending(self) -> bool:
+        """Whether the next answer says that the connection closes."""
 
     @property
     def writing_paused(self) -> bool:
@@ -141,7 +141,7 @@ class Incoming:
 
     @property
     def _may_persist(self) -> bool:
-        return self.head.keep_alive and not self._way.draining
+        return self.head.keep_alive and not self._way.ending
 
     def _frame(self, answer: AnswerHead, *, may_persist: bool) -> ForHop:
         self._sent = for_hop(self.head, answer, persists=may_persist)

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from shim.http1.fields import Field
 from shim.net.addresses import Address
+from shim.net.descriptors import raise_limit, share
 from shim.net.listening import listen, open_socket, remove_socket, serve, take_waiting, url_of
+from shim.proxy.admission import Admission
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import FrontServer
 from shim.proxy.handling import Proxy
@@ -37,11 +39,24 @@ class ProxyPlane:
         scheme = "https" if settings.tls_cert else "http"
         self._settings = settings
         self._record = record
+        descriptors = raise_limit()
+        shares = share(descriptors, settings.max_connections, settings.max_upstream_connections)
+        if shares != (settings.max_connections, settings.max_upstream_connections):
+            record.logger.warning(
+                "connections_limited",
+                **shares._asdict(),
+                descriptors=descriptors,
+                hint="more descriptors (ulimit -n, LimitNOFILE) are needed for --max-connections "
+                "and --max-upstream-connections",
+            )
+        self._admission = Admission(shares.callers, settings.max_connections_per_address)
         self._pool = Pool(
             [Node(address, record.logger) for address in settings.upstream],
             tls=settings.upstream_tls(),
             connect_timeout=settings.connect_timeout.total_seconds(),
             answer_timeout=settings.upstream_timeout.total_seconds(),
+            most=shares.upstream,
+            most_waiting=settings.max_waiting,
             loop=loop,
         )
         recorder = record.recorder
@@ -70,6 +85,9 @@ class ProxyPlane:
             self._proxy.handle,
             lane,
             recorder,
+            admission=self._admission,
+            most_requests=settings.max_requests_per_connection,
+            head_timeout=settings.head_timeout.total_seconds(),
             stall_timeout=settings.client_timeout.total_seconds(),
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
         )
@@ -91,6 +109,11 @@ class ProxyPlane:
     def draining(self) -> bool:
         """Whether nothing new is taken any more."""
         return self._server.draining
+
+    @property
+    def callers(self) -> int:
+        """How many connections from callers there are."""
+        return self._admission.open
 
     @property
     def connections(self) -> PoolStats:
@@ -118,7 +141,13 @@ class ProxyPlane:
         """Serve from now on."""
         tls = self._settings.server_tls()
         loop = asyncio.get_running_loop()
-        self._listening = await listen(loop, self._server, self._socket, tls)
+        self._listening = await listen(
+            loop,
+            self._server,
+            self._socket,
+            tls,
+            handshake_timeout=self._settings.head_timeout.total_seconds(),
+        )
 
     async def drain(self) -> None:
         """Take nothing new, let what is in flight finish in time, then cut it off."""

@@ -29,8 +29,8 @@ class Caller(Protocol):
         """Where answers go, unless the caller has left."""
 
     @property
-    def draining(self) -> bool:
-        """Whether answers say that their connections close, because the shim is being shut down."""
+    def ending(self) -> bool:
+        """Whether the next answer says that the connection closes."""
 
     @property
     def writing_paused(self) -> bool:
@@ -81,14 +81,14 @@ class Relay:
 
     @property
     def open(self) -> bool:
-        """Whether answers go down as they came; they do not while draining."""
-        return not self._caller.draining
+        """Whether answers go down as they came; they do not where they end the connection."""
+        return not self._caller.ending
 
     def send(self, data: bytes) -> bool:
         """Send ``data`` on if it is one plain request and a connection is free for it."""
         began = monotonic()
         lane, caller = self._lane, self._caller
-        if may_concern_us(data) or caller.draining or caller.writing_paused:
+        if may_concern_us(data) or caller.ending or caller.writing_paused:
             return False
         plain = plain_request(data, lane.max_body)
         if plain is None:

@@ -39,9 +39,10 @@ UPSTREAM_BOUNDS: Final = (
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 _ERROR_KINDS: Final = (
-    *("aborted", "bad_answer", "closed", "connect", "connect_timeout"),
+    *("aborted", "bad_answer", "busy", "closed", "connect", "connect_timeout"),
     *("downstream", "stalled", "timeout", "tls", "truncated"),
 )
+_LIMITS: Final = ("max_connections", "max_connections_per_address")
 # The answers that are to be expected.  A series that appears at 1 has no increase, so that the
 # first use of all, which matters most, would raise no alert: these are there from the start, at 0.
 _EXPECTED_USES: Final = (
@@ -59,6 +60,7 @@ class Numbers:
 
     in_flight: int
     draining: bool
+    callers: int
     connections: PoolStats
     ledger: LedgerState
     log_lines_dropped: int
@@ -109,6 +111,7 @@ class Metrics(Collector):
         self._would_refuse = 0
         self._phase_changes = 0
         self._errors = dict.fromkeys(_ERROR_KINDS, 0)
+        self._refused = dict.fromkeys(_LIMITS, 0)
         self._ledger_errors = 0
         self._callers: Mapping[str, int] = {}
         self._busiest: Mapping[str, int] = {}
@@ -163,6 +166,10 @@ class Metrics(Collector):
         """Count an exchange that failed."""
         self._errors[kind] = self._errors.get(kind, 0) + 1
 
+    def connection_refused(self, limit: str) -> None:
+        """Count a caller's connection that was one too many, by the setting that says so."""
+        self._refused[limit] += 1
+
     def ledger_error(self) -> None:
         """Count that the ledger went from recording to not recording."""
         self._ledger_errors += 1
@@ -197,6 +204,13 @@ class Metrics(Collector):
             yield _gauge(
                 "restate_shim_in_flight_requests", "Requests under way.", numbers.in_flight
             )
+            yield _gauge("restate_shim_connections", "Connections from callers.", numbers.callers)
+        yield _counter(
+            "restate_shim_connections_refused",
+            "Connections from callers that were one too many, by limit.",
+            {(limit,): count for limit, count in self._refused.items()},
+            "limit",
+        )
         yield from self._of_the_old_route()
         yield _counter(
             "restate_shim_upstream_errors",
@@ -304,6 +318,11 @@ def _of_connections(pool: PoolStats) -> Iterable[Metric]:
         "restate_shim_upstream_connections_opened",
         "Connections to upstream that were opened.",
         pool.opened,
+    )
+    yield _gauge(
+        "restate_shim_upstream_waiting_requests",
+        "Requests that wait for a connection to upstream (--max-upstream-connections).",
+        pool.waiting,
     )
 
 

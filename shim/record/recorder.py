@@ -274,6 +274,11 @@ class Recorder:
         """Tell that a caller closed its connection before its answer had ended."""
         self._summing.say(INFO, "caller_left", peer, client_address=peer)
 
+    def connection_refused(self, limit: str, peer: str) -> None:
+        """Count and tell that a caller was one too many; ``limit`` is a setting."""
+        self._metrics.connection_refused(limit)
+        self._summing.say(WARNING, "connection_refused", limit, limit=limit, client_address=peer)
+
     def crashed(self, error: BaseException) -> None:
         """Tell what a handler failed with."""
         self._logger.error("handler_failed", exc_info=error)

@@ -29,6 +29,7 @@ from shim.settings.parsers import (
     parse_glob,
     parse_jitter,
     parse_ledger,
+    parse_limit,
     parse_name,
     parse_networks,
     parse_one_of,
@@ -273,6 +274,24 @@ class Settings:
     )
     shutdown_grace: timedelta = _setting(
         parse_duration, "30s", "DURATION", "for requests in flight at the end"
+    )
+    head_timeout: timedelta = _setting(
+        parse_positive, "15s", "DURATION", "for a request's head, from its first byte"
+    )
+    max_connections: int = _setting(
+        parse_limit, "4096", "N", "callers' connections at a time; others get 503"
+    )
+    max_connections_per_address: int = _setting(
+        parse_limit, "2048", "N", "of these, from one address"
+    )
+    max_requests_per_connection: int = _setting(
+        parse_limit, "100000", "N", "requests after which a caller's connection is closed"
+    )
+    max_upstream_connections: int = _setting(
+        parse_limit, "1024", "N", "requests that Restate gets at a time; others wait"
+    )
+    max_waiting: int = _setting(
+        parse_count, "1024", "N", "requests that wait for one of these to end; others get 503"
     )
     max_body: int | None = _optional(
         parse_size, "SIZE", "largest request body; without it any size"

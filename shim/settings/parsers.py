@@ -115,6 +115,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_limit(text: str) -> int:
+    """Parse a whole number, 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise ValueError("a whole number, 1 or more")
+    return int(text)
+
+
 def parse_switch(text: str) -> bool:
     """Parse true or false."""
     if text.lower() not in ("true", "false", "1", "0", "yes", "no"):

@@ -24,5 +24,14 @@ class UpstreamTimeoutError(UpstreamError):
     status = 504
 
 
+class UpstreamBusyError(UpstreamError):
+    """As many requests as may be are under way, and as many as may wait."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("busy", "Too many requests to upstream are under way (--max-waiting)")
+
+
 class ClosedBeforeAnswerError(UpstreamError):
     """The connection closed before a byte of the answer came: nobody knows whether it was read."""

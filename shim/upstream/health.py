@@ -21,7 +21,7 @@ _PROBE: Final = b"GET /health HTTP/1.1\r\nHost: restate\r\nUser-Agent: restate-s
 async def try_once(pool: Pool) -> None:
     """Find out whether there is an upstream; the connection serves the first request."""
     try:
-        connection = await pool.connect()
+        connection = await pool.get()
     except UpstreamError:
         # The node has taken note of it.
         return

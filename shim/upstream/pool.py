@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
 from shim.upstream.connection import Connection
-from shim.upstream.errors import UpstreamError, UpstreamTimeoutError
+from shim.upstream.errors import UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from shim.upstream.node import Node, in_turn
 
 _IDLE_SECONDS: Final = 55.0
@@ -24,11 +25,13 @@ class PoolStats:
     opened: int
     idle: int
     busy: int
+    waiting: int
 
 
 class Pool:
     """Connections to the first of ``nodes`` that takes them, the last used handed out first.
 
+    There are ``most`` at a time; who finds none waits its turn, as ``most_waiting`` may.
     ``connect_timeout`` and ``answer_timeout`` are in seconds; one sweep over all connections keeps
     the latter, and closes those that have been idle for long.
     """
@@ -40,6 +43,8 @@ class Pool:
         tls: ssl.SSLContext | None,
         connect_timeout: float,
         answer_timeout: float,
+        most: int,
+        most_waiting: int,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.nodes = tuple(nodes)
@@ -47,6 +52,10 @@ class Pool:
         self._connect_timeout = connect_timeout
         self.answer_timeout = answer_timeout
         self._loop = loop
+        self._most = most
+        self._most_waiting = most_waiting
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opened = 0
@@ -54,7 +63,7 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
 
     def take(self) -> Connection | None:
-        """Return an idle connection, or ``None``: then :meth:`connect`."""
+        """Return an idle connection, or ``None``: then :meth:`get`."""
         while self._idle:
             connection = self._idle.pop()
             if connection.free:
@@ -66,7 +75,8 @@ class Pool:
     def keep(self, connection: Connection, now: float) -> None:
         """Keep a connection on which no exchange is under way; ``now`` by ``time.monotonic``."""
         connection.since = now
-        self._idle.append(connection)
+        if not self._give(connection):
+            self._idle.append(connection)
 
     def give_back(self, connection: Connection) -> None:
         """Take ``connection`` back after an exchange that was read piece by piece."""
@@ -78,12 +88,74 @@ class Pool:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        self._let_open()
 
-    async def connect(self, but: Node | None = None) -> Connection:
-        """Open a connection to the first upstream that accepts one; raise :class:`UpstreamError`.
+    async def get(self, but: Node | None = None) -> Connection:
+        """Return a new connection, or where there are as many as may be, one that comes free.
 
-        One that does not answer is tried last, and ``but`` never.
+        A new one is to the first upstream that accepts it: one that does not answer is tried last,
+        and ``but`` never.  Raises :class:`UpstreamError`.
         """
+        if not self._full and not self._waiting:
+            self._opening += 1
+        elif (connection := self.take() or await self._turn()) is not None:
+            return connection
+        try:
+            return await self._connect(but)
+        finally:
+            self._opening -= 1
+            self._let_open()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._all) + self._opening >= self._most
+
+    async def _turn(self) -> Connection | None:
+        """Wait for a connection that another exchange gives back, or for leave to open one."""
+        if len(self._waiting) >= self._most_waiting:
+            raise UpstreamBusyError
+        turn: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self.answer_timeout):
+                connection = await turn
+        except BaseException as error:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif not turn.cancelled():
+                self._hand_on(turn.result())
+            if isinstance(error, TimeoutError):
+                raise UpstreamBusyError from None
+            raise
+        if connection is None or connection.free:
+            return connection
+        self._opening += 1
+        return None
+
+    def _hand_on(self, connection: Connection | None) -> None:
+        """Give to somebody else what came for one who has just left."""
+        if connection is None:
+            self._opening -= 1
+            self._let_open()
+        elif connection.free:
+            self.keep(connection, monotonic())
+
+    def _let_open(self) -> None:
+        """Let the first who waits open a connection, if there may be one more."""
+        if not self._full and self._give(None):
+            self._opening += 1
+
+    def _give(self, connection: Connection | None) -> bool:
+        """Give to the first who waits, if anybody does."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            # One that has just been cancelled is still in line.
+            if not turn.done():
+                turn.set_result(connection)
+                return True
+        return False
+
+    async def _connect(self, but: Node | None) -> Connection:
         failure = UpstreamError("connect", "There is no upstream")
         for node in in_turn([node for node in self.nodes if node is not but]):
             try:
@@ -133,7 +205,7 @@ class Pool:
     def count(self) -> PoolStats:
         """Return the numbers as they are now."""
         idle = len(self._idle)
-        return PoolStats(self._opened, idle, len(self._all) - idle)
+        return PoolStats(self._opened, idle, len(self._all) - idle, len(self._waiting))
 
     def close(self) -> None:
         """Close every connection."""

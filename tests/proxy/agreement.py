@@ -26,6 +26,7 @@ from prometheus_client import CollectorRegistry
 
 from shim.http1.section import MAX_SECTION
 from shim.net.addresses import Address
+from shim.proxy.admission import Admission
 from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import Front, FrontServer, Turn
@@ -132,7 +133,15 @@ class Lanes:
     recorder: Watched = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pool = Pool([], tls=None, connect_timeout=5, answer_timeout=600, loop=self.loop)
+        self.pool = Pool(
+            [],
+            tls=None,
+            connect_timeout=5,
+            answer_timeout=600,
+            most=100,
+            most_waiting=0,
+            loop=self.loop,
+        )
         elsewhere = cast("Any", Elsewhere())
         silent = structlog.make_filtering_bound_logger(CRITICAL)
         quiet = structlog.wrap_logger(None, wrapper_class=silent)
@@ -165,6 +174,9 @@ class Lanes:
             proxy.handle,
             self.lane,
             recorder,
+            admission=Admission(10, 10),
+            most_requests=10,
+            head_timeout=600,
             stall_timeout=600,
             keepalive_timeout=600,
         )

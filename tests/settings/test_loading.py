@@ -74,6 +74,11 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("log_format", "xml"),
         ("tls_cert", "/nonexistent"),
         ("metrics_callers", "-1"),
+        ("max_connections", "0"),
+        ("max_connections_per_address", "many"),
+        ("max_upstream_connections", "1.5"),
+        ("max_waiting", "-1"),
+        ("head_timeout", "0s"),
     ],
 )
 def test_a_bad_value_is_named_with_what_it_got_and_takes(key: str, text: str) -> None:

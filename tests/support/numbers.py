@@ -26,7 +26,8 @@ def numbers(ledger: LedgerState = LEDGER) -> Numbers:
     return Numbers(
         in_flight=5,
         draining=False,
-        connections=PoolStats(opened=9, idle=4, busy=2),
+        callers=10,
+        connections=PoolStats(opened=9, idle=4, busy=2, waiting=8),
         ledger=ledger,
         log_lines_dropped=6,
         config_ok=True,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,6 +48,7 @@ def restate_shim(
 class Shim:
     """A running shim; `proxy` and `ops` are the base URLs it said it listens on.
 
+    `within` is a command that runs it, as `nice` does.
     `read_stdout=False` reads stdout up to the line `listening` and then no more.  Leaving the
     `with` ends it in order.
     """
@@ -58,8 +59,10 @@ class Shim:
         upstream: str,
         listen: str = "127.0.0.1:0",
         read_stdout: bool = True,
+        within: Sequence[str] = (),
     ) -> None:
         command = [
+            *within,
             *SERVE,
             "--upstream",
             upstream,

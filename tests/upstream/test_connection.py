@@ -17,7 +17,9 @@ LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"x" * 200_000
 # What a connection remembers of small answers held on to the last large one too.
 async def test_an_idle_connection_keeps_nothing_of_a_large_answer() -> None:
     loop = asyncio.get_running_loop()
-    pool = Pool([], tls=None, connect_timeout=5, answer_timeout=5, loop=loop)
+    pool = Pool(
+        [], tls=None, connect_timeout=5, answer_timeout=5, most=100, most_waiting=0, loop=loop
+    )
     connection = Connection(loop, pool, Node(Address("127.0.0.1", 9070), structlog.get_logger()))
     connection.connection_made(Wire())
     tracemalloc.start()

@@ -65,6 +65,16 @@ class TestListening:
                 caller.sendall(b"GET / HTTP/1.1\r\n")
                 assert caller.recv(100).startswith(b"HTTP/1.1 408 ")
 
+    # A connection that never shakes hands held its descriptor for a minute, beside the limits.
+    def test_a_caller_who_does_not_begin_tls_is_let_go(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """After `--head-timeout`."""
+        tls = ("--tls-cert", certificates.cert, "--tls-key", certificates.key)
+        shim = start(*tls, "--head-timeout", "300ms", upstream=own_origin.url)
+        with Client(shim.proxy.replace("https:", "http:")) as client:
+            assert client.closed(within=3)
+
     def test_with_tls(
         self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
     ) -> None:
