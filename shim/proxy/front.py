@@ -31,6 +31,7 @@ from shim.net.stream import Stream
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
+from shim.proxy.patience import Patience
 from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
 from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
@@ -100,7 +101,7 @@ class Front(web.RequestHandler):
         """When the turn became the caller's, or the head began (``time.monotonic``)."""
         self.memory = Memory()
         self.peer = ""
-        self.stall_timeout = server.stall_timeout
+        self.patience = server.patience
 
     @property
     def ending(self) -> bool:
@@ -282,7 +283,7 @@ class Front(web.RequestHandler):
         """Close a connection on which the caller has been silent for too long."""
         if self._closing is not None:
             # It closes once all has been sent, which a caller that does not read can put off.
-            if now - self.since > self.stall_timeout:
+            if now - self.since > self.patience.stall:
                 self._closing.abort()
         elif self.turn is Turn.IDLE and now - self.since > keepalive_timeout:
             self.force_close()
@@ -341,7 +342,7 @@ class FrontServer(web.Server):
         admission: Admission,
         most_requests: int,
         head_timeout: float,
-        stall_timeout: float,
+        patience: Patience,
         keepalive_timeout: float,
     ) -> None:
         super().__init__(self._handle, request_factory=self._take)  # type: ignore[arg-type]  # ours
@@ -351,14 +352,11 @@ class FrontServer(web.Server):
         self.recorder = recorder
         self.admission = admission
         self.most_requests = most_requests
-        self.head_timeout = min(head_timeout, stall_timeout)
-        self.stall_timeout = stall_timeout
+        self.head_timeout = min(head_timeout, patience.stall)
+        self.patience = patience
         self._handler = handler
         self._keepalive_timeout = keepalive_timeout
-        self._tick = min(
-            _SWEEP_SECONDS,
-            *(one / 8 for one in (self.head_timeout, stall_timeout, keepalive_timeout)),
-        )
+        self._tick = min(_SWEEP_SECONDS, self.head_timeout / 8, keepalive_timeout / 8)
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __call__(self) -> Front:

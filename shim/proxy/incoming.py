@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Protocol
 
 from shim.http1.answers import AnswerHead
@@ -13,6 +14,7 @@ from shim.http1.hop import ForHop, for_hop, head_bytes
 from shim.http1.requests import RequestHead
 from shim.net.stream import Stream
 from shim.proxy.downstream import DownstreamGoneError, Memory
+from shim.proxy.patience import Patience, Waiting
 from shim.upstream.connection import Connection
 
 
@@ -21,7 +23,7 @@ class Way(Protocol):
 
     memory: Memory
     peer: str
-    stall_timeout: float
+    patience: Patience
 
     @property
     def open_transport(self) -> asyncio.Transport | None:
@@ -52,6 +54,7 @@ class Incoming:
         self.memory = way.memory
         self._way = way
         self._body = body
+        self._waiting = None if body is None else Waiting(way.patience)
         self._sent: ForHop | None = None
         self._persists = False
 
@@ -89,13 +92,16 @@ class Incoming:
 
     async def read_body(self) -> list[Piece]:
         """Return what has come of the body, nothing at its end."""
-        if self._body is None:
+        if self._body is None or self._waiting is None:
             return []
+        began = monotonic()
         try:
-            async with asyncio.timeout(self._way.stall_timeout):
-                return await self._body.read()
+            async with asyncio.timeout(self._waiting.left()):
+                pieces = await self._body.read()
         except TimeoutError:
             raise LimitError(408, "The request's body did not arrive in time") from None
+        self._waiting.add(monotonic() - began, sum(map(len, pieces)))
+        return pieces
 
     def interim(self, answer: AnswerHead) -> None:
         """Send a 1xx answer before the final one (RFC 9110 section 15.2: not to HTTP/1.0)."""
@@ -155,8 +161,9 @@ class Incoming:
         self.begun = True
         transport.writelines(data)
         if self._way.writing_paused:
+            # Every wait is for the better part of a full buffer: that is a least rate too.
             try:
-                async with asyncio.timeout(self._way.stall_timeout):
+                async with asyncio.timeout(self._way.patience.stall):
                     await self._way.drain()
             except TimeoutError:
                 transport.abort()

@@ -16,6 +16,7 @@ from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import FrontServer
 from shim.proxy.handling import Proxy
 from shim.proxy.old_calls import OldCalls
+from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
 from shim.record.plane import RecordPlane
 from shim.route.in_force import Live
@@ -88,7 +89,11 @@ class ProxyPlane:
             admission=self._admission,
             most_requests=settings.max_requests_per_connection,
             head_timeout=settings.head_timeout.total_seconds(),
-            stall_timeout=settings.client_timeout.total_seconds(),
+            patience=Patience(
+                settings.client_timeout.total_seconds(),
+                settings.body_timeout.total_seconds(),
+                settings.min_body_rate,
+            ),
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
         )
         self._listening: asyncio.Server | None = None

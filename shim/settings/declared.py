@@ -278,6 +278,15 @@ class Settings:
     head_timeout: timedelta = _setting(
         parse_positive, "15s", "DURATION", "for a request's head, from its first byte"
     )
+    body_timeout: timedelta = _setting(
+        parse_positive, "1h", "DURATION", "for a request's body; Restate's time does not count"
+    )
+    min_body_rate: int = _setting(
+        parse_count,
+        "500",
+        "BYTES",
+        "a second that a caller must send of a body, after 20 s; 0: any",
+    )
     max_connections: int = _setting(
         parse_limit, "4096", "N", "callers' connections at a time; others get 503"
     )

@@ -31,6 +31,7 @@ from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import Front, FrontServer, Turn
 from shim.proxy.handling import Proxy
+from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
 from shim.record.metrics import Metrics
 from shim.record.recorder import Recorder
@@ -177,7 +178,7 @@ class Lanes:
             admission=Admission(10, 10),
             most_requests=10,
             head_timeout=600,
-            stall_timeout=600,
+            patience=Patience(600, 600, 0),
             keepalive_timeout=600,
         )
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.client import Client, request, timed
 from tests.support.message import chunk, chunks
-from tests.support.origin import Connection, Origin, Received, answer, hang
+from tests.support.origin import EMPTY, Connection, Origin, Received, answer, hang
 from tests.support.running import Shim
 from tests.support.waiting import settled, wait_until
 
@@ -286,6 +286,27 @@ class TestStalls:
                 time.sleep(0.1)
                 client.send(chunk(b"x"))
             client.send(chunks())
+            assert client.read().status == 200
+
+    # One byte a second held a connection to upstream for ever.
+    def test_a_body_has_a_time_in_all(self, own_origin: Origin, start: Callable[..., Shim]) -> None:
+        """`--body-timeout`, however steadily it trickles; what upstream takes does not count."""
+        shim = start("--body-timeout", "300ms", upstream=own_origin.url)
+        with Client(shim.proxy) as client, timed(3):
+            client.send(request("POST", "/", b"Content-Length: 100"))
+            client.drip(b"x" * 40, pause=0.02)
+            assert client.read().status == 408
+        assert own_origin.wait().gone.wait(1)
+        assert not own_origin.requests[0].complete
+
+        def reads_late(connection: Connection, received: Received) -> None:
+            time.sleep(0.5)
+            connection.read_body(received)
+            connection.send(EMPTY)
+
+        own_origin.script = reads_late
+        with Client(shim.proxy) as client:
+            client.send(request("POST", "/", b"Content-Length: 5000000", body=b"x" * 5_000_000))
             assert client.read().status == 200
 
     def test_an_idle_connection_is_closed_in_its_own_time(
