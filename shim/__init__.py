@@ -4,6 +4,8 @@ The rooms, from the bottom up; each imports only from those above it in this lis
 
 moments
     Times and durations as text, in one grammar.
+clocks
+    What upstream says of the time, beside what the machine says.
 net
     Addresses, listening sockets, TLS contexts, bodies on their way between two connections.
 http1

@@ -28,6 +28,7 @@ _MARKED: Final = re.compile(
 )
 _KEEP_ALIVE: Final = re.compile(rb"\nConnection: keep-alive\r\n", re.IGNORECASE)
 _MARKED_ANSWER: Final = re.compile(rb"\n(Content-Length|" + _HOP + rb"): ([^\r]*)", re.IGNORECASE)
+_DATE: Final = re.compile(rb"\nDate: ([^\r]*)", re.IGNORECASE)
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _NOT_PLAIN_METHODS: Final = frozenset((b"HEAD", b"CONNECT"))
 _NOT_PLAIN_STATUSES: Final = frozenset((b"204", b"205", b"304"))
@@ -69,6 +70,12 @@ def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, byte
     if kept:
         head = _KEEP_ALIVE.sub(b"\n", head)
     return method, host, head, data[end - 2 :]
+
+
+def date_of(data: bytes, end: int) -> bytes:
+    """Return the ``Date`` of a plain answer whose head ends at ``end``, nothing without one."""
+    found = _DATE.search(data, 0, end)
+    return b"" if found is None else found[1]
 
 
 def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:

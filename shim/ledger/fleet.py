@@ -10,16 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
 from shim.ledger.records import NearMiss, Use
+from shim.ledger.retention import Retention
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say, time_limit
-from shim.ledger.tables.schema import to_ms
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 
 _AT_ONCE: Final = 1000
@@ -42,8 +41,7 @@ class Shipper(threading.Thread):
         url: str,
         source: Path | str,
         *,
-        clock: Callable[[], datetime],
-        retain: timedelta,
+        retention: Retention,
         caller_cap: int,
         every: float,
         answer_seconds: float,
@@ -56,8 +54,7 @@ class Shipper(threading.Thread):
         self.unsent: int | None = None
         self._url = url
         self._source = source
-        self._clock = clock
-        self._retain = retain
+        self._retention = retention
         self._every = every
         self._answer_seconds = answer_seconds
         self._shipped, self._known, self._changed = shipped, known, changed
@@ -126,7 +123,7 @@ class Shipper(threading.Thread):
             self._send_spans(ledger, fleet)
         self.unsent = 0
         self._shipped(dict(self._marks))
-        before = to_ms(self._clock() - self._retain)
+        before = self._retention.before()
         with time_limit(fleet, self._answer_seconds):
             self._known(list(writing.admitted_callers(fleet)))
             fleet.rollback()

@@ -14,6 +14,7 @@ from shim.ledger.tables.schema import HOUR, to_ms
 from shim.ledger.tables.writing import SumKey, Tally
 
 if TYPE_CHECKING:
+    from shim.clocks import Heard
     from shim.ledger.records import ReplacementCall, Told
 
 COUNT_KEYS: Final = 10_000
@@ -25,12 +26,13 @@ class Inbox:
     """What requests hand to the writer.
 
     ``told`` is the number of records that there ever were.  ``seen`` is a moment, in milliseconds
-    since 1970, and the number of records that there were then: what happened before it was told.
+    since 1970, the number of records that there were then (what happened before it was told), and
+    what had been heard of another clock.
     """
 
     records: deque[Told] = field(default_factory=deque)
     told: int = 0
-    seen: tuple[int, int] = (0, 0)
+    seen: tuple[int, int, Heard | None] = (0, 0, None)
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)
     lost: int = 0

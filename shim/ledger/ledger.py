@@ -14,11 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from shim.clocks import Witness
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox
 from shim.ledger.journal import Entry, Journal, Segments
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
+from shim.ledger.retention import Retention
 from shim.ledger.tables.opening import is_memory, memory_source
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.writer import Writer
@@ -54,7 +56,8 @@ class Ledger:
     """Keeps uses, near misses and counts in a journal and in SQLite, whatever the disk does.
 
     ``on_change`` is called in the event loop once per change between working, failing and losing
-    records, of the file and of the fleet alike.
+    records, of the file and of the fleet alike.  While ``witness`` shows another time than
+    ``clock``, no time is claimed as observed, and nothing is dropped for its age.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Ledger:
         clock: Callable[[], datetime],
         on_change: Callable[[LedgerState], None],
         retain: timedelta = timedelta(days=180),
+        witness: Witness | None = None,
         fleet_url: str | None = None,
         wait_seconds: float = 0.1,
         queue_limit: int = 50_000,
@@ -76,6 +80,7 @@ class Ledger:
         self.source: Final = memory_source() if path is None else path
         """What :func:`read_evidence` and :func:`read_uses` take to read this ledger."""
         self._clock = clock
+        self._witness = witness
         self._on_change = on_change
         self._wait_seconds = wait_seconds
         self._queue_limit = queue_limit
@@ -101,13 +106,14 @@ class Ledger:
                 self._segments,
                 lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
             )
+        retention = Retention(retain, clock, witness)
         self._writer = Writer(
             self.source,
             self._inbox,
             self._segments,
             heartbeat=Heartbeat(instance, heartbeat),
             clock=clock,
-            retain=retain,
+            retention=retention,
             caller_cap=caller_cap,
             known=lambda names: self._in_loop(self._read, names),
             failed=self._report,
@@ -118,8 +124,7 @@ class Ledger:
             self._shipper = Shipper(
                 fleet_url,
                 self.source,
-                clock=clock,
-                retain=retain,
+                retention=retention,
                 caller_cap=caller_cap,
                 every=ship_seconds,
                 answer_seconds=fleet_answer_seconds,
@@ -312,7 +317,8 @@ class Ledger:
     def _look(self) -> None:
         """Note that all that has happened by now has been told, and have it written."""
         inbox = self._inbox
-        inbox.seen = (to_ms(self._clock()), inbox.told)
+        heard = None if self._witness is None else self._witness.heard
+        inbox.seen = (to_ms(self._clock()), inbox.told, heard)
         if inbox.records:
             inbox.wake.set()
 

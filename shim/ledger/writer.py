@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import COUNT_KEYS, Inbox
 from shim.ledger.journal import Leftovers, Segments, take_over
 from shim.ledger.records import OTHER, Told, Use, decode, encode
+from shim.ledger.retention import Retention
 from shim.ledger.signs import drop_signs
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
@@ -26,6 +28,8 @@ from shim.ledger.tables.writing import Batch, Names
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from shim.clocks import Heard
 
 _GROUP: Final = 1000
 # Seconds after which a heartbeat alone is brought to the disk itself.  One that is only handed to
@@ -66,7 +70,7 @@ class Writer(threading.Thread):
         *,
         heartbeat: Heartbeat,
         clock: Callable[[], datetime],
-        retain: timedelta,
+        retention: Retention,
         caller_cap: int,
         known: Callable[[list[str]], None],
         failed: Callable[[str | None], None],
@@ -87,7 +91,7 @@ class Writer(threading.Thread):
         self._left = Leftovers()
         self._heartbeat = heartbeat
         self._clock = clock
-        self._retain = retain
+        self._retention = retention
         self._names = Names(caller_cap)
         self._known, self._failed = known, failed
         self._stop_by: float | None = None
@@ -161,6 +165,7 @@ class Writer(threading.Thread):
         try:
             with connection.begin():
                 self._names.load(connection)
+                self._retention.load(connection)
                 self._heartbeat.load(connection, to_ms(self._clock()))
                 known = list(writing.admitted_callers(connection))
                 self._horizon = int(writing.read_fact(connection, "pruned_before") or 0)
@@ -190,14 +195,15 @@ class Writer(threading.Thread):
             inbox.wake.clear()
             stopping = self._stop_by is not None
             # What was told by then is in this group or in one before it.
-            moment, told = inbox.seen
+            moment, told, heard = inbox.seen
             self._take()
             started = time.monotonic()
             last = stopping and not inbox.records and not self._left
             due = self._committed_at + self._heartbeat.interval - started
             if self._batch != _NOTHING or due <= 0 or stopping:
                 whole = self._taken >= told and not self._only_journaled()
-                self._commit(started, moment if whole else None, last=last)
+                life = partial(self._show_life, moment=moment, heard=heard, stopped=last)
+                self._commit(started, life if whole else None, last=last)
                 due = self._heartbeat.interval
             if last:
                 return True
@@ -230,20 +236,18 @@ class Writer(threading.Thread):
             self._left.kept()
         self._known([one.caller for one in left if isinstance(one, Use) and one.admitted])
 
-    def _commit(self, started: float, moment: int | None, *, last: bool) -> None:
-        """Write the group; with it, and those before, all that happened before ``moment``."""
+    def _commit(
+        self, started: float, life: Callable[[Connection], None] | None, *, last: bool
+    ) -> None:
+        """Write the group, and with it the sign of ``life`` where all is written that was told."""
         assert self._connection is not None
         self.began = started
         self._note_lost()
         told = last or self._batch != _NOTHING
         self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
 
-        def also(connection: Connection) -> None:
-            if moment is not None:
-                self._heartbeat.beat(connection, moment, stopped=last)
-
         new = writing.write(
-            self._connection, self._batch, self._names, also=also, outbox=self.outbox
+            self._connection, self._batch, self._names, also=life, outbox=self.outbox
         )
         self._committed_at = time.monotonic()
         if self._syncs:
@@ -265,6 +269,15 @@ class Writer(threading.Thread):
         if not self._works:
             self._works = True
             self._failed(None)
+
+    def _show_life(
+        self, connection: Connection, *, moment: int, heard: Heard | None, stopped: bool
+    ) -> None:
+        if heard is None or heard.agrees:
+            self._heartbeat.beat(connection, moment, stopped=stopped, agreed=heard is not None)
+        else:
+            theirs = moment + heard.offset // timedelta(milliseconds=1)
+            self._heartbeat.doubt(connection, theirs, stopped=stopped)
 
     def _let_go(self) -> None:
         """Let go of what of the journal the ledger has, and take over what others left."""
@@ -292,7 +305,7 @@ class Writer(threading.Thread):
             return False
         if shipped is not None:
             writing.drop_shipped(self._connection, shipped.get(schema.outbox.name, 0))
-        before = to_ms(self._clock() - self._retain)
+        before = self._retention.before()
         gone = writing.prune(
             self._connection, before, limit=_PRUNE_STEP, shipped=shipped if self.outbox else None
         )
@@ -300,6 +313,7 @@ class Writer(threading.Thread):
             self._horizon = max(self._horizon, before)
         if gone < _PRUNE_STEP:
             self._prune_at = now + _PRUNE_EVERY
+            self._retention.note(self._connection)
             if self._segments is not None:
                 drop_signs(Path(self._source), from_ms(before))
         return gone >= _PRUNE_STEP

@@ -45,6 +45,7 @@ class OpsPlane:
 
     def numbers(self) -> Numbers:
         """Return what the parts of the shim count themselves."""
+        heard = self._record.witness.heard
         return Numbers(
             in_flight=self._proxy.in_flight,
             draining=self._proxy.draining,
@@ -53,6 +54,7 @@ class OpsPlane:
             ledger=self._record.ledger.state(),
             log_lines_dropped=self._record.log_lines_dropped,
             config_ok=self._reload.state.ok,
+            clock_offset=None if heard is None else heard.offset.total_seconds(),
         )
 
     async def start(self) -> None:

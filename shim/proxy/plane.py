@@ -52,7 +52,7 @@ class ProxyPlane:
             )
         self._admission = Admission(shares.callers, settings.max_connections_per_address)
         self._pool = Pool(
-            [Node(address, record.logger) for address in settings.upstream],
+            [Node(address, record.logger, record.witness) for address in settings.upstream],
             tls=settings.upstream_tls(),
             connect_timeout=settings.connect_timeout.total_seconds(),
             answer_timeout=settings.upstream_timeout.total_seconds(),

@@ -65,6 +65,7 @@ class Numbers:
     ledger: LedgerState
     log_lines_dropped: int
     config_ok: bool
+    clock_offset: float | None
 
 
 class _Times:
@@ -363,6 +364,12 @@ def _of_the_process(numbers: Numbers) -> Iterable[Metric]:
         numbers.log_lines_dropped,
     )
     yield _gauge("restate_shim_draining", "1 from SIGTERM on, else 0.", numbers.draining)
+    if numbers.clock_offset is not None:
+        yield _gauge(
+            "restate_shim_clock_offset_seconds",
+            "How far upstream's clock is ahead of the shim's, when it was last heard.",
+            numbers.clock_offset,
+        )
     yield _gauge(
         "restate_shim_config_loaded",
         "1 while the settings' file, as it is now, is in force, else 0.",

@@ -9,6 +9,7 @@ import uuid_utils
 from prometheus_client import CollectorRegistry
 
 from shim import __version__
+from shim.clocks import Witness
 from shim.ledger.ledger import Ledger, LedgerState
 from shim.record.log import LineWriter, Logger
 from shim.record.metrics import Metrics
@@ -43,12 +44,14 @@ class RecordPlane:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.metrics.build(__version__)
+        self.witness = Witness(clock, logger)
         self.ledger = Ledger(
             settings.ledger,
             instance=settings.instance,
             clock=clock,
             on_change=self._ledger_changed,
             retain=settings.retain,
+            witness=self.witness,
             fleet_url=settings.fleet,
         )
         self.recorder = Recorder(
@@ -69,7 +72,7 @@ class RecordPlane:
 
     async def beat(self) -> None:
         """Say regularly that the shim is up, until cancelled."""
-        await beat(self.recorder, self.logger, self._instance)
+        await beat(self.recorder, self.logger, self._instance, self.witness)
 
     async def finish(self) -> None:
         """Write what there is to write, and say what could not be."""

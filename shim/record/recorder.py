@@ -11,6 +11,7 @@ from logging import DEBUG, INFO, WARNING
 from typing import Final, Protocol, TypedDict
 
 from shim import __version__
+from shim.clocks import Witness
 from shim.http1.grammar import FramingError
 from shim.ledger.records import (
     NEAR_MISS_EVENT,
@@ -287,9 +288,13 @@ class Recorder:
 _HEARTBEAT_SECONDS: Final = 60.0
 
 
-async def beat(recorder: Recorder, logger: Logger, instance: str) -> None:
-    """Say regularly that the shim is up: silence in the log is then evidence."""
+async def beat(recorder: Recorder, logger: Logger, instance: str, witness: Witness) -> None:
+    """Say regularly that the shim is up: silence in the log is then evidence.
+
+    Not while the clock is in doubt: what the log says of the time is not evidence then.
+    """
     while True:
         await asyncio.sleep(_HEARTBEAT_SECONDS)
         recorder.tell_sums()
-        logger.info("heartbeat", instance=instance)
+        if witness.agrees:
+            logger.info("heartbeat", instance=instance)

@@ -19,8 +19,9 @@ from typing import Final, Protocol
 
 from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
 from shim.http1.bodies import Piece
+from shim.http1.fields import find
 from shim.http1.grammar import FramingError
-from shim.http1.plain import plain_answer
+from shim.http1.plain import date_of, plain_answer
 from shim.net.stream import Stream
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
 from shim.upstream.node import Node
@@ -238,6 +239,8 @@ class Connection(asyncio.Protocol):
             if plain is not None and relayer is not None and relayer.open:
                 self._relayer = None
                 self.node.answered(came)
+                if self.node.witness.due(came):
+                    self.node.witness.hear(date_of(data, plain[1]), came)
                 if self._may_be_left(plain[0]):
                     self._close()
                 else:
@@ -308,7 +311,10 @@ class Connection(asyncio.Protocol):
             relayer.take_over(self)
 
     def _begin_body(self, head: AnswerHead) -> None:
-        self.node.answered(monotonic())
+        now = monotonic()
+        self.node.answered(now)
+        if self.node.witness.due(now):
+            self.node.witness.hear(find(head.fields, b"date") or b"", now)
         self._heads.append(head)
         self._final = head
         self.deadline = math.inf

@@ -46,9 +46,13 @@ async def _watch(pool: Pool, node: Node, *, choice: bool) -> None:
     pause = _TICK_SECONDS
     while True:
         await asyncio.sleep(pause)
-        silent = monotonic() - node.answered_at > _SILENT_SECONDS
+        now = monotonic()
+        silent = now - node.answered_at > _SILENT_SECONDS
         if node.failure is None and not (choice and silent):
             pause = _TICK_SECONDS
+        elif now - node.failed_at < _TICK_SECONDS:
+            # It has only just been asked.
+            continue
         elif await _answers(pool, node):
             node.answered(monotonic())
             pause = _TICK_SECONDS

@@ -7,6 +7,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from shim.clocks import Witness
 from shim.net.addresses import Address
 from shim.upstream.errors import UpstreamError
 
@@ -17,8 +18,9 @@ class Node:
     All times are by ``time.monotonic``.
     """
 
-    def __init__(self, address: Address, logger: FilteringBoundLogger) -> None:
+    def __init__(self, address: Address, logger: FilteringBoundLogger, witness: Witness) -> None:
         self.address = address
+        self.witness = witness
         self._logger = logger
         self.failure: UpstreamError | None = None
         """Why it does not answer, while it does not."""

@@ -25,7 +25,6 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from shim.http1.section import MAX_SECTION
-from shim.net.addresses import Address
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
@@ -38,6 +37,7 @@ from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
 from shim.upstream.node import Node
 from shim.upstream.pool import Pool
+from tests.support.nodes import a_node
 
 
 class Wire(asyncio.Transport):
@@ -146,7 +146,7 @@ class Lanes:
         elsewhere = cast("Any", Elsewhere())
         silent = structlog.make_filtering_bound_logger(CRITICAL)
         quiet = structlog.wrap_logger(None, wrapper_class=silent)
-        self.node = Node(Address("127.0.0.1", 9070), quiet)
+        self.node = a_node(9070)
         recorder = self.recorder = Watched(
             quiet,
             elsewhere,

@@ -21,6 +21,14 @@ def test_a_caller_that_takes_compressed_answers_gets_the_same_202(coding: str, r
     assert answer.headers["x-restate-shim-upstream-status"] == "404"
 
 
+def test_upstream_says_the_time_and_it_is_ours(real: Real) -> None:
+    call(real.shim.proxy, "GET", "/health")
+    metrics = call(real.shim.ops, "GET", "/metrics").body.decode()
+    offset = metrics.split("\nrestate_shim_clock_offset_seconds ")[1].split("\n")[0]
+    # Dates have whole seconds.
+    assert -2 < float(offset) < 2
+
+
 def content(answer: Response) -> object:
     """The body; as JSON, because the server's maps are in another order each time."""
     if (

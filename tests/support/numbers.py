@@ -31,4 +31,5 @@ def numbers(ledger: LedgerState = LEDGER) -> Numbers:
         ledger=ledger,
         log_lines_dropped=6,
         config_ok=True,
+        clock_offset=-0.25,
     )

@@ -3,13 +3,10 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 
-import structlog
-
-from shim.net.addresses import Address
 from shim.upstream.connection import Connection
-from shim.upstream.node import Node
 from shim.upstream.pool import Pool
 from tests.proxy.agreement import Wire
+from tests.support.nodes import a_node
 
 LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"x" * 200_000
 
@@ -20,7 +17,7 @@ async def test_an_idle_connection_keeps_nothing_of_a_large_answer() -> None:
     pool = Pool(
         [], tls=None, connect_timeout=5, answer_timeout=5, most=100, most_waiting=0, loop=loop
     )
-    connection = Connection(loop, pool, Node(Address("127.0.0.1", 9070), structlog.get_logger()))
+    connection = Connection(loop, pool, a_node(9070))
     connection.connection_made(Wire())
     tracemalloc.start()
     try:

@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator
 from time import monotonic
 
 import pytest
-import structlog
 
-from shim.net.addresses import Address
 from shim.upstream.connection import Connection
 from shim.upstream.errors import UpstreamBusyError, UpstreamError
-from shim.upstream.node import Node
 from shim.upstream.pool import Pool
+from tests.support.nodes import a_node
 
 
 async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,7 +31,7 @@ async def pool(server: asyncio.Server) -> AsyncIterator[Pool]:
     """One connection at a time, and three that wait."""
     port = server.sockets[0].getsockname()[1]
     pool = Pool(
-        [Node(Address("127.0.0.1", port), structlog.get_logger())],
+        [a_node(port)],
         tls=None,
         connect_timeout=5,
         answer_timeout=5,

@@ -7,6 +7,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,33 @@ def test_a_use_is_on_record_before_an_answer_that_comes_in_pieces_begins(
         shim.process.wait()
     (use,) = read_uses(ledger)
     assert (use["decision"], use["status"]) == ("observed", 400)
+
+
+# A shim whose clock was a day behind let the route look unused.
+def test_a_shim_that_upstream_contradicts_about_the_time_proves_nothing_until_they_agree(
+    ledger: Path, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start("--ledger", str(ledger), upstream=own_origin.url)
+    now = datetime.now(UTC)
+    own_origin.script = reply(answer(200, b"", _date(now + timedelta(days=1))))
+    for asked in (request(), request("HEAD")):
+        assert ask(shim.proxy, asked).status == 200
+    said = shim.event("clock_disagrees")
+    assert 86_300 < said["offset_seconds"] < 86_500
+    time.sleep(WINDOW + 1)
+    assert verdict(ledger) == (4, "unproven")
+
+    own_origin.script = lambda connection, _: connection.send(
+        answer(200, b"", _date(datetime.now(UTC)))
+    )
+    assert ask(shim.proxy, request()).status == 200
+    shim.event("clock_agrees")
+    time.sleep(WINDOW + 1)
+    assert verdict(ledger) == (0, "safe")
+
+
+def _date(moment: datetime) -> bytes:
+    return b"Date: " + format_datetime(moment, usegmt=True).encode()
 
 
 def test_near_misses_are_on_record_though_upstream_is_away(

@@ -62,7 +62,8 @@ facts: Final = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
-    comment="ledger: its identity; pruned_before: single uses older than this are gone",
+    comment="ledger: its identity; pruned_before: single uses older than this are gone; "
+    "retention_clock: the time that retention goes by has reached this",
 )
 
 # What a record's fields, and those of the sums, are in a table.

@@ -264,6 +264,12 @@ def prune(
     return gone
 
 
+def last_sign(connection: Connection) -> int | None:
+    """Return when a shim last showed that it was there, in milliseconds since 1970."""
+    found = connection.execute(select(func.max(schema.spans.c.end))).scalar()
+    return None if found is None else int(found)
+
+
 def drop_shipped(connection: Connection, seq: int) -> None:
     """Empty the outbox up to ``seq``, which the fleet has got."""
     with connection.begin():
