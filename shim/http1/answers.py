@@ -39,6 +39,8 @@ _SECTION: Final = Kind(
     wrong=lambda _: FramingError(502, "Upstream's answer is not HTTP/1.1"),
 )
 _TRAILERS: Final = trailer_section(MAX_ANSWER_SECTION)
+# Continue, Processing, Early Hints: they have no body, whatever they say, and callers know that.
+_INTERIM: Final = frozenset((100, 102, 103))
 WITHOUT_BODY: Final = frozenset((204, 304))
 
 
@@ -91,8 +93,6 @@ class AnswerFramer:
         if self._heads > MAX_ANSWER_SECTION:
             raise FramingError(502, "Upstream's answer has too many interim answers before it")
         head = _parse_head(raw, head_only=self._head_only)
-        if head.status == 101:
-            raise FramingError(502, "Upstream switched protocols by itself")
         if head.interim:
             return head
         if head.framing is Framing.LENGTH:
@@ -151,11 +151,21 @@ def _parse_head(raw: bytes, *, head_only: bool) -> AnswerHead:
     lengths, codings, _, options = framing_values(fields)
     keep_alive = persists(minor, options)
     framing, length = Framing.NONE, 0
-    if status >= 200:
+    if status < 200:
+        _check_interim(status)
+    else:
         _check_framing(minor, lengths, codings)
         if not head_only and status not in WITHOUT_BODY:
             framing, length = _framing_of(lengths, codings)
     return AnswerHead(status, reason, fields, framing, length, keep_alive)
+
+
+def _check_interim(status: int) -> None:
+    """Refuse what callers could take for a final answer (RFC 9110 section 15.2)."""
+    if status == 101:
+        raise FramingError(502, "Upstream switched protocols by itself")
+    if status not in _INTERIM:
+        raise FramingError(502, f"Upstream sent an interim answer that nobody knows: {status}")
 
 
 def _check_framing(minor: bytes, lengths: list[bytes], codings: list[bytes]) -> None:

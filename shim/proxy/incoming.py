@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece, as_chunk, one_chunk
@@ -16,6 +16,9 @@ from shim.net.stream import Stream
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.patience import Patience, Waiting
 from shim.upstream.connection import Connection
+
+# Of an answer that has no body, and would be said to have one.
+_LENGTH: Final = frozenset((b"content-length",))
 
 
 class Way(Protocol):
@@ -107,7 +110,7 @@ class Incoming:
         """Send a 1xx answer before the final one (RFC 9110 section 15.2: not to HTTP/1.0)."""
         transport = self._way.open_transport
         if transport is not None and self.head.minor_version == 1 and not self.begun:
-            transport.write(head_bytes(answer, end_to_end(answer.fields)))
+            transport.write(head_bytes(answer, end_to_end(answer.fields, _LENGTH)))
 
     async def reply(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
         """Send a whole answer, where it can as the bytes that it came in."""

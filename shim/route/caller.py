@@ -17,11 +17,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 MAX_CALLER_LENGTH: Final = 200
-
-
+# Of proxies in a row; parsing all that a header holds takes tens of milliseconds.
+_MOST_HOPS: Final = 50
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
-
-
 _XFCC_ELEMENT: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|[^,"])*+')
 _XFCC_PAIR: Final = re.compile(r'(?:\A|;)([A-Za-z]++)=("(?:[^"\\]|\\.)*+"|[^;,]*+)')
 
@@ -67,13 +65,14 @@ def identify(
 def client_address(fields: Fields, peer: str, trusted_proxies: Sequence[Network]) -> str:
     """Return the address of the client: ``peer``, or whom trusted proxies say they speak for.
 
-    Read from the right, past every trusted hop; a hop that is no address ends the search.
+    Read from the right, past every trusted hop, as many as there may be; a hop that is no address
+    ends the search.
     """
     address = peer
     if not trusted_proxies or not is_trusted(peer, trusted_proxies):
         return address
     values = [value for name, value, _ in fields if name == b"x-forwarded-for"]
-    for hop in reversed(b",".join(values).split(b",")):
+    for hop in reversed(b",".join(values).rsplit(b",", _MOST_HOPS)[-_MOST_HOPS:]):
         text = hop.strip().decode("latin-1").removeprefix("[").removesuffix("]")
         try:
             address = str(ipaddress.ip_address(text))

@@ -60,8 +60,8 @@ def test_an_answer_is_the_same_however_its_bytes_are_cut(
 
 def test_interim_answers_come_before_the_final_one_and_have_no_body() -> None:
     # One with a length made the final answer's first bytes its body.
-    raw = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\nHTTP/1.1 199 ?\r\n\r\n"
-    assert read(raw + OK + b"Content-Length: 1\r\n\r\nx") == ([103, 199, 200], b"x", b"")
+    raw = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\nHTTP/1.1 102 ?\r\n\r\n"
+    assert read(raw + OK + b"Content-Length: 1\r\n\r\nx") == ([103, 102, 200], b"x", b"")
 
 
 def test_an_answer_without_length_or_chunks_ends_where_its_connection_does() -> None:
@@ -104,6 +104,7 @@ def test_what_is_behind_an_answer_is_no_part_of_it() -> None:
         pytest.param(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", id="chunks in 1.0"),
         pytest.param(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", id="no chunk"),
         pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="101"),
+        pytest.param(b"HTTP/1.1 199 ?\r\n\r\n", id="an unknown interim answer"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000, id="endless interim answers"),
         pytest.param(OK + b"X: " + b"x" * MAX_ANSWER_SECTION, id="a head without end"),
         pytest.param(b"SSH-2.0-OpenSSH", id="another protocol"),

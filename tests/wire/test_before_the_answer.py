@@ -32,6 +32,19 @@ def test_informational_answers_come_before_the_final_one(
             assert link == [b"</a>; rel=preload"]
 
 
+# A caller that believed it took the final answer for its body.
+def test_an_informational_answer_is_not_said_to_have_a_length(
+    client: Client, origin: Origin
+) -> None:
+    """RFC 9110 section 8.6: it must not be."""
+    hint = b"HTTP/1.1 103 Hint\r\nContent-Length: 5\r\nLink: </a>\r\n\r\n"
+    origin.script = reply(hint + answer(200, b"final"))
+    got = client.ask(request())
+    assert got.body == b"final"
+    ((_, fields),) = got.informational
+    assert (values(fields, b"link"), values(fields, b"content-length")) == ([b"</a>"], [])
+
+
 def test_an_http_1_0_caller_sees_no_informational_answer(client: Client, origin: Origin) -> None:
     """RFC 9110 section 15.2."""
     origin.script = reply(b"HTTP/1.1 103 Early Hints\r\n\r\n", answer(200, b"final"), pause=0.02)

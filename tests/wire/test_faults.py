@@ -63,6 +63,9 @@ UNFRAMEABLE = {
     "a CR in the reason": b"HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n",
     "a switch nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\n"
     b"Connection: Upgrade\r\nUpgrade: foo\r\n\r\n",
+    "an interim answer that nobody knows": b"HTTP/1.1 199 Hm\r\n\r\n",
+    "an interim answer with a length": b"HTTP/1.1 103 H\r\nContent-Length: 5\r\n\r\nhello",
+    "an interim answer in chunks": b"HTTP/1.1 100 C\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a huge head": OK + b"".join(b"X-%d: %s\r\n" % (n, b"v" * 1000) for n in range(2000)) + b"\r\n",
     "a huge field": OK + b"X-A: " + b"v" * 2_000_000 + b"\r\n\r\n",
     "an endless reason": b"HTTP/1.1 200 " + b"O" * 2_000_000 + b"\r\n\r\n",
