@@ -7,9 +7,10 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PAIRS ?= 1000000
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lanes lint format bench lock clean
+.PHONY: help setup demo run test lanes fuzz lint format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ test: setup ## run every test
 
 lanes: setup ## hold both lanes to the same bytes, over a million generated messages (PAIRS=)
 	$(BIN)/python -m tests.proxy.agreement $(PAIRS)
+
+fuzz: setup ## mutated messages against both framers, fields, names, meanings (SECONDS=600)
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

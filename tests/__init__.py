@@ -8,6 +8,8 @@ deploy
     What is under ``deploy/``, built, rendered and run.
 bench
     What a request costs, beside other proxies.
+fuzz
+    Mutated messages, and what holds for all of them.
 support
     What modules of tests share; none imports another.
 contract

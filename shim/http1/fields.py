@@ -119,7 +119,7 @@ def forwarded_request(
         left_out |= _SINGLE_FORWARDED
     lines = []
     said = set()
-    original_host = b""
+    original_host: bytes | None = None
     for name, value, line in fields:
         if name in left_out:
             continue
@@ -130,9 +130,9 @@ def forwarded_request(
         if name in _SINGLE_FORWARDED:
             said.add(name)
         lines.append(line)
-    if host is not None and not original_host:
+    if host is not None and original_host is None:
         lines.insert(0, b"Host: " + host + b"\r\n")
-    ours = added_lines(peer=peer, proto=proto, host=host or original_host, version=version)
+    ours = added_lines(peer=peer, proto=proto, host=host or original_host or b"", version=version)
     if not said:
         lines.append(ours)
     else:

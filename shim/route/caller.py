@@ -74,6 +74,9 @@ def client_address(fields: Fields, peer: str, trusted_proxies: Sequence[Network]
     values = [value for name, value, _ in fields if name == b"x-forwarded-for"]
     for hop in reversed(b",".join(values).rsplit(b",", _MOST_HOPS)[-_MOST_HOPS:]):
         text = hop.strip().decode("latin-1").removeprefix("[").removesuffix("]")
+        # A zone (RFC 4007) means nothing elsewhere, and may be any text of any length.
+        if "%" in text:
+            break
         try:
             address = str(ipaddress.ip_address(text))
         except ValueError:

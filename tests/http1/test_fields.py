@@ -97,6 +97,12 @@ def test_the_target_s_authority_replaces_the_host_in_its_place() -> None:
     assert lines[:3] == [b"A: 1", b"Host: named", b"B: 2"]
 
 
+# An empty Host counted as none, and upstream got two.
+def test_an_empty_host_is_replaced_by_the_target_s_authority_too() -> None:
+    lines = sent_on([(b"Host", b""), (b"A", b"1")], host=b"named")
+    assert [line for line in lines if line.startswith(b"Host:")] == [b"Host: named"]
+
+
 def test_a_host_is_made_where_http_1_0_sent_none() -> None:
     assert sent_on([(b"A", b"1")], host=b"upstream:9070")[0] == b"Host: upstream:9070"
 

@@ -84,6 +84,8 @@ def test_a_caller_is_named_by_the_first_source_that_is_there(
         ([b"6.6.6.6, 203.0.113.9", b"10.1.1.1"], "10.0.0.1", "203.0.113.9"),
         ([b"6.6.6.6, unknown, 10.1.1.1"], "10.0.0.1", "10.1.1.1"),
         ([b"garbage"], "10.0.0.1", "10.0.0.1"),
+        # A zone may be any text: it was recorded as it came, however long.
+        ([b"fe80::1%" + b"\xad" * 60_000], "10.0.0.1", "10.0.0.1"),
         # One header full of addresses took forty milliseconds.
         ([b"6.6.6.6" + b", 10.1.1.1" * 49], "10.0.0.1", "6.6.6.6"),
         ([b"6.6.6.6" + b", 10.1.1.1" * 50], "10.0.0.1", "10.1.1.1"),

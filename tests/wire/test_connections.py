@@ -203,6 +203,13 @@ def test_an_absolute_target_goes_upstream_and_nowhere_else(
     assert got.values(b"x-a") == [b"1"]
 
 
+@pytest.mark.parametrize("host", [b"", b"other.test"])
+def test_an_absolute_target_has_its_host_once(host: bytes, client: Client, origin: Origin) -> None:
+    # An empty Host counted as none, and upstream got two.
+    assert client.ask(request("GET", b"http://inner.test/a", host=host)).status == 200
+    assert origin.request().values(b"host") == [b"inner.test"]
+
+
 def test_userinfo_in_a_target_goes_no_further(client: Client, origin: Origin) -> None:
     """RFC 9110 section 4.2.4: refused, or at least kept out of Host."""
     got = client.ask(request("GET", b"http://user:secret@other.test/a"))
