@@ -10,7 +10,7 @@ PAIRS ?= 1000000
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lanes fuzz lint format bench lock clean
+.PHONY: help setup demo run test lanes fuzz soak lint format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ lanes: setup ## hold both lanes to the same bytes, over a million generated mess
 
 fuzz: setup ## mutated messages against both framers, fields, names, meanings (SECONDS=600)
 	$(BIN)/python -m tests.fuzz $(SECONDS)
+
+soak: setup ## load with faults in between, everything accounted for (SECONDS=600)
+	$(BIN)/python -m tests.soak $(SECONDS)
 
 lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

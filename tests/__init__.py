@@ -10,6 +10,8 @@ bench
     What a request costs, beside other proxies.
 fuzz
     Mutated messages, and what holds for all of them.
+soak
+    A shim under load and faults, for as long as one likes.
 support
     What modules of tests share; none imports another.
 contract

@@ -53,6 +53,6 @@ def test_the_map_goes_up_as_the_floors_do() -> None:
 
 
 def test_the_rooms_with_tests_of_their_own_are_rooms() -> None:
-    beside = {"bench", "deploy", "fuzz", "real", "support", "wire"}
+    beside = {"bench", "deploy", "fuzz", "real", "soak", "support", "wire"}
     folders = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
     assert folders - beside <= there()
