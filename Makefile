@@ -10,7 +10,7 @@ PAIRS ?= 1000000
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lanes fuzz soak lint format bench lock clean
+.PHONY: help setup demo run test lanes fuzz soak lint format bench lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ bench: setup ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS
 lock: setup ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/lock.sh
+
+audit: setup ## known vulnerabilities of what the image holds; an error where it cannot look
+	$(BIN)/python -m pip install --quiet --group deploy
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/audit.sh
 
 clean: ## remove what the targets above have made
 	rm -rf $(VENV) .venv-3.* .demo dist bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
