@@ -123,10 +123,12 @@ class Shipper(threading.Thread):
             self._send_spans(ledger, fleet)
         self.unsent = 0
         self._shipped(dict(self._marks))
-        before = self._retention.before()
         with time_limit(fleet, self._answer_seconds):
             self._known(list(writing.admitted_callers(fleet)))
+            # A shim that has only just begun its ledger has no other clock to go by.
+            seconds = fleet.execute(select(func.extract("epoch", func.now()))).scalar_one()
             fleet.rollback()
+            before = self._retention.before(int(seconds * 1000))
             writing.prune(fleet, before, limit=_PRUNE_STEP)
 
     def _connected(self, ledger: Connection) -> Connection:

@@ -42,9 +42,13 @@ class Retention:
             reached = to_ms(self._clock()) if known is None else int(known)
             self._reached = time.monotonic(), reached
 
-    def before(self) -> int:
-        """Return from when on records are kept, in milliseconds since 1970."""
-        return max(0, self._now() - self._retain // timedelta(milliseconds=1))
+    def before(self, shown: int | None = None) -> int:
+        """Return from when on records are kept, in milliseconds since 1970.
+
+        ``shown`` is what yet another clock shows, that of the server they are on.
+        """
+        now = self._now() if shown is None else min(self._now(), shown)
+        return max(0, now - self._retain // timedelta(milliseconds=1))
 
     def note(self, connection: Connection) -> None:
         """Write down how far it has got."""

@@ -24,7 +24,15 @@ from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
 from shim.ledger.tables.opening import LedgerError, open_reader, time_limit
 from tests.bench.accounting import tree
-from tests.support.ledger_records import NOON, Changes, a_call, a_near_miss, a_use, running
+from tests.support.ledger_records import (
+    NOON,
+    Changes,
+    a_call,
+    a_near_miss,
+    a_use,
+    now,
+    running,
+)
 from tests.support.waiting import until
 
 with warnings.catch_warnings():
@@ -294,6 +302,20 @@ async def test_single_uses_that_the_fleet_has_yet_to_get_outlive_their_retention
         await until(lambda: len(list(read_uses(source))) == 1)
         await until(lambda: len(list(read_uses(url))) == 1)
     assert total(url) == 2
+
+
+# One start with the clock 200 days ahead dropped every single use of all others.
+async def test_a_new_shim_whose_clock_is_ahead_drops_nothing_from_the_fleet(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    import_records(url, [a_use(timestamp=now()) for _ in range(3)])
+    ahead = now() + timedelta(days=200)
+    source = tmp_path / "new.db"
+    async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: ahead) as ledger:
+        await ledger.append(a_use(timestamp=ahead))
+        await until(lambda: total(url) == 4)
+    assert len(list(read_uses(url))) == 4
 
 
 async def test_a_password_is_in_no_error(tmp_path: Path) -> None:
