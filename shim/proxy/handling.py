@@ -62,6 +62,7 @@ class Proxy:
                 raise DownstreamGoneError from error
             if isinstance(error, LimitError):
                 self._recorder.unanswered(meaning, head.method, error.status)
+                self._recorder.refused(error, downstream.peer)
             else:
                 self._recorder.unreadable(error, downstream.peer)
             await downstream.reply(*error_reply(error.status, str(error)))

@@ -255,6 +255,10 @@ class Recorder:
     def unreadable(self, error: FramingError, peer: str) -> None:
         """Count and tell what was refused because its borders are not certain."""
         self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
+        self.refused(error, peer)
+
+    def refused(self, error: FramingError, peer: str) -> None:
+        """Tell of a request that was refused for its bytes: their borders, number or pace."""
         self._summing.say(
             WARNING,
             "request_refused",

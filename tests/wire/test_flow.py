@@ -296,6 +296,7 @@ class TestStalls:
             client.send(request("POST", "/", b"Content-Length: 100"))
             client.drip(b"x" * 40, pause=0.02)
             assert client.read().status == 408
+        assert shim.event("request_refused")["status"] == 408
         assert own_origin.wait().gone.wait(1)
         assert not own_origin.requests[0].complete
 
