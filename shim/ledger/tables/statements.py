@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from shim.ledger.records import NearMiss, Use
 from shim.ledger.tables import schema
@@ -52,6 +53,7 @@ class Statement:
         *,
         returning: str | None = None,
     ) -> None:
+        self._table = table
         self._fields = fields
         self._returns = returning is not None
 
@@ -71,10 +73,7 @@ class Statement:
         self._texts = [
             (size, str(compiled).replace(one, ", ".join([one] * size), 1)) for size in _SIZES
         ]
-        row: ColumnElement[Any] = literal_column(f"NULL::{FLEET_SCHEMA}.{table.name}")
-        rows = func.json_populate_recordset(row, cast(bindparam("rows", type_=Text), JSON))
-        told = rows.table_valued(*(table.c[field] for field in fields))
-        self._insert = completed(postgresql.insert(table).from_select(fields, select(*told.c)))
+        self._completed = completed
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> set[Any]:
         """Execute for all ``rows``; return what ``returning`` is of those inserted or changed."""
@@ -82,8 +81,20 @@ class Statement:
             driver: Any = connection.connection.driver_connection
             return self._run_driver(driver, rows)
         told = [dict(zip(self._fields, map(_without_nul, row), strict=True)) for row in rows]
-        result = connection.execute(self._insert, {"rows": msgspec.json.encode(told).decode()})
+        result = connection.execute(self._for_a_fleet, {"rows": msgspec.json.encode(told).decode()})
         return set(result.scalars()) if self._returns else set()
+
+    @cached_property
+    def _for_a_fleet(self) -> Any:
+        # Its dialect takes two megabytes that a shim without a fleet need not have.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        table, fields = self._table, self._fields
+        row: ColumnElement[Any] = literal_column(f"NULL::{FLEET_SCHEMA}.{table.name}")
+        rows = func.json_populate_recordset(row, cast(bindparam("rows", type_=Text), JSON))
+        told = rows.table_valued(*(table.c[field] for field in fields))
+        insert = postgresql.insert(table).from_select(fields, select(*told.c))
+        return self._completed(insert)
 
     def _run_driver(self, driver: Any, rows: Sequence[Row]) -> set[Any]:
         found: set[Any] = set()
