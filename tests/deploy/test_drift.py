@@ -47,6 +47,7 @@ _OTHERS = frozenset(
         *("--publish", "--python", "--quiet", "--read-only", "--request", "--require-hashes"),
         *("--retries", "--rm", "--secret", "--start-period", "--stop", "--strip-extras", "--tag"),
         *("--timeout", "--user", "--version", "--volume", "--wait", "--without-pip", "--mount"),
+        *("--disable-pip", "--progress-spinner", "--requirement", "--strict"),
         *("--chown", "--data", "--header", "--include", "--silent", "--output", "--help"),
     )
 )

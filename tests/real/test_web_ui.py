@@ -32,10 +32,10 @@ def test_the_web_ui_lists_an_invocation_through_the_shim(real: Real, browser: Br
     page.goto(f"{real.shim.proxy}/ui/", wait_until="domcontentloaded")
     # Following the link keeps what the UI was opened with.
     page.goto(f"{real.shim.proxy}/ui/invocations", wait_until="domcontentloaded")
-    page.get_by_text(re.compile(r"^work\b")).first.wait_for(timeout=30_000)
+    page.get_by_text(re.compile(r"^work\b")).first.wait_for(timeout=120_000)
     assert wrong == []
     assert any("/query" in url for url in seen), seen
     page.goto(f"{real.shim.proxy}/ui/invocations/{invocation_id}", wait_until="domcontentloaded")
-    page.get_by_text("Orders").first.wait_for(timeout=30_000)
+    page.get_by_text("Orders").first.wait_for(timeout=120_000)
     assert wrong == []
     page.close()
