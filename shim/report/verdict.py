@@ -81,8 +81,8 @@ def judge(
 
 
 def is_acknowledged(caller: CallerReport, now: datetime) -> bool:
-    """Tell whether the caller is tolerated today; on the day named it no longer is."""
-    return caller.acknowledged_until is not None and now.date() < caller.acknowledged_until
+    """Tell whether the caller is tolerated today: up to the day named, that day included."""
+    return caller.acknowledged_until is not None and now.date() <= caller.acknowledged_until
 
 
 def _who_uses_it(blocking: Sequence[CallerReport], window: timedelta, now: datetime) -> str:

@@ -156,13 +156,14 @@ def test_others_do_not_stand_in_for_a_shim_that_went_dark(
     ("until", "status", "said"),
     [
         (date(2026, 12, 31), Status.SAFE, "Acknowledged and still using it: ci-7 until 2026-12-31"),
-        (date(2026, 11, 24), Status.SAFE, "Acknowledged"),
-        (date(2026, 11, 23), Status.IN_USE, "acknowledgement of ci-7 ran out on 2026-11-23"),
+        # That day included, as it is written and as `until` has it.
+        (date(2026, 11, 23), Status.SAFE, "Acknowledged"),
+        (date(2026, 11, 22), Status.IN_USE, "acknowledgement of ci-7 ran out on 2026-11-22"),
         (date(2026, 1, 1), Status.IN_USE, "acknowledgement of ci-7 ran out on 2026-01-01"),
         (None, Status.IN_USE, "1 caller used the route"),
     ],
 )
-def test_an_acknowledged_caller_does_not_block_before_its_day(
+def test_an_acknowledged_caller_does_not_block_up_to_its_day(
     until: date | None, status: Status, said: str
 ) -> None:
     rules = [
