@@ -59,7 +59,7 @@ class Witness:
         self._next = at + _EVERY
         try:
             theirs = parsedate_to_datetime(date.decode("latin-1")[:64]).replace(tzinfo=UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         ours = self._clock()
         agreed = self.agrees

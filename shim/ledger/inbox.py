@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shim.ledger.evidence import Kind
 from shim.ledger.records import OTHER
@@ -21,18 +21,32 @@ COUNT_KEYS: Final = 10_000
 """How many sums of calls to the new endpoints may wait; what comes on top is of ``(other)``."""
 
 
+class Look(NamedTuple):
+    """What a look around has found: the time, by this clock, a monotonic one, and another.
+
+    ``moment`` is in milliseconds since 1970, ``at`` by ``time.monotonic``; ``told`` is the number
+    of records that there were then.
+    """
+
+    moment: int
+    at: float
+    told: int
+    heard: Heard | None
+
+
+_NOTHING_YET: Final = Look(0, 0.0, 0, None)
+
+
 @dataclass(slots=True)
 class Inbox:
     """What requests hand to the writer.
 
-    ``told`` is the number of records that there ever were.  ``seen`` is a moment, in milliseconds
-    since 1970, the number of records that there were then (what happened before it was told), and
-    what had been heard of another clock.
+    ``told`` is the number of records that there ever were; what happened before ``seen`` was told.
     """
 
     records: deque[Told] = field(default_factory=deque)
     told: int = 0
-    seen: tuple[int, int, Heard | None] = (0, 0, None)
+    seen: Look = _NOTHING_YET
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)
     lost: int = 0

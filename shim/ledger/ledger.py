@@ -17,7 +17,7 @@ from typing import Final
 from shim.clocks import Witness
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
-from shim.ledger.inbox import Inbox
+from shim.ledger.inbox import Inbox, Look
 from shim.ledger.journal import Entry, Journal, Segments
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
 from shim.ledger.retention import Retention
@@ -69,6 +69,7 @@ class Ledger:
         on_change: Callable[[LedgerState], None],
         retain: timedelta = timedelta(days=180),
         witness: Witness | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         fleet_url: str | None = None,
         wait_seconds: float = 0.1,
         queue_limit: int = 50_000,
@@ -81,6 +82,7 @@ class Ledger:
         """What :func:`read_evidence` and :func:`read_uses` take to read this ledger."""
         self._clock = clock
         self._witness = witness
+        self._monotonic = monotonic
         self._on_change = on_change
         self._wait_seconds = wait_seconds
         self._queue_limit = queue_limit
@@ -318,7 +320,7 @@ class Ledger:
         """Note that all that has happened by now has been told, and have it written."""
         inbox = self._inbox
         heard = None if self._witness is None else self._witness.heard
-        inbox.seen = (to_ms(self._clock()), inbox.told, heard)
+        inbox.seen = Look(to_ms(self._clock()), self._monotonic(), inbox.told, heard)
         if inbox.records:
             inbox.wake.set()
 

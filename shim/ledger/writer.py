@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,8 +28,6 @@ from shim.ledger.tables.writing import Batch, Names
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from shim.clocks import Heard
 
 _GROUP: Final = 1000
 # Seconds after which a heartbeat alone is brought to the disk itself.  One that is only handed to
@@ -151,7 +149,7 @@ class Writer(threading.Thread):
         while (left := until - time.monotonic()) > 0 and self._stop_by is None:
             time.sleep(min(left, 0.2))
         self._note_lost()
-        self._heartbeat.alive(self._inbox.seen[0])
+        self._heartbeat.alive(self._inbox.seen)
 
     def _note_lost(self) -> None:
         if self._inbox.lost + self.unfit > self._lost:
@@ -195,14 +193,14 @@ class Writer(threading.Thread):
             inbox.wake.clear()
             stopping = self._stop_by is not None
             # What was told by then is in this group or in one before it.
-            moment, told, heard = inbox.seen
+            look = inbox.seen
             self._take()
             started = time.monotonic()
             last = stopping and not inbox.records and not self._left
             due = self._committed_at + self._heartbeat.interval - started
             if self._batch != _NOTHING or due <= 0 or stopping:
-                whole = self._taken >= told and not self._only_journaled()
-                life = partial(self._show_life, moment=moment, heard=heard, stopped=last)
+                whole = self._taken >= look.told and not self._only_journaled()
+                life = partial(self._heartbeat.beat, look=look, stopped=last)
                 self._commit(started, life if whole else None, last=last)
                 due = self._heartbeat.interval
             if last:
@@ -269,15 +267,6 @@ class Writer(threading.Thread):
         if not self._works:
             self._works = True
             self._failed(None)
-
-    def _show_life(
-        self, connection: Connection, *, moment: int, heard: Heard | None, stopped: bool
-    ) -> None:
-        if heard is None or heard.agrees:
-            self._heartbeat.beat(connection, moment, stopped=stopped, agreed=heard is not None)
-        else:
-            theirs = moment + heard.offset // timedelta(milliseconds=1)
-            self._heartbeat.doubt(connection, theirs, stopped=stopped)
 
     def _let_go(self) -> None:
         """Let go of what of the journal the ledger has, and take over what others left."""

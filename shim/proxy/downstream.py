@@ -40,6 +40,13 @@ class Memory:
         return self if small else Memory(fields)
 
 
+class Abortable(Protocol):
+    """What can be given up."""
+
+    def abort(self) -> None:
+        """Give it up."""
+
+
 class Downstream(Protocol):
     """One request of a caller's, and the way back to it."""
 
@@ -49,7 +56,7 @@ class Downstream(Protocol):
     """The address of the other end, ``unix`` for a Unix socket's."""
     begun: bool
     """Whether any of the final answer has been sent."""
-    upstream: Connection | None
+    upstream: Abortable | None
     """What is to be given up when the caller leaves."""
     relayed: Connection | None
     """Where the relay lane has sent the request already; the answer is to be read there."""

@@ -15,7 +15,8 @@ from shim.record.recorder import Recorder
 from shim.route.caller import Network, is_trusted
 from shim.upstream.connection import Connection
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
-from shim.upstream.pool import Pool
+from shim.upstream.node import Node
+from shim.upstream.pool import Place, Pool
 
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
@@ -214,7 +215,7 @@ class Forwarder:
         if connection is not None:
             begun = self._answer(downstream, request, connection)
         else:
-            connection = self._pool.take() or await self._pool.get()
+            connection = self._pool.take() or await self._connection(downstream, request)
             begun = self._attempt(downstream, request, connection)
         choice = len(self._pool.nodes) > 1
         for _ in range(max(1, len(self._pool.nodes) - 1)):
@@ -225,9 +226,35 @@ class Forwarder:
                 if not request.repeatable or not (stale or choice):
                     raise
                 self._recorder.upstream_failed(error)
-            connection = await self._pool.get(but=None if stale else connection.node)
+            # In the stead of one that has closed; or, where a node does not answer, elsewhere.
+            connection = await self._connection(
+                downstream, request, but=None if stale else connection.node, fresh=stale
+            )
             begun = self._attempt(downstream, request, connection)
         return await begun
+
+    async def _connection(
+        self,
+        downstream: Downstream,
+        request: Outgoing,
+        but: Node | None = None,
+        *,
+        fresh: bool = False,
+    ) -> Connection:
+        """Return a connection; a caller that leaves gives up its place in the line for one."""
+        place = Place()
+        if not request.seen_through:
+            if downstream.gone:
+                raise DownstreamGoneError
+            downstream.upstream = place
+        try:
+            return await self._pool.get(but, fresh=fresh, place=place)
+        except UpstreamError:
+            if downstream.gone and not request.seen_through:
+                raise DownstreamGoneError from None
+            raise
+        finally:
+            downstream.upstream = None
 
     def failed(self, error: UpstreamError) -> None:
         """Take note that an exchange failed."""

@@ -13,7 +13,7 @@ from shim.http1.grammar import FramingError, LimitError
 from shim.http1.hop import ForHop, for_hop, head_bytes
 from shim.http1.requests import RequestHead
 from shim.net.stream import Stream
-from shim.proxy.downstream import DownstreamGoneError, Memory
+from shim.proxy.downstream import Abortable, DownstreamGoneError, Memory
 from shim.proxy.patience import Patience, Waiting
 from shim.upstream.connection import Connection
 
@@ -48,7 +48,7 @@ class Incoming:
     """See :class:`~shim.proxy.downstream.Downstream`, whose methods these are."""
 
     relayed: Connection | None = None
-    upstream: Connection | None = None
+    upstream: Abortable | None = None
     begun = False
 
     def __init__(self, way: Way, head: RequestHead, body: Stream | None) -> None:

@@ -237,10 +237,10 @@ class Connection(asyncio.Protocol):
             plain = plain_answer(data)
             relayer = self._relayer
             if plain is not None and relayer is not None and relayer.open:
-                self._relayer = None
                 self.node.answered(came)
                 if self.node.witness.due(came):
                     self.node.witness.hear(date_of(data, plain[1]), came)
+                self._relayer = None
                 if self._may_be_left(plain[0]):
                     self._close()
                 else:

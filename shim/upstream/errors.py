@@ -25,12 +25,12 @@ class UpstreamTimeoutError(UpstreamError):
 
 
 class UpstreamBusyError(UpstreamError):
-    """As many requests as may be are under way, and as many as may wait."""
+    """As many requests as may be are under way, and nobody may wait (any longer)."""
 
     status = 503
 
-    def __init__(self) -> None:
-        super().__init__("busy", "Too many requests to upstream are under way (--max-waiting)")
+    def __init__(self, message: str) -> None:
+        super().__init__("busy", message)
 
 
 class ClosedBeforeAnswerError(UpstreamError):

@@ -15,6 +15,7 @@ from shim.upstream.errors import UpstreamBusyError, UpstreamError, UpstreamTimeo
 from shim.upstream.node import Node, in_turn
 
 _IDLE_SECONDS: Final = 55.0
+_NONE_FREE: Final = "No connection to upstream came free in time (--max-upstream-connections)"
 _SWEEP_SECONDS: Final = 1.0
 
 
@@ -26,6 +27,17 @@ class PoolStats:
     idle: int
     busy: int
     waiting: int
+
+
+class Place:
+    """A place in the line for a connection, to be left when nobody needs one any more."""
+
+    turn: asyncio.Future[Connection | None] | None = None
+
+    def abort(self) -> None:
+        """Leave the line; who waits here gets an :class:`UpstreamError`."""
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_exception(UpstreamError("aborted", "The caller left while it waited"))
 
 
 class Pool:
@@ -90,15 +102,19 @@ class Pool:
             self._idle.remove(connection)
         self._let_open()
 
-    async def get(self, but: Node | None = None) -> Connection:
+    async def get(
+        self, but: Node | None = None, *, fresh: bool = False, place: Place | None = None
+    ) -> Connection:
         """Return a new connection, or where there are as many as may be, one that comes free.
 
         A new one is to the first upstream that accepts it: one that does not answer is tried last,
-        and ``but`` never.  Raises :class:`UpstreamError`.
+        and ``but`` never.  One in the stead of another that has just closed is ``fresh``, without a
+        wait.  ``place`` is the one in line, by which it can be left.  Raises
+        :class:`UpstreamError`.
         """
-        if not self._full and not self._waiting:
+        if fresh or not (self._full or self._waiting):
             self._opening += 1
-        elif (connection := self.take() or await self._turn()) is not None:
+        elif (connection := self.take() or await self._turn(place or Place())) is not None:
             return connection
         try:
             return await self._connect(but)
@@ -110,11 +126,12 @@ class Pool:
     def _full(self) -> bool:
         return len(self._all) + self._opening >= self._most
 
-    async def _turn(self) -> Connection | None:
+    async def _turn(self, place: Place) -> Connection | None:
         """Wait for a connection that another exchange gives back, or for leave to open one."""
         if len(self._waiting) >= self._most_waiting:
-            raise UpstreamBusyError
+            raise UpstreamBusyError("Too many requests wait for upstream (--max-waiting)")
         turn: asyncio.Future[Connection | None] = self._loop.create_future()
+        place.turn = turn
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(self.answer_timeout):
@@ -122,10 +139,10 @@ class Pool:
         except BaseException as error:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-            elif not turn.cancelled():
+            elif not turn.cancelled() and turn.exception() is None:
                 self._hand_on(turn.result())
             if isinstance(error, TimeoutError):
-                raise UpstreamBusyError from None
+                raise UpstreamBusyError(_NONE_FREE) from None
             raise
         if connection is None or connection.free:
             return connection

@@ -117,6 +117,32 @@ async def test_a_shim_with_a_wrong_clock_is_missed_where_others_are_up(tmp_path:
     assert [(gap.start, gap.end, gap.silent) for gap in other.gaps] == [(NOON, end, ("node-1",))]
 
 
+# A step of less than the longest pause counted as time that somebody had seen.
+async def test_time_that_a_clock_skipped_was_seen_by_nobody(tmp_path: Path) -> None:
+    source = tmp_path / "ledger.db"
+    clock = Clock(NOON)
+    async with running(source, clock=clock, heartbeat=SOON, monotonic=lambda: 0.0) as ledger:
+        await ledger.append(a_use())
+        await kept(ledger)
+        clock.moment = NOON + timedelta(seconds=20)
+        await until(lambda: len(read_evidence(source).spans) == 2)
+    assert [span.start for span in read_evidence(source).spans] == [NOON, clock.moment]
+
+
+# Agreement that was hours old counted as if it were of now.
+async def test_what_was_claimed_since_the_clocks_last_agreed_is_taken_back(tmp_path: Path) -> None:
+    clocks = Clocks()
+    clocks.hear(NOON)
+    source = tmp_path / "ledger.db"
+    async with running(source, clock=clocks.ours, witness=clocks.witness, heartbeat=SOON) as ledger:
+        await ledger.append(a_use())
+        for seconds in (20, 40, 60):
+            clocks.ours.moment = NOON + timedelta(seconds=seconds)
+            await until(lambda: read_evidence(source).spans[0].end == clocks.ours.moment)
+        clocks.hear(NOON - timedelta(seconds=100))
+        await until(lambda: read_evidence(source).spans[-1].end == NOON)
+
+
 async def test_what_was_claimed_while_the_clocks_agreed_stays(tmp_path: Path) -> None:
     clocks = Clocks()
     clocks.hear(NOON)
@@ -131,6 +157,7 @@ async def test_what_was_claimed_while_the_clocks_agreed_stays(tmp_path: Path) ->
     async with running(source, clock=clocks.ours, witness=clocks.witness, heartbeat=SOON) as ledger:
         await ledger.append(a_use())
         clocks.ours.moment = NOON + timedelta(seconds=10)
+        clocks.hear(NOON + timedelta(seconds=10))
         await until(lambda: spans() == [(0, 10)])
         # Ours stops; theirs goes on.
         clocks.hear(NOON + timedelta(seconds=1000))

@@ -94,6 +94,8 @@ async def running(
     on_change: Callable[[LedgerState], None] | None = None,
     **other: Any,
 ) -> AsyncIterator[Ledger]:
+    # What stops or leaps is the time itself, unless a test has it otherwise.
+    other.setdefault("monotonic", lambda: clock().timestamp())
     ledger = Ledger(
         path,
         instance=other.pop("instance", "node-1"),

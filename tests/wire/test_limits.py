@@ -6,12 +6,14 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.client import Answer, Client, ask, request, timed
-from tests.support.origin import Connection, Origin, Received, answer
+from tests.support.origin import EMPTY, Connection, Origin, Received, answer, reply_and_close
 from tests.support.running import Shim
 from tests.support.waiting import wait_until
 
@@ -210,7 +212,26 @@ class TestUpstream:
             first.send(request())
             assert first.read_head().status == 200
             with timed(3):
-                assert ask(shim.proxy, request()).status == 503
+                refused = ask(shim.proxy, request())
+            assert refused.status == 503
+            assert "--max-upstream-connections" in refused.json()["message"]
+
+    # A request that met a closed connection was repeated on another one that had been kept.
+    def test_at_the_limit_too_a_kept_connection_that_has_closed_fails_no_request(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """Upstream closes each after its answer, and does not say so."""
+        own_origin.script = reply_and_close(EMPTY)
+        shim = start("--max-upstream-connections", "2", upstream=own_origin.url)
+
+        def asks(number: int) -> list[int]:
+            data = OLD_CALL if number % 2 else request()
+            with Client(shim.proxy) as client:
+                return [client.ask(data).status for _ in range(40)]
+
+        with ThreadPoolExecutor(8) as pool:
+            found = set(chain.from_iterable(pool.map(asks, range(8))))
+        assert found == {200, 202}
 
     def test_who_leaves_while_waiting_takes_no_turn_from_others(
         self, own_origin: Origin, start: Callable[..., Shim], clients: contextlib.ExitStack
@@ -226,8 +247,9 @@ class TestUpstream:
             wait_until(
                 lambda: gauge(shim, "restate_shim_upstream_waiting_requests") == waiting  # noqa: B023
             )
+        # Those who had left went on waiting, and kept others out of the line.
         leaves.close()
-        wait_until(lambda: gauge(shim, "restate_shim_connections ") == 2)
+        wait_until(lambda: gauge(shim, "restate_shim_upstream_waiting_requests") == 1)
         first.close()
         gate.open.set()
         assert last.read().body == b"/last"
