@@ -6,17 +6,21 @@ import contextlib
 import resource
 from typing import Final, NamedTuple
 
-# What no connection may take: ledger and journal, the ops port, the fleet, standard streams.
-_RESERVED: Final = 48
+# What none of these may take: ledger and journal, the ops port, callers that are being refused, the
+# fleet, standard streams.
+_RESERVED: Final = 96
+_LEAST_RESERVED: Final = 40
+_HANDSHAKES: Final = 256
 # Of those without a limit, as many as no machine has memory for.
 _UNLIMITED: Final = 1 << 20
 
 
 class Shares(NamedTuple):
-    """How many connections there may be on either side."""
+    """How many connections there may be on either side, and how many that are not yet one."""
 
     callers: int
     upstream: int
+    handshakes: int
 
 
 def raise_limit() -> int:
@@ -29,11 +33,15 @@ def raise_limit() -> int:
     return _UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
-def share(descriptors: int, callers: int, upstream: int) -> Shares:
+def share(descriptors: int, callers: int, upstream: int, *, tls: bool) -> Shares:
     """Return the two numbers, smaller where there are not that many ``descriptors``.
 
-    A connection to upstream can need two: see ``shim.upstream.connection``.
+    A connection to upstream can need two: see ``shim.upstream.connection``.  With ``tls`` some are
+    for callers who have yet to shake hands.
     """
-    left = max(descriptors - _RESERVED, 4)
+    reserved = min(_RESERVED, max(_LEAST_RESERVED, descriptors // 4))
+    left = max(descriptors - reserved, 8)
     upstream = min(upstream, left // 4)
-    return Shares(min(callers, left - 2 * upstream), upstream)
+    left -= 2 * upstream
+    handshakes = min(_HANDSHAKES, left // 4) if tls else 0
+    return Shares(min(callers, left - handshakes), upstream, handshakes)

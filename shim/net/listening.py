@@ -10,12 +10,13 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from shim.net.addresses import Address
 
 _BACKLOG: Final = 1024
 _HANDSHAKE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 0.1
 
 
 class CannotListenError(Exception):
@@ -86,19 +87,95 @@ def url_of(listener: socket.socket, scheme: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+class Listener(Protocol):
+    """What accepts connections."""
+
+    def close(self) -> None:
+        """Accept no more."""
+
+
 async def listen(
     loop: asyncio.AbstractEventLoop,
     protocol: Callable[[], asyncio.BaseProtocol],
     listener: socket.socket,
-    tls: ssl.SSLContext | None,
-    handshake_timeout: float,
-) -> asyncio.Server:
-    """Accept connections from now on; a handshake may take ``handshake_timeout`` seconds."""
+) -> Listener:
+    """Accept connections from now on."""
     create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-    seconds = None if tls is None else handshake_timeout
-    return await create(
-        protocol, sock=listener, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=seconds
-    )
+    return await create(protocol, sock=listener, backlog=_BACKLOG)
+
+
+class TlsListener:
+    """Accepts callers that speak TLS, from now on; ``most`` shake hands at a time.
+
+    Others wait to be accepted: what has no protocol yet could not be counted or refused by one.
+    ``handshake_timeout`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        listener: socket.socket,
+        tls: ssl.SSLContext,
+        *,
+        handshake_timeout: float,
+        most: int,
+    ) -> None:
+        self._loop = loop
+        self._protocol = protocol
+        self._listener = listener
+        self._tls = tls
+        self._handshake_timeout = handshake_timeout
+        self._most = most
+        self._shaking: set[asyncio.Task[None]] = set()
+        self._accepting = False
+        listener.settimeout(0)
+        self._go_on()
+
+    def close(self) -> None:
+        """Accept no more; those who shake hands are served."""
+        self._most = 0
+        self._pause()
+
+    def _go_on(self) -> None:
+        if not self._accepting and len(self._shaking) < self._most:
+            self._accepting = True
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        try:
+            accepted, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:
+            # The system has no more descriptors: some will be given back.
+            self._pause()
+            self._loop.call_later(_RETRY_SECONDS, self._go_on)
+            return
+        task = self._loop.create_task(self._shake(accepted))
+        self._shaking.add(task)
+        task.add_done_callback(self._shook)
+        if len(self._shaking) >= self._most:
+            self._pause()
+
+    async def _shake(self, accepted: socket.socket) -> None:
+        # Who does not shake hands is let go without a word.
+        with contextlib.suppress(OSError):
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._handshake_timeout,
+            )
+
+    def _shook(self, task: asyncio.Task[None]) -> None:
+        self._shaking.discard(task)
+        self._go_on()
 
 
 def take_waiting(listener: socket.socket) -> list[socket.socket]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from aiohttp import web
 
-from shim.net.listening import open_socket, remove_socket, url_of
+from shim.net.listening import Listener, listen, open_socket, remove_socket, url_of
 from shim.ops.app import make_app
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
@@ -14,6 +17,10 @@ from shim.record.metrics import Numbers
 from shim.record.plane import RecordPlane
 from shim.settings.declared import Settings
 from shim.settings.reload import Reload
+
+# It is for probes, scrapers and people: what is more, or idle for longer, is none of these.
+_MOST_CONNECTIONS: Final = 32
+_IDLE_SECONDS: Final = 15.0
 
 
 class OpsPlane:
@@ -38,8 +45,10 @@ class OpsPlane:
                 token=settings.ops_token,
             ),
             access_log=None,
+            keepalive_timeout=_IDLE_SECONDS,
             shutdown_timeout=1.0,
         )
+        self._listening: Listener | None = None
         self._socket = open_socket(settings.ops_listen, "--ops-listen")
         self.url = url_of(self._socket, "http")
 
@@ -60,7 +69,17 @@ class OpsPlane:
     async def start(self) -> None:
         """Answer from now on."""
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket).start()
+        self._listening = await listen(asyncio.get_running_loop(), self._protocol, self._socket)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Take one more connection; the oldest makes room, so that probes always come through."""
+        server = self._runner.server
+        assert server is not None
+        # Without those that are being closed.
+        there = [one for one in server.connections if one.transport is not None]
+        if len(there) >= _MOST_CONNECTIONS:
+            there[0].force_close()
+        return server()
 
     async def watch_phases(self) -> None:
         """Tell of other phases, until cancelled."""
@@ -73,6 +92,8 @@ class OpsPlane:
 
     async def aclose(self) -> None:
         """Answer no more."""
+        if self._listening is not None:
+            self._listening.close()
         await self._runner.cleanup()
         remove_socket(self._settings.ops_listen)
         self._socket.close()

@@ -40,6 +40,7 @@ from shim.upstream.connection import Connection
 
 Handler = Callable[[Downstream], Awaitable[None]]
 _LINGER_SECONDS: Final = 1.0
+_MOST_REFUSING: Final = 16
 _MOST_HELD: Final = 64 * 1024
 _SWEEP_SECONDS: Final = 1.0
 _NEVER: Final = 10.0**8
@@ -94,7 +95,7 @@ class Front(web.RequestHandler):
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
-        self._refused = False
+        self._refused = self._lingers = False
         self._answered = 0
         self.turn = Turn.IDLE
         self.since = monotonic()
@@ -132,13 +133,31 @@ class Front(web.RequestHandler):
             self.turn = Turn.OVER
             self._refused = True
             self._server.recorder.connection_refused(limit, self.peer)
-            down = cast("asyncio.Transport", transport)
-            down.write(_REFUSAL)
-            down.close()
+            self._refuse(cast("asyncio.Transport", transport))
+
+    def _refuse(self, transport: asyncio.Transport) -> None:
+        """Say that this is one too many, and leave.
+
+        What the caller still sends is read and thrown away for a while, as far as there is room for
+        that: a reset could overtake the answer (see :meth:`linger`).
+        """
+        if transport.get_extra_info("sslcontext") is not None:
+            # Taking leave by TLS would keep it for half a minute.
+            transport.abort()
+            return
+        transport.write(_REFUSAL)
+        if self._server.refusing >= _MOST_REFUSING:
+            transport.close()
+            return
+        self._server.refusing += 1
+        self._lingers = True
+        transport.write_eof()
+        self._loop.call_later(_LINGER_SECONDS, transport.abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
         if self._refused:
+            self._server.refusing -= self._lingers
             return
         self._server.admission.release(self.peer)
         if self.turn is Turn.RELAY:
@@ -354,6 +373,8 @@ class FrontServer(web.Server):
         self.most_requests = most_requests
         self.head_timeout = min(head_timeout, patience.stall)
         self.patience = patience
+        self.refusing = 0
+        """How many connections are refused and not closed yet."""
         self._handler = handler
         self._keepalive_timeout = keepalive_timeout
         self._tick = min(_SWEEP_SECONDS, self.head_timeout / 8, keepalive_timeout / 8)

@@ -10,7 +10,16 @@ from typing import Any, Final
 from shim.http1.fields import Field
 from shim.net.addresses import Address
 from shim.net.descriptors import raise_limit, share
-from shim.net.listening import listen, open_socket, remove_socket, serve, take_waiting, url_of
+from shim.net.listening import (
+    Listener,
+    TlsListener,
+    listen,
+    open_socket,
+    remove_socket,
+    serve,
+    take_waiting,
+    url_of,
+)
 from shim.proxy.admission import Admission
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.front import FrontServer
@@ -41,8 +50,9 @@ class ProxyPlane:
         self._settings = settings
         self._record = record
         descriptors = raise_limit()
-        shares = share(descriptors, settings.max_connections, settings.max_upstream_connections)
-        if shares != (settings.max_connections, settings.max_upstream_connections):
+        wanted = settings.max_connections, settings.max_upstream_connections
+        shares = share(descriptors, *wanted, tls=settings.tls_cert is not None)
+        if shares[:2] != wanted:
             record.logger.warning(
                 "connections_limited",
                 **shares._asdict(),
@@ -50,6 +60,7 @@ class ProxyPlane:
                 hint="more descriptors (ulimit -n, LimitNOFILE) are needed for --max-connections "
                 "and --max-upstream-connections",
             )
+        self._handshakes = shares.handshakes
         self._admission = Admission(shares.callers, settings.max_connections_per_address)
         self._pool = Pool(
             [Node(address, record.logger, record.witness) for address in settings.upstream],
@@ -96,7 +107,7 @@ class ProxyPlane:
             ),
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
         )
-        self._listening: asyncio.Server | None = None
+        self._listening: Listener | None = None
         self._socket = open_socket(settings.listen, "--listen")
         self.url = url_of(self._socket, scheme)
 
@@ -146,13 +157,17 @@ class ProxyPlane:
         """Serve from now on."""
         tls = self._settings.server_tls()
         loop = asyncio.get_running_loop()
-        self._listening = await listen(
-            loop,
-            self._server,
-            self._socket,
-            tls,
-            handshake_timeout=self._settings.head_timeout.total_seconds(),
-        )
+        if tls is None:
+            self._listening = await listen(loop, self._server, self._socket)
+        else:
+            self._listening = TlsListener(
+                loop,
+                self._server,
+                self._socket,
+                tls,
+                handshake_timeout=self._settings.head_timeout.total_seconds(),
+                most=self._handshakes,
+            )
 
     async def drain(self) -> None:
         """Take nothing new, let what is in flight finish in time, then cut it off."""

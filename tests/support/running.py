@@ -209,6 +209,10 @@ class Shim:
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
+    def descriptors(self) -> int:
+        """How many it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 

@@ -82,6 +82,35 @@ class TestConnections:
         wait_until(lambda: gauge(shim, "restate_shim_connections ") == 2)
         assert ask(shim.proxy, request()).status == 200
 
+    # The refusal was lost to a reset where the caller had sent a body: it never learnt why.
+    def test_one_too_many_who_sends_much_is_told_so_too(
+        self, own_origin: Origin, start: Callable[..., Shim], clients: contextlib.ExitStack
+    ) -> None:
+        """What it sends is thrown away; a few at a time, and none for longer than a second."""
+        shim = start("--max-connections", "1", upstream=own_origin.url)
+        clients.enter_context(Client(shim.proxy)).ask(request())
+        post = request("POST", "/", b"Content-Length: 50000", body=b"x" * 50_000)
+        for _ in range(20):
+            with Client(shim.proxy) as client:
+                client.send(post)
+                assert client.read().status == 503
+        before = shim.descriptors()
+        stay = [clients.enter_context(Client(shim.proxy)) for _ in range(50)]
+        assert all(one.closed(within=3) or one.reader.buffer for one in stay)
+        wait_until(lambda: shim.descriptors() <= before)
+
+    # Idle connections to the ops port stayed for ever: two hundred were the end of all probes.
+    def test_the_ops_port_answers_however_many_stay_on_it(
+        self, own_origin: Origin, start: Callable[..., Shim], clients: contextlib.ExitStack
+    ) -> None:
+        """The oldest makes room."""
+        shim = start(within=["prlimit", "--nofile=200:200"], upstream=own_origin.url)
+        for _ in range(300):
+            clients.enter_context(Client(shim.ops)).send_what_is_taken(b"G")
+        assert ask(shim.ops, request("GET", "/live")).status == 200
+        assert ask(shim.proxy, request()).status == 200
+        assert shim.descriptors() < 100
+
     def test_another_address_has_a_share_of_its_own(
         self, own_origin: Origin, start: Callable[..., Shim], clients: contextlib.ExitStack
     ) -> None:

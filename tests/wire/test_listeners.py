@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -12,6 +13,7 @@ from tests.support.certificates import Certificates
 from tests.support.client import Client, ask, request
 from tests.support.origin import Origin, answer, reply
 from tests.support.running import Shim
+from tests.support.waiting import wait_until
 
 
 class TestListening:
@@ -64,6 +66,40 @@ class TestListening:
             with certificates.client().wrap_socket(plain, server_hostname="localhost") as caller:
                 caller.sendall(b"GET / HTTP/1.1\r\n")
                 assert caller.recv(100).startswith(b"HTTP/1.1 408 ")
+
+    # Handshakes under way were counted nowhere: three hundred of them took every descriptor.
+    def test_callers_who_do_not_begin_tls_leave_the_others_their_descriptors(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """They wait to be accepted, while who is connected and the ops port go on."""
+        tls = ("--tls-cert", certificates.cert, "--tls-key", certificates.key)
+        shim = start(*tls, within=["prlimit", "--nofile=200:200"], upstream=own_origin.url)
+        where = shim.proxy.removeprefix("https://").rpartition(":")
+        with contextlib.ExitStack() as stack:
+            held = stack.enter_context(Client(shim.proxy, tls=certificates.client()))
+            assert held.ask(request()).status == 200
+            for _ in range(300):
+                stack.enter_context(socket.create_connection((where[0], int(where[2])), 5))
+            assert held.ask(request()).status == 200
+            assert ask(shim.ops, request("GET", "/live")).status == 200
+        with Client(shim.proxy, tls=certificates.client()) as client:
+            assert client.ask(request()).status == 200
+
+    def test_one_too_many_by_tls_is_let_go(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """At once: it held its descriptor for half a minute."""
+        tls = ("--tls-cert", certificates.cert, "--tls-key", certificates.key)
+        shim = start(*tls, "--max-connections", "1", upstream=own_origin.url)
+        with Client(shim.proxy, tls=certificates.client()) as held:
+            assert held.ask(request()).status == 200
+            before = shim.descriptors()
+            for _ in range(20):
+                with Client(shim.proxy, tls=certificates.client()) as refused:
+                    assert refused.closed(within=2)
+            wait_until(lambda: shim.descriptors() <= before)
+            assert held.ask(request()).status == 200
+        shim.event("connection_refused")
 
     # A connection that never shakes hands held its descriptor for a minute, beside the limits.
     def test_a_caller_who_does_not_begin_tls_is_let_go(
