@@ -72,3 +72,8 @@ def _unix_address(text: str) -> Address:
     if len(path.encode()) > _MAX_SOCKET_PATH:
         raise ValueError("a socket path of at most 107 bytes")
     return Address(path=path)
+
+
+def unmapped(host: str) -> str:
+    """Return an address of IPv4 as such, where a socket of both families took it in as IPv6."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host

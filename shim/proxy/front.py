@@ -27,6 +27,7 @@ from shim.http1.bodies import Framing
 from shim.http1.grammar import FramingError
 from shim.http1.hop import for_hop
 from shim.http1.requests import RequestFramer, RequestHead
+from shim.net.addresses import unmapped
 from shim.net.stream import Stream
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
@@ -124,7 +125,7 @@ class Front(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who is there, or refuse one too many."""
         peername = transport.get_extra_info("peername")
-        self.peer = peername[0] if isinstance(peername, tuple) else "unix"
+        self.peer = unmapped(peername[0]) if isinstance(peername, tuple) else "unix"
         limit = self._server.admission.admit(self.peer)
         if limit is None:
             super().connection_made(transport)

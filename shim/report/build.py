@@ -60,7 +60,9 @@ def build_report(
         ),
         key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
     )
-    recording_since = min((span.start for span in evidence.spans), default=None)
+    # A span of no length is a sign of somebody who claims nothing.
+    starts = [span.start for span in evidence.spans if span.end > span.start]
+    recording_since = min(starts, default=None)
     if recording_since is not None and since is not None:
         recording_since = max(recording_since, since)
     return Report(

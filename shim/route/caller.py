@@ -73,17 +73,32 @@ def client_address(fields: Fields, peer: str, trusted_proxies: Sequence[Network]
         return address
     values = [value for name, value, _ in fields if name == b"x-forwarded-for"]
     for hop in reversed(b",".join(values).rsplit(b",", _MOST_HOPS)[-_MOST_HOPS:]):
-        text = hop.strip().decode("latin-1").removeprefix("[").removesuffix("]")
-        # A zone (RFC 4007) means nothing elsewhere, and may be any text of any length.
-        if "%" in text:
+        found = _address(hop.strip().decode("latin-1"))
+        if found is None:
             break
-        try:
-            address = str(ipaddress.ip_address(text))
-        except ValueError:
-            break
+        address = found
         if not is_trusted(address, trusted_proxies):
             break
     return address
+
+
+def _address(text: str) -> str | None:
+    """Return the address in one element of ``X-Forwarded-For``, which some send with a port."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.scope_id is not None:
+            # A zone (RFC 4007) means nothing elsewhere, and may be any text of any length.
+            return None
+        # One name for those who come by IPv4, whichever socket took them in.
+        return str(parsed.ipv4_mapped or parsed)
+    return text
 
 
 def is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:

@@ -27,6 +27,18 @@ class TestListening:
         forwarded = own_origin.request().values(b"x-forwarded-for")
         assert forwarded[0].strip(b"[]") == b"::1"
 
+    def test_on_both_families_callers_by_ipv4_have_the_name_they_always_have(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """Not `::ffff:127.0.0.1`: to a report that is another caller."""
+        shim = start(upstream=own_origin.url, listen="[::]:0")
+        port = shim.proxy.rpartition(":")[2]
+        with Client(f"http://127.0.0.1:{port}") as client:
+            assert client.ask(request()).status == 200
+            assert client.ask(request("DELETE", "/invocations/inv_mapped")).status == 202
+        assert own_origin.requests[0].values(b"x-forwarded-for") == [b"127.0.0.1"]
+        assert shim.use("inv_mapped")["client_address"] == "127.0.0.1"
+
     def test_on_a_unix_socket(
         self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
     ) -> None:
