@@ -70,7 +70,7 @@ class Witness:
                 upstream=rfc3339(heard.theirs),
                 offset_seconds=heard.offset.total_seconds(),
                 hint="one of the two clocks is wrong; until they agree, "
-                "no time counts as observed and no record is dropped for its age",
+                "no time counts as observed, and what either calls young is kept",
             )
         elif heard.agrees and not agreed:
             self._logger.info("clock_agrees", offset_seconds=heard.offset.total_seconds())

@@ -57,7 +57,7 @@ class Ledger:
 
     ``on_change`` is called in the event loop once per change between working, failing and losing
     records, of the file and of the fleet alike.  While ``witness`` shows another time than
-    ``clock``, no time is claimed as observed, and nothing is dropped for its age.
+    ``clock``, no time is claimed as observed, and what either calls young is kept.
     """
 
     def __init__(
