@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -22,7 +23,7 @@ from shim.ledger.adding import import_records
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
-from shim.ledger.tables.opening import LedgerError, open_reader, time_limit
+from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, time_limit
 from tests.bench.accounting import tree
 from tests.support.ledger_records import (
     NOON,
@@ -189,6 +190,32 @@ async def test_a_fleet_that_does_not_answer_is_noticed_and_given_up(
             assert "timeout" in str(ledger.state().fleet_error)
         await until(lambda: total(url) == 2)
         await until(lambda: ledger.state().fleet_ok is True)
+
+
+def silent_after_its_greeting() -> socket.socket:
+    """A PostgreSQL that lets one in and then says no more (protocol 3.0, "Start-up")."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        taken, _ = listener.accept()
+        with taken:
+            taken.recv(4096)
+            # Authentication is fine; ready for a query, of which it will never say anything.
+            taken.sendall(b"R\x00\x00\x00\x08\x00\x00\x00\x00Z\x00\x00\x00\x05I")
+            while taken.recv(4096):
+                continue
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+# What SQLAlchemy asks of a new connection had no limit: a server that hung there was waited for.
+def test_a_fleet_that_lets_one_in_and_then_hangs_is_given_up() -> None:
+    with silent_after_its_greeting() as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        url = f"postgresql://u@{address}/x?sslmode=disable&gssencmode=disable"
+        with pytest.raises(LedgerError, match="did not answer"):
+            open_fleet(url, 0.5)
 
 
 def test_a_report_does_not_wait_for_ever_for_a_fleet(postgres: Postgres) -> None:

@@ -65,6 +65,12 @@ def time_limit(connection: Connection, seconds: float = ANSWER_SECONDS) -> Itera
     if connection.dialect.name != "postgresql":
         yield
         return
+    with _driver_limit(connection.connection.driver_connection, seconds):
+        yield
+
+
+@contextmanager
+def _driver_limit(driver: Any, seconds: float) -> Iterator[None]:
     late = threading.Event()
 
     def break_off(duplicate: socket.socket) -> None:
@@ -72,7 +78,6 @@ def time_limit(connection: Connection, seconds: float = ANSWER_SECONDS) -> Itera
         with contextlib.suppress(OSError):
             duplicate.shutdown(socket.SHUT_RDWR)
 
-    driver: Any = connection.connection.driver_connection
     with socket.socket(fileno=os.dup(driver.fileno())) as duplicate:
         timer = threading.Timer(seconds, break_off, (duplicate,))
         timer.daemon = True
@@ -128,7 +133,7 @@ def set_sync(connection: Connection, *, full: bool) -> None:
 
 def open_fleet(url: str, answer_seconds: float = ANSWER_SECONDS) -> Connection:
     """Open the fleet and create its tables, in the schema ``restate_shim``, where missing."""
-    connection = _fleet(url).connect()
+    connection = _connected(_fleet(url), answer_seconds)
     try:
         with time_limit(connection, answer_seconds), connection.begin():
             # Two shims may start at once, and CREATE … IF NOT EXISTS is no protection from that.
@@ -171,9 +176,26 @@ def open_reader(source: Path | str) -> Connection:
     return _checked(_sqlite(f"{uri}&immutable=1", "BEGIN", 5.0), what, None)
 
 
+def _connected(engine: Engine, seconds: float = ANSWER_SECONDS) -> Connection:
+    """Connect, with a time limit for what SQLAlchemy asks of the fleet before all else."""
+    if engine.dialect.name != "postgresql":
+        return engine.connect()
+    with contextlib.ExitStack() as stack:
+
+        def limit(driver: Any, _: object) -> None:
+            stack.enter_context(_driver_limit(driver, seconds))
+
+        # Before SQLAlchemy's own listener, which asks.
+        event.listen(engine, "connect", limit, insert=True)
+        try:
+            return engine.connect()
+        finally:
+            event.remove(engine, "connect", limit)
+
+
 def _checked(engine: Engine, what: str, namespace: str | None) -> Connection:
     try:
-        connection = engine.connect()
+        connection = _connected(engine)
     except DBAPIError as error:
         raise LedgerError(f"cannot open {what}: {say(error)}") from error
     try:
