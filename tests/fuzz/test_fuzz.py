@@ -6,7 +6,7 @@ import time
 
 from tests.fuzz.run import messages
 
-COUNT = 300_000
+COUNT = 200_000
 
 
 def test_whatever_is_sent_is_read_in_one_way() -> None:

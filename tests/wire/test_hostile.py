@@ -79,7 +79,7 @@ def mark(connection: Connection, received: Received) -> None:
 
 def outcome(url: str, data: bytes) -> Outcome:
     passed = 0
-    with Client(url, deadline=2) as client:
+    with Client(url, deadline=1) as client:
         client.send_what_is_taken(data)
         try:
             while True:
@@ -87,7 +87,7 @@ def outcome(url: str, data: bytes) -> Outcome:
                 if got.header(b"x-upstream") is None:
                     return Outcome(passed, got.status)
                 passed += 1
-                client.reader.deadline = 0.2
+                client.reader.deadline = 0.1
         except SilentError:
             return Outcome(passed, None)
         except (EOFError, OSError, MalformedError):
