@@ -6,8 +6,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import DEPLOY
 from tests.support.tools import tool
+
+pytestmark = pytest.mark.deploy
 
 # Nobody listens on port 9 here.
 NOWHERE = "http://127.0.0.1:9"
