@@ -108,7 +108,7 @@ class Ledger:
                 self._segments,
                 lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
             )
-        retention = Retention(retain, clock, witness)
+        retention = Retention(retain, self._inbox)
         self._writer = Writer(
             self.source,
             self._inbox,

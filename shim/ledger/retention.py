@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shim.ledger.tables import writing
@@ -13,7 +12,8 @@ from shim.ledger.tables.schema import to_ms
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from shim.clocks import Heard, Witness
+    from shim.clocks import Heard
+    from shim.ledger.inbox import Inbox
 
 _REACHED: Final = "retention_clock"
 
@@ -21,17 +21,15 @@ _REACHED: Final = "retention_clock"
 class Retention:
     """Keeps single records for ``retain``.
 
-    Time that the clock shows is believed as far as ``witness`` shows it too.  Without one, it is
-    what the ledger had reached before, and what passed since by ``time.monotonic``: a machine that
-    starts with its clock ahead drops nothing, and one that was off for long drops things later.
+    Time that the last look around has found is believed as far as another clock shows it too.
+    Where none was heard, it is what the ledger had reached before, and what passed since by
+    ``time.monotonic``: a machine that starts with its clock ahead drops nothing, and one that was
+    off for long drops things later.
     """
 
-    def __init__(
-        self, retain: timedelta, clock: Callable[[], datetime], witness: Witness | None
-    ) -> None:
+    def __init__(self, retain: timedelta, inbox: Inbox) -> None:
         self._retain = retain
-        self._clock = clock
-        self._witness = witness
+        self._inbox = inbox
         self._heard: Heard | None = None
         self._reached: tuple[float, int] | None = None
 
@@ -39,7 +37,7 @@ class Retention:
         """Read, once, how far the ledger had got."""
         if self._reached is None:
             known = writing.read_fact(connection, _REACHED) or writing.last_sign(connection)
-            reached = to_ms(self._clock()) if known is None else int(known)
+            reached = self._inbox.seen.moment if known is None else int(known)
             self._reached = time.monotonic(), reached
 
     def before(self, shown: int | None = None) -> int:
@@ -56,11 +54,12 @@ class Retention:
             writing.write_fact(connection, _REACHED, str(self._now()))
 
     def _now(self) -> int:
-        heard = None if self._witness is None else self._witness.heard
+        look = self._inbox.seen
+        heard = look.heard
         if heard is not None and heard is not self._heard:
             self._heard = heard
             self._reached = heard.at, to_ms(min(heard.theirs, heard.ours))
         if self._reached is None:
             return 0
         at, reached = self._reached
-        return min(to_ms(self._clock()), reached + int((time.monotonic() - at) * 1000))
+        return min(look.moment, reached + int((time.monotonic() - at) * 1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -74,6 +75,6 @@ def _unix_address(text: str) -> Address:
     return Address(path=path)
 
 
-def unmapped(host: str) -> str:
+def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return an address of IPv4 as such, where a socket of both families took it in as IPv6."""
-    return host[7:] if host.startswith("::ffff:") and "." in host else host
+    return getattr(address, "ipv4_mapped", None) or address

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-MAX_CONNECTIONS = "max_connections"
-MAX_PER_ADDRESS = "max_connections_per_address"
+from shim.record.metrics import MAX_CONNECTIONS, MAX_PER_ADDRESS
 
 
 class Admission:

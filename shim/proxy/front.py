@@ -17,6 +17,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
+from ipaddress import ip_address
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -125,7 +126,8 @@ class Front(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who is there, or refuse one too many."""
         peername = transport.get_extra_info("peername")
-        self.peer = unmapped(peername[0]) if isinstance(peername, tuple) else "unix"
+        by_address = isinstance(peername, tuple)
+        self.peer = str(unmapped(ip_address(peername[0]))) if by_address else "unix"
         limit = self._server.admission.admit(self.peer)
         if limit is None:
             super().connection_made(transport)

@@ -42,7 +42,8 @@ _ERROR_KINDS: Final = (
     *("aborted", "bad_answer", "busy", "closed", "connect", "connect_timeout"),
     *("downstream", "stalled", "timeout", "tls", "truncated"),
 )
-_LIMITS: Final = ("max_connections", "max_connections_per_address")
+MAX_CONNECTIONS: Final = "max_connections"
+MAX_PER_ADDRESS: Final = "max_connections_per_address"
 # The answers that are to be expected.  A series that appears at 1 has no increase, so that the
 # first use of all, which matters most, would raise no alert: these are there from the start, at 0.
 _EXPECTED_USES: Final = (
@@ -112,7 +113,7 @@ class Metrics(Collector):
         self._would_refuse = 0
         self._phase_changes = 0
         self._errors = dict.fromkeys(_ERROR_KINDS, 0)
-        self._refused = dict.fromkeys(_LIMITS, 0)
+        self._refused = dict.fromkeys((MAX_CONNECTIONS, MAX_PER_ADDRESS), 0)
         self._ledger_errors = 0
         self._callers: Mapping[str, int] = {}
         self._busiest: Mapping[str, int] = {}

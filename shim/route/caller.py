@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from shim.http1.fields import Fields, find
+from shim.net.addresses import unmapped
 from shim.route.text import MOST, bounded, shortened
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -92,13 +93,11 @@ def _address(text: str) -> str | None:
         parsed = ipaddress.ip_address(text)
     except ValueError:
         return None
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.scope_id is not None:
-            # A zone (RFC 4007) means nothing elsewhere, and may be any text of any length.
-            return None
-        # One name for those who come by IPv4, whichever socket took them in.
-        return str(parsed.ipv4_mapped or parsed)
-    return text
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.scope_id is not None:
+        # A zone (RFC 4007) means nothing elsewhere, and may be any text of any length.
+        return None
+    # One name for those who come by IPv4, whichever socket took them in.
+    return str(unmapped(parsed))
 
 
 def is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
@@ -106,11 +105,9 @@ def is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
     if not trusted_proxies:
         return False
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = unmapped(ipaddress.ip_address(address))
     except ValueError:
         return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
     return any(parsed in network for network in trusted_proxies)
 
 
