@@ -109,7 +109,7 @@ def test_an_expression_takes_time_that_is_linear_in_what_it_reads(
     searches = name in SEARCHING.get(where, ())
     for beginning, repeated, end in product(BEGINNINGS, REPEATED, ENDS):
 
-        def read(size: int, beginning: str = beginning, repeated: str = repeated) -> None:
+        def match(size: int, beginning: str = beginning, repeated: str = repeated) -> None:
             text: Any = beginning + repeated * (size // len(repeated)) + end  # noqa: B023
             if isinstance(pattern.pattern, bytes):
                 text = text.encode()
@@ -118,28 +118,25 @@ def test_an_expression_takes_time_that_is_linear_in_what_it_reads(
             else:
                 pattern.fullmatch(text)
 
-        assert not grows_too_fast(read), (beginning, repeated, end)
+        assert not grows_too_fast(match), (beginning, repeated, end)
+
+
+def read(framer: RequestFramer | AnswerFramer, data: bytes, step: int) -> None:
+    """As a connection reads it, in pieces of so many bytes."""
+    for at in range(0, len(data), step):
+        framer.feed(data[at : at + step])
+        if not framer.in_body:
+            framer.next_head()
+        if framer.in_body:
+            framer.read_body()
 
 
 def heads(data: bytes, step: int) -> None:
-    """A request as the front reads it, in pieces of so many bytes."""
-    framer = RequestFramer(None)
-    for at in range(0, len(data), step):
-        framer.feed(data[at : at + step])
-        if not framer.in_body:
-            framer.next_head()
-        if framer.in_body:
-            framer.read_body()
+    read(RequestFramer(None), data, step)
 
 
 def answers(data: bytes, step: int) -> None:
-    framer = AnswerFramer(head_only=False)
-    for at in range(0, len(data), step):
-        framer.feed(data[at : at + step])
-        if not framer.in_body:
-            framer.next_head()
-        if framer.in_body:
-            framer.read_body()
+    read(AnswerFramer(head_only=False), data, step)
 
 
 def unframe(data: bytes) -> None:

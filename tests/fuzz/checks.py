@@ -168,9 +168,7 @@ def _pairs(target: str) -> Iterator[str]:
         yield from query.split("&")
 
 
-def _answer(
-    pieces: list[bytes], *, head_only: bool
-) -> tuple[list[AnswerHead], bytes, bytes] | None:
+def _answer(pieces: list[bytes], *, head_only: bool) -> Answered | None:
     """Return the heads, the body and what is behind it; ``None`` where it is no answer."""
     framer = AnswerFramer(head_only=head_only)
     heads: list[AnswerHead] = []

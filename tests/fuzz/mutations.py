@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from random import Random
 from typing import Final
 
-_HOSTILE: Final = Path(__file__).parents[1] / "wire" / "hostile.toml"
 # What borders and meanings hang on.
 _WORDS: Final = tuple(
     word.encode("latin-1")
@@ -27,13 +24,6 @@ _WORDS: Final = tuple(
         *("HTTP/1.1 204 N\r\n", "HTTP/1.1 304 N\r\n\r\n"),
     )
 )
-
-
-def hostile() -> list[bytes]:
-    """The corpus of hostile messages, but those that are long."""
-    with _HOSTILE.open("rb") as file:
-        found = [one["bytes"].encode("latin-1") for one in tomllib.load(file)["message"]]
-    return [data for data in found if b"@" not in data[:1]]
 
 
 def mutated(random: Random, seeds: Sequence[bytes], most: int = 2000) -> bytes:

@@ -8,7 +8,8 @@ from random import Random
 from typing import Final
 
 from tests.fuzz.checks import a_request, an_answer, some_bytes
-from tests.fuzz.mutations import cut, hostile, mutated
+from tests.fuzz.mutations import cut, mutated
+from tests.support.hostile import messages as corpus
 
 _ANSWERS: Final = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -28,7 +29,7 @@ class FuzzError(Exception):
 
 def messages(seed: int) -> Iterator[int]:
     """Check messages without end; yield how many there were."""
-    requests = hostile()
+    requests = [one.data for one in corpus() if not one.long]
     for number in count(1):
         # Each message has a seed of its own, so that one that fails can be had at once.
         random = Random(seed + number - 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,12 @@ import structlog
 from shim.clocks import Witness
 from shim.ledger.reading import read_evidence, read_uses
 from shim.report.coverage import observe
-from tests.support.clock import Clock
+from tests.support.clock import Clock, http_date
 from tests.support.ledger_records import NOON, a_use, kept, running
 from tests.support.waiting import until
 
 DAY = timedelta(days=1)
 SOON = timedelta(milliseconds=20)
-
-
-def date(moment: datetime) -> bytes:
-    return format_datetime(moment, usegmt=True).encode()
 
 
 class Clocks:
@@ -33,7 +28,7 @@ class Clocks:
         self.witness = Witness(self.ours, structlog.get_logger())
 
     def hear(self, theirs: datetime) -> None:
-        self.witness.hear(date(theirs), time.monotonic())
+        self.witness.hear(http_date(theirs), time.monotonic())
 
 
 async def kept_uses(source: Path, at: datetime, heard: datetime | None = None) -> int:

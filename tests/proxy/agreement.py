@@ -17,10 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from logging import CRITICAL
 from typing import Any, NamedTuple, cast
 
-import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
@@ -37,7 +35,7 @@ from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
 from shim.upstream.node import Node
 from shim.upstream.pool import Pool
-from tests.support.nodes import a_node
+from tests.support.nodes import a_node, quiet
 
 
 class Wire(asyncio.Transport):
@@ -144,11 +142,9 @@ class Lanes:
             loop=self.loop,
         )
         elsewhere = cast("Any", Elsewhere())
-        silent = structlog.make_filtering_bound_logger(CRITICAL)
-        quiet = structlog.wrap_logger(None, wrapper_class=silent)
         self.node = a_node(9070)
         recorder = self.recorder = Watched(
-            quiet,
+            quiet(),
             elsewhere,
             Metrics(CollectorRegistry()),
             clock=lambda: datetime.now(UTC),

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from shim.demo.http import Response, call
+from tests.support.metrics import of, samples
 from tests.support.real import UNKNOWN, Real
 
 pytestmark = pytest.mark.real
@@ -23,10 +24,11 @@ def test_a_caller_that_takes_compressed_answers_gets_the_same_202(coding: str, r
 
 def test_upstream_says_the_time_and_it_is_ours(real: Real) -> None:
     call(real.shim.proxy, "GET", "/health")
-    metrics = call(real.shim.ops, "GET", "/metrics").body.decode()
-    offset = metrics.split("\nrestate_shim_clock_offset_seconds ")[1].split("\n")[0]
+    found = samples(call(real.shim.ops, "GET", "/metrics").body.decode())
+    offset = of(found, "clock_offset_seconds")
+    assert offset is not None
     # Dates have whole seconds.
-    assert -2 < float(offset) < 2
+    assert -2 < offset < 2
 
 
 def content(answer: Response) -> object:

@@ -9,20 +9,21 @@ import os
 import signal
 import sqlite3
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from urllib.request import urlopen
 
 from shim.ledger.reading import read_uses
+from tests.bench.accounting import memory
+from tests.bench.programs import running, until_it_says
 from tests.soak.callers import Caller, Told, crowd
 from tests.soak.origin import Fault, Origin
-from tests.support.paths import ROOT
+from tests.support.metrics import Samples, of, samples
+from tests.support.running import SERVE, environment, open_files
 
 _CALLERS = 12
 _FAULT_SECONDS = 1.5
@@ -32,7 +33,7 @@ _SOME_DESCRIPTORS = 24
 
 @dataclass
 class Found:
-    """What a soak has found; ``faults`` says what should not be."""
+    """What a soak has found; ``wrong`` says what should not be."""
 
     seconds: float
     told: Told
@@ -76,43 +77,31 @@ class Running:
     ops: str
 
     def resident(self) -> float:
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return memory((self.pid,)).resident
 
     def descriptors(self) -> int:
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+        return open_files(self.pid)
 
-    async def metric(self, name: str) -> float:
+    async def samples(self) -> Samples:
         def ask() -> str:
             with urlopen(f"{self.ops}/metrics", timeout=10) as answer:
                 text: bytes = answer.read()
                 return text.decode()
 
-        text = await asyncio.to_thread(ask)
-        return float(text.split(f"\n{name} ")[1].split("\n")[0])
+        return samples(await asyncio.to_thread(ask))
 
 
-@contextlib.asynccontextmanager
-async def started(upstream: int, folder: Path) -> AsyncIterator[Running]:
-    words = [sys.executable, "-m", "shim", "serve", "--upstream", f"http://127.0.0.1:{upstream}"]
+@contextlib.contextmanager
+def started(upstream: int, folder: Path) -> Iterator[Running]:
+    words = [*SERVE, "--upstream", f"http://127.0.0.1:{upstream}"]
     words += ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
     words += ["--ledger", str(folder / "ledger.db"), "--upstream-timeout", "1s"]
     words += ["--head-timeout", "1s"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SHIM_")}
-    with (folder / "out").open("wb") as out:
-        process = subprocess.Popen(words, stdout=out, cwd=ROOT, env=env)  # noqa: ASYNC220 - before all
-    try:
-        until = time.monotonic() + 20
-        while b'"listening"' not in (said := (folder / "out").read_bytes()):
-            assert time.monotonic() < until, said
-            assert process.poll() is None, said
-            await asyncio.sleep(0.05)
-        line = next(line for line in said.splitlines() if b'"listening"' in line)
-        where = json.loads(line)
+    every = frozenset(os.sched_getaffinity(0))
+    with running(words, folder, cores=every, env=environment()) as process:
+        lines = until_it_says(process, folder, b'"listening"')
+        where = next(one for one in map(json.loads, lines) if one["event"] == "listening")
         yield Running(process.pid, int(where["proxy"].rpartition(":")[2]), where["ops"])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(process.wait, 60)
 
 
 async def soak(seconds: float, every: float, seed: int, folder: Path) -> Found:
@@ -121,7 +110,7 @@ async def soak(seconds: float, every: float, seed: int, folder: Path) -> Found:
     found = Found(seconds, Told(), Counter())
     origin = Origin()
     await origin.listen()
-    async with started(origin.port, folder) as shim:
+    with started(origin.port, folder) as shim:
         over = asyncio.Event()
         callers = [
             asyncio.create_task(Caller(shim.port, f"c{number}", found.told, random).call(over))
@@ -196,8 +185,8 @@ async def _fail(origin: Origin, shim: Running, folder: Path, every: float, found
 async def _check_quiet(shim: Running, found: Found) -> None:
     """Nothing is left of callers that have gone."""
     until = time.monotonic() + 10
-    names = ("restate_shim_connections", "restate_shim_in_flight_requests")
-    while left := {name: value for name in names if (value := await shim.metric(name))}:
+    names = ("connections", "in_flight_requests")
+    while left := await _left_over(shim, names):
         if time.monotonic() > until:
             found.wrong.append(f"left over: {left}")
             return
@@ -205,6 +194,11 @@ async def _check_quiet(shim: Running, found: Found) -> None:
     found.descriptors.append(shim.descriptors())
     if found.descriptors[-1] > found.descriptors[0] + _SOME_DESCRIPTORS:
         found.wrong.append(f"descriptors: {found.descriptors[0]} before, {found.descriptors[-1]}")
+
+
+async def _left_over(shim: Running, names: Sequence[str]) -> dict[str, float | None]:
+    found = await shim.samples()
+    return {name: value for name in names if (value := of(found, name)) != 0}
 
 
 def _check_record(folder: Path, found: Found) -> None:

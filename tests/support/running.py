@@ -29,6 +29,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
+def open_files(pid: int) -> int:
+    """How many descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def restate_shim(
     *words: str, timeout: float = 30.0, **env: str
 ) -> subprocess.CompletedProcess[str]:
@@ -211,7 +216,7 @@ class Shim:
 
     def descriptors(self) -> int:
         """How many it has open."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        return open_files(self.process.pid)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

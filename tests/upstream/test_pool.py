@@ -14,9 +14,10 @@ from shim.upstream.pool import Pool
 from tests.support.nodes import a_node
 
 
-async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Say nothing, until the other side leaves."""
-    writer.write_eof() if await _.read() else writer.close()
+    await reader.read()
+    writer.close()
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from shim.ledger.reading import read_near_misses, read_uses
 from tests.support.client import Client, ask, request
+from tests.support.clock import http_date
 from tests.support.origin import Connection, Origin, Received, answer, reply
 from tests.support.running import Shim, restate_shim
 
@@ -132,7 +132,7 @@ def test_a_shim_that_upstream_contradicts_about_the_time_proves_nothing_until_th
 
 
 def _date(moment: datetime) -> bytes:
-    return b"Date: " + format_datetime(moment, usegmt=True).encode()
+    return b"Date: " + http_date(moment)
 
 
 def test_near_misses_are_on_record_though_upstream_is_away(

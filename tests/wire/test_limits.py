@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.client import Answer, Client, ask, request, timed
+from tests.support.metrics import of, samples
 from tests.support.origin import EMPTY, Connection, Origin, Received, answer, reply_and_close
 from tests.support.running import Shim
 from tests.support.waiting import wait_until
@@ -20,11 +21,9 @@ from tests.support.waiting import wait_until
 OLD_CALL = request("DELETE", "/invocations/x?mode=kill")
 
 
-def gauge(shim: Shim, series: str) -> float:
+def sample(shim: Shim, name: str, **labels: str) -> float | None:
     text = ask(shim.ops, request("GET", "/metrics")).body.decode()
-    return next(
-        float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(series)
-    )
+    return of(samples(text), name, **labels)
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def clients() -> Iterator[contextlib.ExitStack]:
 
 
 class Gate:
-    """A script that answers once it is open, and counts who waits before it."""
+    """A script that answers once it is open."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -76,10 +75,10 @@ class TestConnections:
         assert [one.ask(OLD_CALL).status for one in held] == [202] * 3
         limit = flag.removeprefix("--").replace("-", "_")
         assert shim.event("connection_refused")["limit"] == limit
-        assert gauge(shim, f'restate_shim_connections_refused_total{{limit="{limit}"}}') == 5
-        assert gauge(shim, "restate_shim_connections ") == 3
+        assert sample(shim, "connections_refused_total", limit=limit) == 5
+        assert sample(shim, "connections") == 3
         held.pop().close()
-        wait_until(lambda: gauge(shim, "restate_shim_connections ") == 2)
+        wait_until(lambda: sample(shim, "connections") == 2)
         assert ask(shim.proxy, request()).status == 200
 
     # The refusal was lost to a reset where the caller had sent a body: it never learnt why.
@@ -167,7 +166,7 @@ class TestConnections:
         assert [one.ask(OLD_CALL).status for one in held] == [202] * len(held)
         for one in held[:10]:
             one.close()
-        wait_until(lambda: gauge(shim, "restate_shim_connections ") == len(held) - 10)
+        wait_until(lambda: sample(shim, "connections") == len(held) - 10)
         assert [ask(shim.proxy, request()).status for _ in range(10)] == [200] * 10
         assert len([one for one in shim.events if one["event"] == "connections_limited"]) == 1
 
@@ -213,16 +212,16 @@ class TestUpstream:
             client.send(request("GET", f"/{at}"))
             if at < 2:
                 own_origin.wait(at + 1)
-        waiting = "restate_shim_upstream_waiting_requests"
-        wait_until(lambda: gauge(shim, waiting) == 3)
+        waiting = "upstream_waiting_requests"
+        wait_until(lambda: sample(shim, waiting) == 3)
         refused = ask(shim.proxy, request())
         assert refused.status == 503
         assert "--max-waiting" in refused.json()["message"]
         assert ask(shim.proxy, OLD_CALL).status == 503
-        assert gauge(shim, 'restate_shim_upstream_errors_total{kind="busy"}') == 2
+        assert sample(shim, "upstream_errors_total", kind="busy") == 2
         gate.open.set()
         assert [one.read().body for one in asking] == [b"/%d" % at for at in range(5)]
-        assert gauge(shim, waiting) == 0
+        assert sample(shim, waiting) == 0
         assert len(own_origin.connections) == 2
         assert ask(shim.proxy, request()).status == 200
 
@@ -274,11 +273,11 @@ class TestUpstream:
         for waiting, (client, target) in enumerate([(leaves, "/leaves"), (last, "/last")], 1):
             client.send(request("GET", target))
             wait_until(
-                lambda: gauge(shim, "restate_shim_upstream_waiting_requests") == waiting  # noqa: B023
+                lambda: sample(shim, "upstream_waiting_requests") == waiting  # noqa: B023
             )
         # Those who had left went on waiting, and kept others out of the line.
         leaves.close()
-        wait_until(lambda: gauge(shim, "restate_shim_upstream_waiting_requests") == 1)
+        wait_until(lambda: sample(shim, "upstream_waiting_requests") == 1)
         first.close()
         gate.open.set()
         assert last.read().body == b"/last"

@@ -7,28 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from shim import __version__
 from tests.support.client import Client, ask, request
+from tests.support.metrics import Samples, of, samples
 from tests.support.origin import Connection, Origin, Received, answer, hang, reply
 from tests.support.running import Shim
 from tests.support.waiting import wait_until
 
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
 
 def scrape(shim: Shim) -> Samples:
-    text = ask(shim.ops, request("GET", "/metrics")).body.decode()
-    return {
-        (sample.name.removeprefix("restate_shim_"), frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def of(samples: Samples, name: str, **labels: str) -> float | None:
-    return samples.get((name, frozenset(labels.items())))
+    return samples(ask(shim.ops, request("GET", "/metrics")).body.decode())
 
 
 def wait_for(shim: Shim, name: str, **labels: str) -> Samples:
