@@ -5,8 +5,9 @@ The ledger, the fleet and the JSON lines each produce one :class:`Evidence`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -20,6 +21,12 @@ class Kind(StrEnum):
     USE = "use"
     NEAR_MISS = "near_miss"
     REPLACEMENT_CALL = "replacement_call"
+    UNREADABLE = "unreadable"
+    PASSED = "passed"
+
+
+REACHED: Final = "reached"
+"""The ``decision`` of calls to the new endpoints that a handler answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +34,7 @@ class Sum:
     """How often one caller did one thing.
 
     ``mode``, ``decision`` and ``upstream_status`` are ``None`` where they do not apply; for a near
-    miss ``mode`` holds its kind.
+    miss ``mode`` holds its kind.  Of requests that could not be read ``caller`` is the address.
     """
 
     caller: str
@@ -53,11 +60,34 @@ class DaySum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Where calls under one caller's name came from, and how often; ``last`` is the latest."""
+
+    address: str
+    user_agent: str | None
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallerFacts:
-    """What the latest use of a caller showed."""
+    """What the latest use of a caller showed, and who has used its name, busiest first."""
 
     user_agent: str | None
     replacement: str | None
+    clients: tuple[Client, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """How many requests besides probes one instance carried in the hour that begins at ``hour``.
+
+    There is one, of 0 if need be, for each hour in which a shim was up that counted this.
+    """
+
+    instance: str
+    hour: datetime
+    requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +113,9 @@ class Evidence:
     callers: dict[str, CallerFacts] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     phase_changes: list[PhaseChange] = field(default_factory=list)
+    traffic: list[Traffic] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Callers past the cap, summed as ``(other)``: some of them, the latest first."""
     unwritten: list[datetime] = field(default_factory=list)
     """Since when there are records in the memory of a shim alone, or were when it ended."""
 
@@ -93,19 +126,38 @@ HEARTBEAT_SLACK: Final = timedelta(minutes=2)
 def merge(parts: Sequence[Evidence]) -> Evidence:
     """Join evidence of different shims; what one of them recorded must be in one part only."""
     facts: dict[str, tuple[datetime, CallerFacts]] = {}
+    clients: defaultdict[str, list[Client]] = defaultdict(list)
     for part in parts:
         last: dict[str, datetime] = {}
         for sum_ in part.sums:
             last[sum_.caller] = max(last.get(sum_.caller, sum_.last), sum_.last)
         for caller, fact in part.callers.items():
+            clients[caller] += fact.clients
             when = last.get(caller, datetime.min.replace(tzinfo=UTC))
             if caller not in facts or facts[caller][0] < when:
                 facts[caller] = when, fact
     return Evidence(
         sums=[sum_ for part in parts for sum_ in part.sums],
         days=[day for part in parts for day in part.days],
-        callers={caller: fact for caller, (_, fact) in facts.items()},
+        callers={
+            caller: replace(fact, clients=_joined(clients[caller]))
+            for caller, (_, fact) in facts.items()
+        },
         spans=[span for part in parts for span in part.spans],
         phase_changes=[change for part in parts for change in part.phase_changes],
+        traffic=[hour for part in parts for hour in part.traffic],
+        others=list(dict.fromkeys(name for part in parts for name in part.others)),
         unwritten=[moment for part in parts for moment in part.unwritten],
     )
+
+
+def _joined(clients: Iterable[Client]) -> tuple[Client, ...]:
+    found: dict[tuple[str, str | None], Client] = {}
+    for client in clients:
+        key = client.address, client.user_agent
+        known = found.get(key)
+        if known is not None:
+            count, last = known.count + client.count, max(known.last, client.last)
+            client = replace(client, count=count, last=last)  # noqa: PLW2901 - the sum of both
+        found[key] = client
+    return tuple(sorted(found.values(), key=lambda client: -client.count))
