@@ -1,7 +1,8 @@
 """``restate-shim report``: read the record, show it, and answer by exit code.
 
 Exit codes: 0; 2 for bad usage or a record that cannot be read; with ``--fail-if-used-within`` also
-3 (used) and 4 (not used as far as is known, but the record has gaps).
+3 (used), 4 (not used as far as is known, which is not proven) and 5 (only acknowledged callers
+used it).
 """
 
 from __future__ import annotations
@@ -51,7 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="WHEN",
-        help="count nothing before: a duration back such as 30d, or a date",
+        help="show nothing from before: a duration back such as 30d, or a date; "
+        "the verdict looks at all",
+    )
+    parser.add_argument(
+        "--owner", metavar="GLOB", help="only callers whose owner matches; the verdict is of all"
+    )
+    parser.add_argument(
+        "--instances",
+        metavar="N|NAME,NAME",
+        help="how many shims should record, or their names; "
+        "else as configured, or as many as recorded side by side",
     )
     parser.add_argument(
         "--uses", action="store_true", help="print every use as a JSON line instead of the sums"
@@ -59,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-if-used-within",
         metavar="DURATION",
-        help="exit 0 when nobody used the route in that time and the record shows it, "
-        "3 when somebody did, 4 when the record has gaps",
+        help="exit 0 when nobody used the route in that time and the record proves it, "
+        "3 when somebody did, 4 when it is not proven, 5 when only acknowledged callers did",
     )
 
 
@@ -68,7 +79,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
     """Run the command; return the exit code."""
     try:
         since = _since(args.since, now)
-        window = _window(args.fail_if_used_within, since, now)
+        window = _window(args.fail_if_used_within, now)
         if args.uses:
             if window and "-" in args.record:
                 raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
@@ -130,22 +141,17 @@ def _back(text: str, now: datetime) -> datetime | None:
         return None
 
 
-def _window(text: str | None, since: datetime | None, now: datetime) -> timedelta | None:
+def _window(text: str | None, now: datetime) -> timedelta | None:
     if text is None:
         return None
     try:
         window = parse_duration(text)
-        start = now - window
+        now - window
     except (ValueError, OverflowError) as error:
         takes = error if isinstance(error, ValueError) else "a duration such as 14d"
         raise UsageError(f"--fail-if-used-within: got {text!r}, takes {takes}") from None
     if not window:
         raise UsageError(f"--fail-if-used-within: got {text!r}, takes a duration above zero")
-    if since is not None and since > start:
-        raise UsageError(
-            f"--since leaves out a part of the time that --fail-if-used-within {text} is about; "
-            "reach back at least as far"
-        )
     return window
 
 
@@ -158,6 +164,7 @@ def _report(
 ) -> Report:
     settings = _settings(args)
     lost = 0
+    shown = None
     with contextlib.ExitStack() as stack:
         ledgers, sources = record(args, settings, stack)
         if sources:
@@ -171,15 +178,22 @@ def _report(
 
             with reading_record(LedgerError):
                 refuse_copies(ledgers)
-                evidence = merge([read_evidence(ledger, since) for ledger in ledgers])
-    return build_report(
+                evidence = merge([read_evidence(ledger) for ledger in ledgers])
+                if since is not None:
+                    shown = merge([read_evidence(ledger, since) for ledger in ledgers])
+    report = build_report(
         evidence,
         now=now,
         since=since,
+        shown=shown,
+        owner=args.owner,
         rules=settings.callers,
+        instances=settings.instances,
         verdict_window=window,
         lost=lost,
     )
+    err.writelines(f"restate-shim report: {plain(text, None)}\n" for text in report.warnings)
+    return report
 
 
 def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, err: TextIO) -> None:
@@ -229,7 +243,7 @@ def _print(report: Report, style: str, out: TextIO) -> None:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    flags = {"ledger": args.ledger, "fleet": args.fleet}
+    flags = {"ledger": args.ledger, "fleet": args.fleet, "instances": args.instances}
     return load(flags, os.environ, args.config, needed=flags)
 
 

@@ -54,8 +54,13 @@ class Usage:
     def _build(self, source: Path | str | None = None) -> Report:
         evidence = read_evidence(source or self._source, waiting=self._ledger.waiting())
         lost = self._ledger.state().dropped
+        settings = self._reload.settings
         return build_report(
-            evidence, now=self._clock(), rules=self._reload.settings.callers, lost=lost
+            evidence,
+            now=self._clock(),
+            rules=settings.callers,
+            instances=settings.instances,
+            lost=lost,
         )
 
     async def page(self, request: web.Request) -> web.Response:

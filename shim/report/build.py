@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from fnmatch import fnmatch
 from typing import Final
 
-from shim.ledger.evidence import CallerFacts, Evidence, Kind, Sum
-from shim.ledger.records import PhaseChange
+from shim.ledger.evidence import REACHED, CallerFacts, Evidence, Kind, Span, Sum
+from shim.ledger.records import OTHER, PhaseChange
+from shim.moments import length
 from shim.report.coverage import observe
 from shim.report.hints import hint_for
-from shim.report.model import (
-    CallerReport,
-    DayCount,
-    DayCoverage,
-    Report,
-    State,
-    Totals,
-)
-from shim.report.verdict import DEFAULT_WINDOW, judge
+from shim.report.histories import History, history_of
+from shim.report.members import idle_among, members_of
+from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
+from shim.report.text import listed, name_of, plain, plural
+from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
 from shim.route.policy import CallerRule, entry_for
+from shim.settings.parsers import Instances
 
-RECENT: Final = timedelta(days=7)
-QUIET_GAP: Final = timedelta(days=7)
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
+# How many requests that cannot be read are worth a word, and how many names stand in it.
+_MANY: Final = 10
+_NAMED: Final = 3
+_LONGEST_TOLERATED: Final = timedelta(days=366)
 
 
 def build_report(
@@ -33,123 +33,180 @@ def build_report(
     *,
     now: datetime,
     since: datetime | None = None,
+    shown: Evidence | None = None,
+    owner: str | None = None,
     rules: Sequence[CallerRule] = (),
+    instances: Instances | None = None,
     verdict_window: timedelta | None = None,
     lost: int = 0,
 ) -> Report:
-    """Build the report at ``now`` on evidence that begins at ``since`` (``None``: at its own).
+    """Build the report at ``now``; ``evidence`` is the whole record.
 
-    A caller is ``active`` when it used the old route within the last 7 days, and then
-    ``came_back`` when, at any time before, 7 whole days (UTC) had passed without a use.  It is
-    ``quiet`` otherwise, and ``migrated`` when it is quiet and calls the new endpoints.
-
-    The verdict is about ``verdict_window``, by default 14 days, or less where ``since`` is later.
-    ``lost`` is the number of records known to be missing: with one missing, silence is no proof.
+    ``shown`` is the part of it from ``since`` on: the sums of the report are about that, and the
+    states of its callers and the verdict about all.  The verdict's window is ``verdict_window``, by
+    default 14 days.  ``instances`` are the shims that should record.  ``lost`` is the number of
+    records known to be missing: with one missing, silence is no proof.  Only callers of ``owner``
+    are listed, where one is named; the verdict is about all.
     """
     window = verdict_window or DEFAULT_WINDOW
-    if verdict_window is None and since is not None and since < now:
-        window = min(window, now - since)
-    by_caller = defaultdict(list)
-    for sum_ in evidence.sums:
-        by_caller[sum_.caller].append(sum_)
+    start = now - window
     days = _days(evidence)
+    whole = _by_caller(evidence.sums)
+    histories = {
+        name: _history(
+            name, sums, days[name], None if name == OTHER else entry_for(rules, name, now)
+        )
+        for name, sums in whole.items()
+    }
+    idle = idle_among(evidence, start, now)
+    coverage = observe(evidence.spans, start, now, instances=instances, idle=idle.members)
+    recording_since = _recording_since(evidence.spans)
+    proof = Proof(
+        coverage=coverage,
+        recording_since=recording_since,
+        idle=tuple(sorted(idle.members)),
+        all_idle=idle.all,
+        lost=lost,
+        unwritten=evidence.unwritten,
+    )
+    part = evidence if shown is None else shown
     callers = sorted(
         (
-            _caller(name, sums, days[name], evidence.callers.get(name), now=now, rules=rules)
-            for name, sums in by_caller.items()
+            _caller(
+                name,
+                sums,
+                histories[name],
+                evidence.callers.get(name),
+                days=days[name],
+                rule=None if name == OTHER else entry_for(rules, name, now),
+                names=tuple(evidence.others) if name == OTHER else (),
+                now=now,
+                since=since,
+                start=start,
+            )
+            for name, sums in _by_caller(part.sums).items()
         ),
         key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
     )
-    # A span of no length is a sign of somebody who claims nothing.
-    starts = [span.start for span in evidence.spans if span.end > span.start]
-    recording_since = min(starts, default=None)
-    if recording_since is not None and since is not None:
-        recording_since = max(recording_since, since)
+    if owner is not None:
+        callers = [caller for caller in callers if fnmatch(caller.owner or "", owner)]
+    unreadable = _unreadable(evidence.sums, start)
     return Report(
         generated_at=now,
         since=since,
-        totals=_totals(evidence.sums),
+        owner=owner,
+        totals=_totals(part.sums),
+        instances=members_of(evidence, start, now),
         callers=tuple(callers),
-        verdict=judge(
-            callers,
-            evidence.spans,
-            now=now,
-            window=window,
-            recording_since=recording_since,
-            lost=lost,
-            unwritten=evidence.unwritten,
-        ),
+        verdict=judge(histories.values(), proof),
+        warnings=tuple(_warnings(rules, histories.values(), unreadable, window, now)),
+        unreadable=unreadable,
         recording_since=recording_since,
-        coverage=_coverage(evidence, since, recording_since, now),
+        coverage=_strip(evidence, since or _first_known(evidence), now, instances, idle.members),
         phase_changes=_phase_changes(evidence.phase_changes),
     )
+
+
+def _by_caller(sums: Iterable[Sum]) -> dict[str, list[Sum]]:
+    found: defaultdict[str, list[Sum]] = defaultdict(list)
+    for sum_ in sums:
+        if sum_.kind is not Kind.UNREADABLE and sum_.count:
+            found[sum_.caller].append(sum_)
+    return found
+
+
+def _history(
+    name: str, sums: Sequence[Sum], days: Sequence[DayCount], rule: CallerRule | None
+) -> History:
+    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
+    return history_of(
+        name,
+        days,
+        uses=sum(sum_.count for sum_ in uses),
+        first=min((sum_.first for sum_ in uses), default=None),
+        last=max((sum_.last for sum_ in uses), default=None),
+        last_new=max((sum_.last for sum_ in sums if _is_new_call(sum_)), default=None),
+        only_refused=all(sum_.decision == "refused" for sum_ in uses),
+        rule=rule,
+    )
+
+
+def _is_new_call(sum_: Sum) -> bool:
+    """Tell whether these calls to a new endpoint reached it."""
+    return sum_.kind is Kind.REPLACEMENT_CALL and sum_.decision == REACHED
 
 
 def _caller(
     name: str,
     sums: Sequence[Sum],
-    days: Sequence[DayCount],
+    history: History,
     facts: CallerFacts | None,
     *,
+    days: Sequence[DayCount],
+    rule: CallerRule | None,
+    names: tuple[str, ...],
     now: datetime,
-    rules: Sequence[CallerRule],
+    since: datetime | None,
+    start: datetime,
 ) -> CallerReport:
-    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE and sum_.count]
+    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
+    misses = [sum_ for sum_ in sums if sum_.kind is Kind.NEAR_MISS]
     modes: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     masked: Counter[str] = Counter({"404": 0, "409": 0})
     near_misses: Counter[str] = Counter()
-    replacement_calls = 0
-    for sum_ in sums:
-        if sum_.kind is Kind.REPLACEMENT_CALL:
-            replacement_calls += sum_.count
-        elif sum_.kind is Kind.NEAR_MISS:
-            near_misses[sum_.mode or "other"] += sum_.count
+    for sum_ in misses:
+        near_misses[sum_.mode or "other"] += sum_.count
     for sum_ in uses:
         modes[sum_.mode or "invalid"] += sum_.count
         decisions[sum_.decision or "unknown"] += sum_.count
         if sum_.masked:
             masked[str(sum_.upstream_status)] += sum_.count
-    first_seen = min((sum_.first for sum_ in uses), default=None)
     last_seen = max((sum_.last for sum_ in uses), default=None)
-    came_back = _came_back([day.day for day in days if day.uses])
-    state = _state(last_seen, now, came_back=came_back, moved=replacement_calls > 0)
-    rule = entry_for(rules, name, now)
     user_agent = facts.user_agent if facts else None
+    waited_for = history.waited_for(now)
     return CallerReport(
         caller=name,
         caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
-        state=state,
+        state=history.state(now),
         uses=sum(sum_.count for sum_ in uses),
-        first_seen=first_seen,
+        first_seen=min((sum_.first for sum_ in uses), default=None),
         last_seen=last_seen,
         days_quiet=max(0, (now - last_seen).days) if last_seen else None,
         modes=dict(sorted(modes.items())),
         decisions=dict(sorted(decisions.items())),
         masked=dict(sorted(masked.items())),
-        replacement_calls=replacement_calls,
+        replacement_calls=sum(sum_.count for sum_ in sums if _is_new_call(sum_)),
         near_misses=near_misses.total(),
         near_miss_kinds=dict(near_misses.most_common()),
-        came_back=came_back,
+        near_miss_last=max((sum_.last for sum_ in misses), default=None),
+        came_back=history.came_back,
         hint=hint_for(user_agent, modes, masked.total()) if uses else None,
         replacement=facts.replacement if facts else None,
         user_agent=user_agent,
-        owner=rule.owner if rule else None,
+        clients=facts.clients if facts else (),
+        names=names,
+        owner=history.owner,
+        contact=rule.contact if rule else None,
         note=rule.note if rule else None,
-        acknowledged_until=rule.acknowledged_until if rule else None,
-        days=tuple(days),
+        acknowledged_until=history.acknowledged_until,
+        acknowledged=history.is_acknowledged(now),
+        retired=history.retired_since,
+        interval=history.interval,
+        due=history.due if waited_for is not None else None,
+        moved_percent=_moved(days, start.date()),
+        days=tuple(day for day in days if since is None or day.day >= since.date()),
     )
 
 
-def _state(last_seen: datetime | None, now: datetime, *, came_back: bool, moved: bool) -> State:
-    if last_seen is not None and now - last_seen < RECENT:
-        return State.CAME_BACK if came_back else State.ACTIVE
-    return State.MIGRATED if moved else State.QUIET
-
-
-def _came_back(days: Sequence[date]) -> bool:
-    """Tell whether whole days without a use, as many as the quiet gap has, lie between two."""
-    return any(after - before > QUIET_GAP for before, after in pairwise(days))
+def _moved(days: Iterable[DayCount], start: date) -> int | None:
+    """Return the share of new calls since ``start``, rounded down; ``None`` without any call."""
+    uses = new = 0
+    for day in days:
+        if day.day >= start:
+            uses += day.uses
+            new += day.replacement_calls
+    return 100 * new // (uses + new) if uses + new else None
 
 
 def _days(evidence: Evidence) -> defaultdict[str, list[DayCount]]:
@@ -171,8 +228,8 @@ def _totals(sums: Iterable[Sum]) -> Totals:
         if sum_.kind is Kind.NEAR_MISS:
             counts["near_misses"] += sum_.count
         elif sum_.kind is Kind.REPLACEMENT_CALL:
-            counts["replacement_calls"] += sum_.count
-        else:
+            counts["replacement_calls"] += sum_.count if _is_new_call(sum_) else 0
+        elif sum_.kind is Kind.USE:
             counts["uses"] += sum_.count
             counts["masked"] += sum_.count if sum_.masked else 0
             if sum_.decision in ("refused", "failed"):
@@ -180,16 +237,67 @@ def _totals(sums: Iterable[Sum]) -> Totals:
     return Totals(**counts)
 
 
-def _coverage(
-    evidence: Evidence, since: datetime | None, recording_since: datetime | None, now: datetime
+def _unreadable(sums: Iterable[Sum], start: datetime) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for sum_ in sums:
+        if sum_.kind is Kind.UNREADABLE and sum_.last >= start:
+            counts[sum_.caller] += sum_.count
+    return dict(counts.most_common())
+
+
+def _warnings(
+    rules: Iterable[CallerRule],
+    histories: Iterable[History],
+    unreadable: Mapping[str, int],
+    window: timedelta,
+    now: datetime,
+) -> Iterable[str]:
+    for rule in rules:
+        until = rule.acknowledged_until
+        if until is None or until < now.date() or (rule.until and rule.until < now.date()):
+            continue
+        if not rule.match.strip("*?"):
+            yield (
+                f'The entry "{plain(rule.match)}" acknowledges every caller, known or not: '
+                "nobody who uses the route is in the way of the verdict."
+            )
+        elif until - now.date() > _LONGEST_TOLERATED:
+            named = plain(rule.match)
+            yield f'The entry "{named}" acknowledges for more than a year, until {until}.'
+    ahead = [one.caller for one in histories if one.last_use and one.last_use > now]
+    if ahead:
+        who = listed([name_of(name) for name in ahead], _NAMED)
+        yield f"Uses of {who} are on record for a time that has not come yet: some clock is wrong."
+    if sum(unreadable.values()) >= _MANY:
+        who = listed([plain(address) for address in unreadable], _NAMED)
+        yield (
+            f"{plural(sum(unreadable.values()), 'request')} of the last {length(window)} could not "
+            f"be read, from {who}: there may be old calls among them."
+        )
+
+
+def _recording_since(spans: Iterable[Span]) -> datetime | None:
+    # A span of no length is a sign of somebody who claims nothing.
+    return min((span.start for span in spans if span.end > span.start), default=None)
+
+
+def _first_known(evidence: Evidence) -> datetime | None:
+    moments = [sum_.first for sum_ in evidence.sums]
+    recording_since = _recording_since(evidence.spans)
+    return min(moments if recording_since is None else [*moments, recording_since], default=None)
+
+
+def _strip(
+    evidence: Evidence,
+    start: datetime | None,
+    now: datetime,
+    instances: Instances | None,
+    idle: frozenset[str],
 ) -> tuple[DayCoverage, ...]:
-    """Cover the report's whole time, from the first thing known when it has no beginning."""
-    first = min((sum_.first for sum_ in evidence.sums), default=None)
-    known = [moment for moment in (recording_since, first) if moment is not None]
-    start = since or min(known, default=None)
+    """Cover the report's whole time by days."""
     if start is None or start >= now:
         return ()
-    return observe(evidence.spans, start, now).by_day()
+    return observe(evidence.spans, start, now, instances=instances, idle=idle).by_day()
 
 
 def _phase_changes(changes: Iterable[PhaseChange]) -> tuple[PhaseChange, ...]:

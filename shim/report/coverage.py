@@ -1,40 +1,66 @@
 """How much of a time was observed: which moments a quiet record says anything about.
 
-A moment is observed when at least one shim was recording and no shim was silent that ought to
-have been recording.  A shim ought to record from its first sign of life in the window on, until it
-is stopped in order; one that goes dark may be passing calls on that nobody writes down, so the
-others do not stand in for it.  The record of a running shim is as fresh as its last heartbeat:
-at the end, and only there, a heartbeat may be ``slack`` old.
+A moment is observed when as many shims were recording as should have been: as many as is said
+(``--instances``), by number or by name.  Where nothing is said they are as many as recorded side by
+side for an hour, in the window or in the 30 days before it; and whoever records in the window is
+expected from then on, until it is stopped in order or another takes its place.  One that goes dark
+may be passing calls on that nobody writes down, so the others do not stand in for it.
+
+The record of a running shim is as fresh as its last heartbeat: at the end, and only there, a
+heartbeat may be two minutes old.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from functools import cached_property
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from shim.ledger.evidence import HEARTBEAT_SLACK, Span
 from shim.report.model import DayCoverage, Gap
+from shim.settings.parsers import Instances
 
+LOOKED_BACK: Final = timedelta(days=30)
+"""How long before the window shims are remembered."""
+LONGEST_PAUSE: Final = timedelta(minutes=2)
+"""What a restart or a rolling update may take: two heartbeats."""
+_SIDE_BY_SIDE: Final = timedelta(hours=1)
 # The ledger takes a heartbeat every second.
 _LEAST_SLACK: Final = timedelta(seconds=1.5)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Coverage:
-    """The gaps between ``start`` and ``end``, in order and without overlap."""
+    """The gaps between ``start`` and ``end``, in order and without overlap.
+
+    ``expected`` is how many shims should have recorded.
+    """
 
     start: datetime
     end: datetime
+    expected: int
     gaps: tuple[Gap, ...]
+
+    @cached_property
+    def pauses(self) -> tuple[Gap, ...]:
+        """The gaps with those joined that follow each other at once, whoever was missing."""
+        joined: list[Gap] = []
+        for gap in self.gaps:
+            if joined and joined[-1].end == gap.start:
+                silent = dict.fromkeys((*joined[-1].silent, *gap.silent))
+                joined[-1] = Gap(start=joined[-1].start, end=gap.end, silent=tuple(silent))
+            else:
+                joined.append(gap)
+        return tuple(joined)
 
     @property
     def longest_gap(self) -> float:
         """Seconds; 0 without a gap."""
-        return max((gap.seconds for gap in self.gaps), default=0.0)
+        return max((gap.seconds for gap in self.pauses), default=0.0)
 
     @property
     def share(self) -> float:
@@ -53,7 +79,7 @@ class Coverage:
         return 1 - dark / (end - start).total_seconds()
 
     def by_day(self) -> tuple[DayCoverage, ...]:
-        """Return the share of each day (UTC) that it touches."""
+        """Return the share of each day (UTC) that it touches, of the part that it touches."""
         days = []
         day = self.start.astimezone(UTC).date()
         while (midnight := _midnight(day)) < self.end:
@@ -64,70 +90,177 @@ class Coverage:
         return tuple(days)
 
 
-def observe(spans: Iterable[Span], start: datetime, end: datetime) -> Coverage:
+def observe(
+    spans: Iterable[Span],
+    start: datetime,
+    end: datetime,
+    *,
+    instances: Instances | None = None,
+    idle: frozenset[str] = frozenset(),
+) -> Coverage:
     """Work out what ``spans`` say about the time from ``start`` to ``end``.
 
-    For windows shorter than four minutes the slack is half the window, so that a shim that was
-    just killed does not pass for one that is up.
+    ``instances`` is what is said of how many should record, ``None`` where nothing is.  What
+    ``idle`` ones recorded proves nothing; they are expected all the same.
     """
-    slack = min(HEARTBEAT_SLACK, max(_LEAST_SLACK, (end - start) / 2))
-    up: list[tuple[datetime, datetime]] = []
-    dark: list[tuple[datetime, datetime, str]] = []
-    for instance, own in sorted(_by_instance(spans, start, end).items()):
-        starts = [begun for begun, _, _ in own]
-        for begun, reached, stopped in own:
-            # Whoever began later is the same shim again; one that was up meanwhile is another.
-            at = bisect_left(starts, reached)
-            resumed = next((one for one in starts[at:] if one > begun), None)
-            fresh = resumed is None and not stopped and end - reached <= slack
-            ended = end if fresh else reached
-            up.append((begun, ended))
-            if not stopped and ended < (resumed or end):
-                dark.append((ended, resumed or end, instance))
-    dark.extend((begun, ended, "") for begun, ended in _outside(up, start, end))
-    return Coverage(start, end, _gaps(dark))
+    lives = list(_lives(spans, start - LOOKED_BACK, end, slack_of(end - start)))
+    proving = [life for life in lives if life.instance not in idle]
+    names = instances if isinstance(instances, tuple) else ()
+    if isinstance(instances, int):
+        expected = instances
+    else:
+        expected = len(names) or max(1, _side_by_side(lives))
+    gaps: list[Gap] = []
+    for moment in _moments(proving, start, end):
+        if names:
+            missing = tuple(name for name in names if name not in moment.there)
+            short = len(missing)
+        else:
+            # Unless it is said how many there are, whoever is there is expected from then on.
+            needed = max(expected, moment.needed) if instances is None else expected
+            short = needed - moment.there.total()
+            missing = _missing(proving, moment, short) if short > 0 else ()
+        if short <= 0:
+            continue
+        before = gaps[-1] if gaps else None
+        if before is not None and before.end == moment.start and before.silent == missing:
+            gaps[-1] = Gap(start=before.start, end=moment.end, silent=missing)
+        else:
+            gaps.append(Gap(start=moment.start, end=moment.end, silent=missing))
+    return Coverage(start, end, expected, tuple(gaps))
 
 
-def _by_instance(
-    spans: Iterable[Span], start: datetime, end: datetime
-) -> dict[str, list[tuple[datetime, datetime, bool]]]:
-    """Return each instance's spans within the window, by their start, with how they ended."""
-    found: dict[str, list[tuple[datetime, datetime, bool]]] = defaultdict(list)
-    for span in sorted(spans, key=lambda span: span.start):
+def slack_of(window: timedelta) -> timedelta:
+    """Return how old the last heartbeat of a shim that is up may be.
+
+    For windows shorter than four minutes it is half the window, so that a shim that was just
+    killed does not pass for one that is up.
+    """
+    return min(HEARTBEAT_SLACK, max(_LEAST_SLACK, window / 2))
+
+
+class _Life(NamedTuple):
+    """One process recorded from ``start`` to ``end``, and was ``stopped`` then or went dark."""
+
+    start: datetime
+    end: datetime
+    instance: str
+    stopped: bool
+
+
+class _Moment(NamedTuple):
+    """A time in which nothing changed: who was there, and how many are to be expected by that."""
+
+    start: datetime
+    end: datetime
+    there: Counter[str]
+    needed: int
+
+
+def _lives(
+    spans: Iterable[Span], start: datetime, end: datetime, slack: timedelta
+) -> Iterator[_Life]:
+    """Yield what lies between ``start`` and ``end``; who is up reaches to the end."""
+    ordered = sorted(spans, key=lambda span: (span.start, span.end))
+    latest = {span.instance: span.start for span in ordered}
+    for span in ordered:
         # What a clock ahead of ours says is cut off at now.
         begun, ended = max(span.start, start), min(span.end, end)
-        if begun <= ended:
-            found[span.instance].append((begun, ended, span.stopped and span.end <= end))
-    return found
+        if begun > ended:
+            continue
+        stopped = span.stopped and span.end <= end
+        # Whoever began later is the same shim again; one that was up meanwhile is another.
+        resumed = latest[span.instance] >= span.end and latest[span.instance] > span.start
+        fresh = not stopped and not resumed and end - ended <= slack and span.end > span.start
+        yield _Life(begun, end if fresh else ended, span.instance, stopped)
 
 
-def _outside(
-    up: Sequence[tuple[datetime, datetime]], start: datetime, end: datetime
-) -> Iterable[tuple[datetime, datetime]]:
+def _side_by_side(lives: Iterable[_Life]) -> int:
+    """Return how many recorded at once for an hour or longer; short pauses do not count."""
+    there = 0
+    steps: list[tuple[datetime, int]] = []
+    long = [life for life in lives if life.end > life.start]
+    for at, change in sorted([(one.start, 1) for one in long] + [(one.end, -1) for one in long]):
+        there += change
+        steps.append((at, there))
+    for level in range(max((count for _, count in steps), default=0), 0, -1):
+        if _longest_at(steps, level) >= _SIDE_BY_SIDE:
+            return level
+    return 0
+
+
+def _longest_at(steps: Sequence[tuple[datetime, int]], level: int) -> timedelta:
+    """Return the longest time for which there were ``level`` or more, but for short pauses."""
+    longest = timedelta()
+    begun: datetime | None = None
+    ended: datetime | None = None
+    for (at, there), (until, _) in pairwise(steps):
+        if there < level:
+            continue
+        if begun is None or ended is None or at - ended > LONGEST_PAUSE:
+            begun = at
+        ended = until
+        longest = max(longest, ended - begun)
+    return longest
+
+
+def _moments(lives: Sequence[_Life], start: datetime, end: datetime) -> Iterator[_Moment]:
+    """Yield the time from ``start`` to ``end`` in pieces."""
+    # At one moment those that end make room for those that begin, and what has no length passes.
+    changes = sorted(
+        [(life.start, 1, life) for life in lives]
+        + [(life.end, 0 if life.end > life.start else 2, life) for life in lives],
+        key=lambda change: change[:2],
+    )
+    there: Counter[str] = Counter()
+    needed = 0
     reached = start
-    for begun, ended in sorted(up):
-        if begun > reached:
-            yield reached, begun
-        reached = max(reached, ended)
-    if reached < end:
-        yield reached, end
-
-
-def _gaps(dark: Iterable[tuple[datetime, datetime, str]]) -> tuple[Gap, ...]:
-    """Join overlapping dark times; keep who was silent in each."""
-    gaps: list[Gap] = []
-    for begun, ended, instance in sorted(dark):
-        silent = {instance} - {""}
-        if gaps and begun <= gaps[-1].end:
-            before = gaps[-1]
-            gaps[-1] = Gap(
-                start=before.start,
-                end=max(before.end, ended),
-                silent=tuple(sorted(silent.union(before.silent))),
-            )
+    for at, what, life in changes:
+        if at > reached:
+            yield _Moment(reached, at, there.copy(), needed)
+            reached = at
+        if what == 1:
+            there[life.instance] += 1
+            needed = max(needed, there.total())
         else:
-            gaps.append(Gap(start=begun, end=ended, silent=tuple(sorted(silent))))
-    return tuple(gaps)
+            there[life.instance] -= 1
+            if there[life.instance] == 0:
+                del there[life.instance]
+            # What happened before the window is told by who was there when it began.
+            if life.stopped or at <= start:
+                needed = max(needed - 1, there.total())
+    if reached < end:
+        yield _Moment(reached, end, there, needed)
+
+
+def _missing(lives: Sequence[_Life], moment: _Moment, count: int) -> tuple[str, ...]:
+    """Return who is most likely to be missing: those that were there last, then those next."""
+    before: dict[str, datetime] = {}
+    after: dict[str, datetime] = {}
+    for life in lives:
+        if life.instance in moment.there:
+            continue
+        if life.end <= moment.start:
+            before[life.instance] = max(life.end, before.get(life.instance, life.end))
+        elif life.start >= moment.end:
+            after[life.instance] = min(life.start, after.get(life.instance, life.start))
+    if not before and not moment.there:
+        # Nobody had been there yet.
+        return ()
+    likely = sorted(before, key=lambda name: (-before[name].timestamp(), name))
+    likely += sorted((name for name in after if name not in before), key=lambda name: after[name])
+    return tuple(sorted(likely[:count] or _twins(lives, moment)))
+
+
+def _twins(lives: Sequence[_Life], moment: _Moment) -> set[str]:
+    """Return the names that two had at once of whom one is left."""
+    there = [one for one in lives if one.start <= moment.start and one.end >= moment.end]
+    return {
+        one.instance
+        for one in there
+        for other in lives
+        if other.instance == one.instance and one.start < other.end <= moment.start
+    }
 
 
 def _midnight(day: date) -> datetime:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shim.ledger.evidence import Client
 from shim.ledger.records import PhaseChange
 from shim.moments import rfc3339
 
 
 class State(StrEnum):
-    """Where a caller stands: see :func:`shim.report.build.build_report` for the rules."""
+    """Where a caller stands: see :mod:`shim.report.histories` for the rules."""
 
     ACTIVE = "active"
     QUIET = "quiet"
@@ -21,21 +22,34 @@ class State(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether the old route can go; ``UNPROVEN`` is silence without evidence."""
+    """Whether the old route can go.
+
+    ``UNPROVEN`` is silence without evidence; ``ACKNOWLEDGED`` that only callers use it, or will
+    again, whom the team has said it will break.
+    """
 
     SAFE = "safe"
     IN_USE = "in_use"
     UNPROVEN = "unproven"
+    ACKNOWLEDGED = "acknowledged"
 
 
-EXIT_CODES = {Status.SAFE: 0, Status.IN_USE: 3, Status.UNPROVEN: 4}
+EXIT_CODES = {Status.SAFE: 0, Status.IN_USE: 3, Status.UNPROVEN: 4, Status.ACKNOWLEDGED: 5}
+
+
+class MemberState(StrEnum):
+    """Whether a shim records, was stopped in order, or gave no sign any more."""
+
+    UP = "up"
+    STOPPED = "stopped"
+    DARK = "dark"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A time that is not proven to be observed, and the instances that were silent in it.
+    """A time in which fewer shims recorded than should have, and those that were missing.
 
-    ``silent`` is empty where no shim was up at all.
+    ``silent`` is empty where nobody knows who should have been there: before the first sign.
     """
 
     start: datetime
@@ -46,6 +60,33 @@ class Gap:
     def seconds(self) -> float:
         """How long it is."""
         return (self.end - self.start).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One shim that recorded in the verdict's window or in the 30 days before.
+
+    ``requests`` is what it carried in the window besides probes, ``None`` where it was of a
+    version that did not count.
+    """
+
+    instance: str
+    first_seen: datetime
+    last_seen: datetime
+    state: MemberState
+    observed_percent: float
+    requests: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of the specification."""
+        return {
+            "instance": self.instance,
+            "first_seen": rfc3339(self.first_seen),
+            "last_seen": rfc3339(self.last_seen),
+            "state": self.state.value,
+            "observed_percent": self.observed_percent,
+            "requests": self.requests,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +127,11 @@ class CallerReport:
     """One caller.  ``first_seen`` and ``last_seen`` are of its uses of the old route.
 
     ``modes`` and ``decisions`` add up to ``uses``; a mode that cannot be read counts as
-    ``invalid``.  ``masked`` goes by the status that the new endpoint gave.
+    ``invalid``.  ``masked`` goes by the status that the new endpoint gave.  ``interval`` is the
+    time that typically lies between its uses, ``due`` when the next one is, as long as one is to be
+    waited for.  ``moved_percent`` is the share of new calls among its calls in the verdict's
+    window.  ``clients`` are who uses its name, on the whole record.  ``names`` are, of those past
+    the cap, some who are summed here.
     """
 
     caller: str
@@ -102,19 +147,36 @@ class CallerReport:
     replacement_calls: int
     near_misses: int
     near_miss_kinds: dict[str, int]
+    near_miss_last: datetime | None
     came_back: bool
     hint: str | None
     replacement: str | None
     user_agent: str | None
+    clients: tuple[Client, ...]
+    names: tuple[str, ...]
     owner: str | None
+    contact: str | None
     note: str | None
     acknowledged_until: date | None
+    acknowledged: bool
+    retired: date | None
+    interval: timedelta | None
+    due: datetime | None
+    moved_percent: int | None
     days: tuple[DayCount, ...]
 
     @property
     def times_masked(self) -> int:
         """How often the caller was told 202 where the new endpoint says otherwise."""
         return sum(self.masked.values())
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        """How many of its uses came from which address, the busiest first."""
+        found: dict[str, int] = {}
+        for client in self.clients:
+            found[client.address] = found.get(client.address, 0) + client.count
+        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of the specification."""
@@ -131,10 +193,14 @@ class CallerReport:
             "masked": self.masked,
             "replacement_calls": self.replacement_calls,
             "near_misses": self.near_misses,
+            "near_miss_last": _time(self.near_miss_last),
             "came_back": self.came_back,
+            "due": _time(self.due),
             "hint": self.hint,
             "replacement": self.replacement,
+            "addresses": self.addresses,
             "owner": self.owner,
+            "contact": self.contact,
             "acknowledged_until": _day(self.acknowledged_until),
         }
 
@@ -144,8 +210,9 @@ class Verdict:
     """Whether the route can go, and why.
 
     ``quiet_seconds`` is the time since the last use or, where there was none, since recording
-    began; ``None`` where neither is known.  ``observed_percent`` and the gaps are about the time
-    from ``window_start`` to the report's.
+    began; ``None`` where neither is known.  ``observed_percent`` and the gaps are about the
+    ``window`` before the report.  ``earliest`` is when it could be ``safe`` at the earliest,
+    if nobody uses the route any more and all goes on recording; ``None`` where that cannot be told.
     """
 
     status: Status
@@ -154,7 +221,8 @@ class Verdict:
     observed_percent: float
     longest_gap_seconds: int
     last_use: datetime | None
-    window_start: datetime
+    window: timedelta
+    earliest: datetime | None = None
     gaps: tuple[Gap, ...] = ()
 
     @property
@@ -171,18 +239,27 @@ class Verdict:
             "observed_percent": self.observed_percent,
             "longest_gap_seconds": self.longest_gap_seconds,
             "last_use": _time(self.last_use),
+            "earliest": _time(self.earliest),
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All of it.  What is not in :meth:`as_json` is for the page and the people's formats."""
+    """All of it.  What is not in :meth:`as_json` is for the page and the people's formats.
+
+    ``warnings`` are sentences to be read beside the verdict; ``unreadable`` counts, by address,
+    requests in the verdict's window that may have been old calls and could not be read.
+    """
 
     generated_at: datetime
     since: datetime | None
+    owner: str | None
     totals: Totals
+    instances: tuple[Member, ...]
     callers: tuple[CallerReport, ...]
     verdict: Verdict
+    warnings: tuple[str, ...]
+    unreadable: dict[str, int]
     recording_since: datetime | None
     coverage: tuple[DayCoverage, ...]
     phase_changes: tuple[PhaseChange, ...]
@@ -193,8 +270,11 @@ class Report:
             "generated_at": rfc3339(self.generated_at),
             "since": _time(self.since),
             "totals": self.totals.as_json(),
+            "instances": [member.as_json() for member in self.instances],
             "callers": [caller.as_json() for caller in self.callers],
             "verdict": self.verdict.as_json(),
+            "warnings": list(self.warnings),
+            "unreadable": self.unreadable,
         }
 
 

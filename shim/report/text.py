@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 NAME_LENGTH: Final = 80
@@ -64,3 +65,9 @@ def plural(count: int, noun: str) -> str:
     """Return ``1 use`` or ``1,204 uses``."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{ending}"
+
+
+def listed(texts: Sequence[str], most: int, between: str = ", ") -> str:
+    """Join texts for a sentence, at ``most`` so many of them."""
+    shown = between.join(texts[:most])
+    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown

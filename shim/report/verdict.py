@@ -2,8 +2,10 @@
 
 * ``in_use``: somebody whose use is not acknowledged used the route within the window.  Every call
   counts, refused and invalid ones too: somebody still makes it.
-* ``unproven``: nobody did, but the record has gaps or lost lines.  Silence is not evidence.
-* ``safe``: nobody did, and shims were recording throughout.
+* ``unproven``: nobody did, but that proves nothing: the record has gaps or lost lines, nothing came
+  through the shims, or a caller is due again.  Silence is not evidence.
+* ``acknowledged``: it is proven that nobody uses it but callers whom the team tolerates.
+* ``safe``: nobody did, shims were recording throughout, and nobody is waited for.
 
 Throughout allows for a restart and not for more: no gap longer than two minutes, which is two
 heartbeats missed, and 99.9 % of the window observed, which is 20 minutes in 14 days.
@@ -12,160 +14,262 @@ heartbeats missed, and 99.9 % of the window observed, which is 20 minutes in 14 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shim.ledger.evidence import Span
+from shim.ledger.records import OTHER
 from shim.moments import length, minute
-from shim.report.coverage import Coverage, observe
-from shim.report.model import CallerReport, Status, Verdict
-from shim.report.text import name_of, plain, plural
+from shim.report.coverage import LONGEST_PAUSE, Coverage
+from shim.report.histories import History
+from shim.report.model import Gap, Status, Verdict
+from shim.report.text import listed, name_of, plain, plural
 
 DEFAULT_WINDOW: Final = timedelta(days=14)
-LONGEST_GAP: Final = timedelta(minutes=2)
 LEAST_OBSERVED_PERCENT: Final = 99.9
 _NAMED: Final = 3
 
 
-def judge(
-    callers: Sequence[CallerReport],
-    spans: Sequence[Span],
-    *,
-    now: datetime,
-    window: timedelta,
-    recording_since: datetime | None,
-    lost: int = 0,
-    unwritten: Sequence[datetime] = (),
-) -> Verdict:
-    """Judge the ``window`` before ``now``; ``lost`` records are known to be missing from it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the silence of callers is worth.
 
-    ``unwritten`` are the moments since when records are in the memory of a shim alone.
+    ``idle`` shims recorded, but nothing came through them; ``lost`` records are known to be
+    missing; ``unwritten`` are the moments since when records are in the memory of a shim alone.
     """
-    start = now - window
-    coverage = observe(spans, start, now)
-    # Rounded down: 100 is said only of what is whole.
-    percent = math.floor(coverage.share * 10000 + 1e-6) / 100
-    used = [caller for caller in callers if caller.last_seen and caller.last_seen >= start]
-    blocking = [caller for caller in used if not is_acknowledged(caller, now)]
-    last_use = max((caller.last_seen for caller in callers if caller.last_seen), default=None)
+
+    coverage: Coverage
+    recording_since: datetime | None
+    idle: tuple[str, ...] = ()
+    all_idle: bool = False
+    lost: int = 0
+    unwritten: Sequence[datetime] = ()
+
+    @property
+    def percent(self) -> float:
+        """How much of the window was observed, rounded down: 100 is said of what is whole."""
+        return math.floor(self.coverage.share * 10000 + 1e-6) / 100
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether fewer shims recorded than should have, for longer than restarts take."""
+        too_long = self.coverage.longest_gap > LONGEST_PAUSE.total_seconds()
+        return too_long or self.percent < LEAST_OBSERVED_PERCENT
+
+
+def judge(histories: Iterable[History], proof: Proof) -> Verdict:
+    """Judge the time that ``proof`` is about by the callers' ``histories``."""
+    start, now = proof.coverage.start, proof.coverage.end
+    users = sorted(
+        (one for one in histories if one.last_use is not None), key=_last_use, reverse=True
+    )
+    used = [one for one in users if _last_use(one) >= start]
+    due = [one for one in users if _last_use(one) < start and one.waited_for(now) is not None]
+    tolerated = [one for one in (*used, *due) if one.is_acknowledged(now)]
+    blocking = [one for one in used if not one.is_acknowledged(now)]
+    due = [one for one in due if not one.is_acknowledged(now)]
+    doubts = [say for say in (_gaps(proof), _nothing(proof), _lost(proof), _due(due, now)) if say]
     if blocking:
         status = Status.IN_USE
-        sentences = [_who_uses_it(blocking, window, now)]
-    elif coverage.longest_gap > LONGEST_GAP.total_seconds() or percent < LEAST_OBSERVED_PERCENT:
+        sentences = [_who_uses_it(blocking, now - start, now)]
+    elif doubts:
         status = Status.UNPROVEN
-        sentences = [_nobody(callers, now, start, used), _why_unproven(coverage, percent, window)]
-    elif lost:
-        status = Status.UNPROVEN
-        missing = f"But the record is known to lack {plural(lost, 'line')}: they may be uses."
-        sentences = [_nobody(callers, now, start, used), missing]
-    elif any(moment >= start for moment in unwritten):
-        status = Status.UNPROVEN
-        missing = "But the disk did not take what a shim recorded: they may be uses."
-        sentences = [_nobody(callers, now, start, used), missing]
+        sentences = [_nobody(users, now, start), "But " + "; and ".join(doubts) + "."]
     else:
-        status = Status.SAFE
-        sentences = [_nobody(callers, now, start, used), _observed(coverage, percent, window)]
-    sentences.append(_acknowledged([c for c in used if is_acknowledged(c, now)]))
-    quiet_from = last_use or recording_since
+        status = Status.ACKNOWLEDGED if tolerated else Status.SAFE
+        sentences = [_nobody(users, now, start), _observed(proof)]
+    if tolerated:
+        sentences.append(_acknowledged(tolerated))
+    quiet_from = _last_use(users[0]) if users else proof.recording_since
     return Verdict(
         status=status,
-        reason=" ".join(sentence for sentence in sentences if sentence),
+        reason=" ".join(sentences),
         quiet_seconds=max(0, int((now - quiet_from).total_seconds())) if quiet_from else None,
-        observed_percent=percent,
-        longest_gap_seconds=math.ceil(coverage.longest_gap),
-        last_use=last_use,
-        window_start=start,
-        gaps=coverage.gaps,
+        observed_percent=proof.percent,
+        longest_gap_seconds=math.ceil(proof.coverage.longest_gap),
+        last_use=_last_use(users[0]) if users else None,
+        window=now - start,
+        earliest=_earliest(users, proof),
+        gaps=proof.coverage.pauses,
     )
 
 
-def is_acknowledged(caller: CallerReport, now: datetime) -> bool:
-    """Tell whether the caller is tolerated today: up to the day named, that day included."""
-    return caller.acknowledged_until is not None and now.date() <= caller.acknowledged_until
+def _earliest(users: Sequence[History], proof: Proof) -> datetime | None:
+    """Return when the verdict can be ``safe`` at the earliest.
+
+    ``None`` where that depends on what nobody knows: when shims record again, or the record is
+    whole again, or a tolerated caller has gone.
+    """
+    start, now = proof.coverage.start, proof.coverage.end
+    window = now - start
+    if proof.idle or proof.all_idle or proof.lost:
+        return None
+    moments = [now]
+    for one in users:
+        moments.append(_last_use(one) + window)
+        moments += filter(None, (one.waited_for(now),))
+    if proof.has_gaps:
+        long = [gap for gap in proof.coverage.pauses if gap.seconds > LONGEST_PAUSE.total_seconds()]
+        for gap in long or proof.coverage.pauses:
+            if gap.end >= now:
+                return None
+            moments.append(gap.end + window)
+    moments += [moment + window for moment in proof.unwritten]
+    return max(moments)
 
 
-def _who_uses_it(blocking: Sequence[CallerReport], window: timedelta, now: datetime) -> str:
-    latest = sorted(blocking, key=_last, reverse=True)
+def _who_uses_it(blocking: Sequence[History], window: timedelta, now: datetime) -> str:
+    latest = blocking[0]
     text = f"{plural(len(blocking), 'caller')} used the route in the last {length(window)}: "
-    text += (
-        _names(latest) + f". {name_of(latest[0].caller)} was last, {_ago(_last(latest[0]), now)}."
-    )
-    if all(set(caller.decisions) == {"refused"} for caller in blocking):
+    text += f"{_names(blocking)}. {name_of(latest.caller)} was last, {_ago(latest, now)}."
+    if all(one.only_refused for one in blocking):
         text += " All of their calls were refused."
-    run_out = [c for c in latest if c.acknowledged_until]
-    for caller in run_out[:_NAMED]:
-        day = caller.acknowledged_until
-        text += f" The acknowledgement of {name_of(caller.caller)} ran out on {day}."
+    run_out = [one for one in blocking if one.acknowledged_until]
+    for one in run_out[:_NAMED]:
+        text += (
+            f" The acknowledgement of {name_of(one.caller)} ran out on {one.acknowledged_until}."
+        )
     if len(run_out) > _NAMED:
         text += f" So did {len(run_out) - _NAMED} more."
+    for one in [one for one in blocking if one.retired_since][:_NAMED]:
+        text += f" {name_of(one.caller)} is not retired, as it is said to be since "
+        text += f"{one.retired_since}."
     return text
 
 
-def _nobody(
-    callers: Sequence[CallerReport], now: datetime, start: datetime, used: Sequence[CallerReport]
-) -> str:
+def _nobody(users: Sequence[History], now: datetime, start: datetime) -> str:
     """Say since when it is quiet and who was last; acknowledged callers aside."""
+    used = bool(users) and _last_use(users[0]) >= start
     but = "Apart from acknowledged callers, nobody" if used else "Nobody"
-    before = [caller for caller in callers if caller.last_seen and caller.last_seen < start]
+    before = [one for one in users if _last_use(one) < start]
     if not before:
         return f"{but} was seen using the route."
-    last = max(before, key=_last)
-    quiet = length(now - _last(last))
-    who, when = name_of(last.caller), minute(last.last_seen)
-    return f"{but} used the route for {quiet}: {who} was last, on {when}."
+    last = before[0]
+    quiet = length(now - _last_use(last))
+    return (
+        f"{but} used the route for {quiet}: "
+        f"{name_of(last.caller)} was last, on {minute(last.last_use)}."
+    )
 
 
-def _observed(coverage: Coverage, percent: float, window: timedelta) -> str:
-    text = f"{percent:g} % of the last {length(window)} was observed"
-    if coverage.longest_gap:
-        text += f", the longest gap is {length(coverage.longest_gap)}"
+def _observed(proof: Proof) -> str:
+    window = proof.coverage.end - proof.coverage.start
+    text = f"{proof.percent:g} % of the last {length(window)} was observed"
+    if proof.coverage.expected > 1:
+        text += f" by {plural(proof.coverage.expected, 'shim')}"
+    if proof.coverage.pauses:
+        text += f", with {_of_gaps(proof.coverage.pauses)}"
     return text + "."
 
 
-def _why_unproven(coverage: Coverage, percent: float, window: timedelta) -> str:
-    if coverage.share <= 0:
-        return f"But nothing shows that a shim was recording in the last {length(window)}."
-    longest = max(coverage.gaps, key=lambda gap: gap.seconds)
-    text = f"But only {percent:g} % of the last {length(window)} was observed: "
-    if longest.start == coverage.start and not longest.silent:
-        text += f"recording began no earlier than {minute(longest.end)}"
-    else:
-        text += f"the longest gap is {length(longest.seconds)}, "
-        text += f"from {minute(longest.start)} to {minute(longest.end)}"
-    if longest.silent:
-        text += f", with no sign of {_list([plain(name) for name in longest.silent])}, "
-        text += "which nobody had stopped"
-    return text + ". Silence is not evidence."
-
-
-def _acknowledged(callers: Sequence[CallerReport]) -> str:
-    if not callers:
+def _gaps(proof: Proof) -> str:
+    """Say what of the window was not observed, and who was missing."""
+    if not proof.has_gaps:
         return ""
+    coverage, since = proof.coverage, proof.recording_since
+    window = length(coverage.end - coverage.start)
+    if coverage.share <= 0 and (since is None or since >= coverage.end):
+        return f"nothing shows that a shim was recording in the last {window}"
+    first = coverage.pauses[0]
+    begun_late = first.start == coverage.start and not first.silent
+    rest = coverage.pauses[1:] if begun_late else coverage.pauses
+    if begun_late:
+        text = f"shims have been recording for {length(coverage.end - first.end)} only, "
+        text += f"not for {window}"
+    else:
+        text = f"only {proof.percent:g} % of the last {window} was observed"
+    if rest:
+        text += f", with {_of_gaps(rest)}"
+        longest = max(rest, key=lambda gap: gap.seconds)
+        text += f", from {minute(longest.start)} to {minute(longest.end)}"
+        if silent := {name: None for gap in rest for name in gap.silent}:
+            text += f"; {listed([plain(name) for name in silent], _NAMED)} "
+            text += "was" if len(silent) == 1 else "were"
+            text += " not recording"
+    if coverage.expected > 1:
+        text += f"; {plural(coverage.expected, 'shim')} should record"
+    return text
+
+
+def _of_gaps(gaps: Sequence[Gap]) -> str:
+    """Return how many there are, and how long they are in all."""
+    longest = max(gap.seconds for gap in gaps)
+    if len(gaps) == 1:
+        return f"one gap of {length(longest)}"
+    together = sum(gap.seconds for gap in gaps)
+    return f"{len(gaps)} gaps of {length(together)} in all, the longest {length(longest)}"
+
+
+def _nothing(proof: Proof) -> str:
+    """Say that calls do not come through shims: their silence is that of an empty road."""
+    window = length(proof.coverage.end - proof.coverage.start)
+    if proof.all_idle:
+        return (
+            f"nothing came through in the last {window}, probes aside: "
+            "callers may reach Restate past the shim"
+        )
+    if not proof.idle:
+        return ""
+    names = listed([plain(name) for name in proof.idle], _NAMED)
+    return (
+        f"nothing came through {names} in the last {window}, probes aside: "
+        "callers may reach Restate past it"
+    )
+
+
+def _lost(proof: Proof) -> str:
+    if proof.lost:
+        return f"the record is known to lack {plural(proof.lost, 'line')}: they may be uses"
+    if any(moment >= proof.coverage.start for moment in proof.unwritten):
+        return "the disk did not take what a shim recorded: they may be uses"
+    return ""
+
+
+def _due(due: Sequence[History], now: datetime) -> str:
+    """Say who is to be waited for, since when it is quiet, and until when."""
+    if not due:
+        return ""
+    texts = [_waits(one, now) for one in due]
+    return listed(texts, _NAMED, " and ")
+
+
+def _waits(one: History, now: datetime) -> str:
+    until = minute(one.waited_for(now))
+    if one.caller == OTHER:
+        return (
+            "callers past the cap used the route, and nobody knows how often each does "
+            f"(--uses lists them): their silence counts from {until}"
+        )
+    assert one.interval is not None
+    assert one.due is not None
+    when = "is due again about" if one.due > now else "was due again about"
+    return (
+        f"{name_of(one.caller)}, which calls every {length(one.interval)} or so, "
+        f"{when} {minute(one.due)}, and is gone if it is not seen until {until}"
+    )
+
+
+def _acknowledged(callers: Sequence[History]) -> str:
     shown = [
-        f"{name_of(caller.caller)} until {caller.acknowledged_until}"
-        + (f" ({plain(caller.owner)})" if caller.owner else "")
-        for caller in callers
+        f"{name_of(one.caller)} until {one.acknowledged_until}"
+        + (f" ({plain(one.owner)})" if one.owner else "")
+        for one in callers
     ]
-    return f"Acknowledged and still using it: {_list(shown)}."
+    return f"Acknowledged and still using it: {listed(shown, _NAMED)}. Removing it breaks them."
 
 
-def _names(callers: Sequence[CallerReport]) -> str:
-    return _list([name_of(caller.caller) for caller in callers])
+def _names(callers: Sequence[History]) -> str:
+    return listed([name_of(one.caller) for one in callers], _NAMED)
 
 
-def _list(texts: Sequence[str]) -> str:
-    """Join texts for a sentence, the first few of them."""
-    shown = ", ".join(texts[:_NAMED])
-    return f"{shown} and {len(texts) - _NAMED} more" if len(texts) > _NAMED else shown
+def _last_use(one: History) -> datetime:
+    assert one.last_use is not None
+    return one.last_use
 
 
-def _last(caller: CallerReport) -> datetime:
-    assert caller.last_seen is not None
-    return caller.last_seen
-
-
-def _ago(moment: datetime, now: datetime) -> str:
+def _ago(one: History, now: datetime) -> str:
+    moment = _last_use(one)
     if moment > now:
         return f"on {minute(moment)}, which is ahead of this machine's clock"
     return f"{length(now - moment)} ago"

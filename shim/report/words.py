@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shim.moments import length, minute
-from shim.report.model import CallerReport, Report, State, Status, Totals
+from shim.report.model import CallerReport, Report, State, Status, Totals, Verdict
 from shim.report.text import plain, plural
 
-HEADLINES: Final = {
+_HEADLINES: Final = {
     Status.SAFE: "Safe to remove",
     Status.IN_USE: "Still in use",
     Status.UNPROVEN: "Not proven",
+    Status.ACKNOWLEDGED: "Removing it breaks acknowledged callers",
 }
+# A shorter time shows little: what runs once a week is not seen in it.
+_LONG_ENOUGH: Final = timedelta(days=7)
 STATES: Final = {
     State.ACTIVE: "active",
     State.CAME_BACK: "came back",
@@ -27,7 +30,15 @@ NEAR_MISSES: Final = {
     "bad_mode": "a mode that is none, or two of them: cancel, kill or purge, once",
     "removed_version": "/v1, which answers 400 whatever follows: leave it out",
 }
-CAME_BACK: Final = "came back after a week or more without a use"
+CAME_BACK: Final = "came back after a pause longer than its rhythm"
+
+
+def headline(verdict: Verdict) -> str:
+    """Return the verdict in a few words; a short window is said in them."""
+    said = _HEADLINES[verdict.status]
+    if verdict.window < _LONG_ENOUGH and verdict.status in (Status.SAFE, Status.ACKNOWLEDGED):
+        return f"{said}, by the last {length(verdict.window)} alone"
+    return said
 
 
 def who_must_change(report: Report) -> list[CallerReport]:

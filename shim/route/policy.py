@@ -43,6 +43,8 @@ class CallerRule:
     phase: Phase | None = None
     until: date | None = None
     acknowledged_until: date | None = None
+    retired: date | None = None
+    contact: str | None = None
     note: str | None = None
 
 
@@ -65,15 +67,15 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
         raise EntryError(f"got {table!r}, takes a table", entry=number)
     values = dict(table)
     for key, value in table.items():
-        if key in ("match", "owner", "note"):
+        if key in ("match", "owner", "contact", "note"):
             takes, fits = "a string, not empty", isinstance(value, str) and bool(value)
-        elif key in ("until", "acknowledged_until"):
+        elif key in ("until", "acknowledged_until", "retired"):
             takes, fits = "a date such as 2027-01-31, without quotes", type(value) is date
         elif key == "phase":
             takes, fits = "one of " + ", ".join(Phase), value in list(Phase)
             values[key] = Phase(value) if fits else None
         else:
-            names = "match, owner, phase, until, acknowledged_until, note"
+            names = "match, owner, phase, until, acknowledged_until, retired, contact, note"
             raise EntryError(f"{key} is no key of it; there are {names}", entry=number, key=key)
         if not fits:
             got = str(value) if isinstance(value, date) else repr(value)

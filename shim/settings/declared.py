@@ -22,11 +22,13 @@ from shim.route.policy import CallerRule, Phase, Terms
 from shim.route.translation import Replies
 from shim.route.windows import Spec, parse_share, parse_window
 from shim.settings.parsers import (
+    Instances,
     parse_choice,
     parse_count,
     parse_file,
     parse_fleet,
     parse_glob,
+    parse_instances,
     parse_jitter,
     parse_ledger,
     parse_limit,
@@ -311,6 +313,13 @@ class Settings:
         socket.gethostname,
         "NAME",
         "this shim's name in the record (default: the host's)",
+    )
+    instances: Instances | None = _optional(
+        parse_instances,
+        "N|NAME,NAME",
+        "how many shims should record, or their names, for the verdict; "
+        "else as many as recorded side by side",
+        live=True,
     )
     log_format: str = _setting(
         parse_one_of("json", "console"), "json", "FORMAT", "json, or console"

@@ -19,6 +19,9 @@ _CREDENTIAL: Final = re.compile(
 )
 _E = TypeVar("_E", bound=Enum)
 
+Instances = int | tuple[str, ...]
+"""How many shims should record, or their names."""
+
 
 def parse_sources(text: str) -> tuple[str, ...]:
     """Parse where a caller's name comes from, in order."""
@@ -162,3 +165,16 @@ def parse_token(text: str) -> str:
     if not re.fullmatch(r"[!-~]{8,}", text):
         raise ValueError("8 characters or more of printable ASCII without spaces")
     return text
+
+
+def parse_instances(text: str) -> Instances:
+    """Parse a number of shims, or their names by comma."""
+    takes = "how many shims should record, such as 3, or their names, such as admin-0,admin-1"
+    if text.isdecimal():
+        if not int(text):
+            raise ValueError(takes)
+        return int(text)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(re.fullmatch(r"[!-+\--~]{1,100}", name) for name in names):
+        raise ValueError(takes)
+    return names

@@ -8,12 +8,12 @@ import io
 import json
 import re
 import unicodedata
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from markdown_it import MarkdownIt
 
-from shim.ledger.evidence import CallerFacts, Evidence, Kind
+from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Traffic
 from shim.report.build import build_report
 from shim.report.formats.markdown import usage_markdown
 from shim.report.formats.spreadsheet import usage_csv
@@ -31,6 +31,7 @@ from tests.support.samples import (
     use_sum,
 )
 
+MINUTE = timedelta(minutes=1)
 HOSTILE_REPORT = build_report(
     hostile_evidence(),
     now=NOW,
@@ -49,7 +50,7 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
         use_sum("ci-7", NOW - DAY, count=3),
         use_sum("ci-7", NOW - 2 * DAY, mode="kill", masked=True, upstream_status=404),
         use_sum("ci-7", NOW - HOUR, mode=None, decision="invalid", upstream_status=400),
-        use_sum("ci-7", NOW, kind=Kind.REPLACEMENT_CALL, mode="kill", decision=None, count=5),
+        use_sum("ci-7", NOW, kind=Kind.REPLACEMENT_CALL, mode="kill", decision=REACHED, count=5),
         use_sum("ci-7", NOW, kind=Kind.NEAR_MISS, mode="bad_mode", decision=None),
         use_sum("ops", NOW - 9 * DAY, decision="refused", upstream_status=None, count=2),
     ]
@@ -60,11 +61,24 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
             "ci-7": CallerFacts(
                 user_agent="restate-cli/1.4.0 linux-x86_64",
                 replacement="PATCH /v2/invocations/inv_1/kill",
+                clients=(
+                    Client(address="10.0.0.7", user_agent="a", count=3, last=NOW),
+                    Client(address="10.0.0.8", user_agent="a", count=1, last=NOW),
+                    Client(address="10.0.0.7", user_agent="b", count=1, last=NOW),
+                ),
             )
         },
         spans=[up(NOW - 60 * DAY)],
+        traffic=[Traffic(instance="shim-a", hour=NOW - 30 * MINUTE, requests=7)],
     )
-    rules = [CallerRule(match="ci*", owner="platform", acknowledged_until=date(2026, 12, 31))]
+    rules = [
+        CallerRule(
+            match="ci*",
+            owner="platform",
+            contact="#platform",
+            acknowledged_until=date(2026, 12, 31),
+        )
+    ]
     report = build_report(evidence, now=NOW, since=NOW - 30 * DAY, rules=rules)
     found = json.loads(json.dumps(report.as_json()))
     reason = found["verdict"].pop("reason")
@@ -80,6 +94,16 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
             "near_misses": 1,
             "replacement_calls": 5,
         },
+        "instances": [
+            {
+                "instance": "shim-a",
+                "first_seen": "2026-09-24T14:30:00.000Z",
+                "last_seen": "2026-11-23T14:30:00.000Z",
+                "state": "up",
+                "observed_percent": 100.0,
+                "requests": 7,
+            }
+        ],
         "callers": [
             {
                 "caller": "ci-7",
@@ -94,10 +118,14 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
                 "masked": {"404": 1, "409": 0},
                 "replacement_calls": 5,
                 "near_misses": 1,
+                "near_miss_last": "2026-11-23T14:30:00.000Z",
                 "came_back": False,
+                "due": "2026-11-25T12:30:00.000Z",
                 "hint": "restate-cli 1.4.0: upgrade to 1.5 or later, it makes the new calls",
                 "replacement": "PATCH /v2/invocations/inv_1/kill",
+                "addresses": {"10.0.0.7": 4, "10.0.0.8": 1},
                 "owner": "platform",
+                "contact": "#platform",
                 "acknowledged_until": "2026-12-31",
             },
             {
@@ -113,10 +141,14 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
                 "masked": {"404": 0, "409": 0},
                 "replacement_calls": 0,
                 "near_misses": 0,
+                "near_miss_last": None,
                 "came_back": False,
+                "due": None,
                 "hint": None,
                 "replacement": None,
+                "addresses": {},
                 "owner": None,
+                "contact": None,
                 "acknowledged_until": None,
             },
         ],
@@ -126,7 +158,10 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
             "observed_percent": 100.0,
             "longest_gap_seconds": 0,
             "last_use": "2026-11-23T13:30:00.000Z",
+            "earliest": "2026-12-07T13:30:00.000Z",
         },
+        "warnings": [],
+        "unreadable": {},
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, Span, Sum
+from shim.ledger.evidence import REACHED, CallerFacts, DaySum, Evidence, Kind, Span, Sum
 from shim.ledger.records import USE_EVENT, PhaseChange, Use
 from shim.moments import rfc3339
 
@@ -58,6 +59,32 @@ def use_sum(caller: str, *moments: datetime, **changes: Any) -> Sum:
 def days_of(caller: str, *moments: datetime, kind: Kind = Kind.USE) -> list[DaySum]:
     """Return a day's sum for each of the moments."""
     return [DaySum(day=m.date(), caller=caller, kind=kind, count=1) for m in moments]
+
+
+def used(caller: str, *days_ago: float, **changes: Any) -> Evidence:
+    """Return what uses of ``caller`` so many days ago leave, one a day; kinds other than uses too.
+
+    ``times`` is how many there were each time.
+    """
+    times = changes.pop("times", 1)
+    moments = [NOW - days * DAY for days in days_ago]
+    kind = changes.get("kind", Kind.USE)
+    days = [DaySum(day=m.date(), caller=caller, kind=kind, count=times) for m in moments]
+    return Evidence(
+        sums=[use_sum(caller, *moments, **({"count": times * len(moments)} | changes))], days=days
+    )
+
+
+def moved(caller: str, *days_ago: float, **changes: Any) -> Evidence:
+    """Return what calls to a new endpoint leave, which reached it unless ``changes`` say not."""
+    call = {"kind": Kind.REPLACEMENT_CALL, "decision": REACHED, "upstream_status": 200}
+    found = used(caller, *days_ago, **(call | changes))
+    return found if found.sums[0].decision == REACHED else replace(found, days=[])
+
+
+def recorded(*spans: Span, **more: Any) -> Evidence:
+    """Return what shims leave that were up."""
+    return Evidence(spans=list(spans), **more)
 
 
 def up(start: datetime, end: datetime = NOW, instance: str = "shim-a") -> Span:
@@ -244,7 +271,7 @@ def lively_evidence(days: int = 45) -> Evidence:
         ("10.42.7.19", 12, 3),
     ):
         moments = [NOW - (days - 1 - n) * DAY for n in range(start, days)]
-        calls = {"kind": Kind.REPLACEMENT_CALL, "decision": None, "upstream_status": None}
+        calls = {"kind": Kind.REPLACEMENT_CALL, "decision": REACHED, "upstream_status": 200}
         sums.append(use_sum(caller, *moments, **calls, count=len(moments) * count))
         day_sums += [
             DaySum(day=m.date(), caller=caller, kind=Kind.REPLACEMENT_CALL, count=count)

@@ -8,7 +8,7 @@ from typing import Final
 from shim.moments import minute
 from shim.report.model import CallerReport, Report
 from shim.report.text import curl_line, name_of, plain, plural
-from shim.report.words import CAME_BACK, HEADLINES, STATES, counts, other_totals, who_must_change
+from shim.report.words import CAME_BACK, STATES, counts, headline, other_totals, who_must_change
 
 # What Markdown, HTML in it, mentions (@team) and references (#12, !3) would take for their own.
 _SPECIAL: Final = re.compile(r"[&<>`|*_\[\]~@\\$#!]|(?<=www)\.|:(?=//)")
@@ -21,7 +21,7 @@ def usage_markdown(report: Report) -> str:
     lines = [
         "## Deprecated route `DELETE /invocations/{invocation_id}`",
         "",
-        f"**{HEADLINES[verdict.status]}.** {escape(verdict.reason, None)}",
+        f"**{headline(verdict)}.** {escape(verdict.reason, None)}",
         "",
         (
             f"As of {minute(report.generated_at)}, {since}"

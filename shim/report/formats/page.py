@@ -23,7 +23,7 @@ from shim.moments import length, minute, parse_moment, rfc3339
 from shim.report.formats.charts import days_of, draw, series_of, sparkline
 from shim.report.model import CallerReport, Report, Status
 from shim.report.text import curl_line, name_of, plain, plural
-from shim.report.words import HEADLINES, NEAR_MISSES, STATES, ago
+from shim.report.words import NEAR_MISSES, STATES, ago, headline
 
 MOST_CALLERS: Final = 200
 MOST_RECENT: Final = 100
@@ -155,10 +155,10 @@ def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -
             verdict=verdict,
             recording=recording,
             partly=partly,
-            headline=HEADLINES[verdict.status],
+            headline=headline(verdict),
             empty=not any((report.totals.uses, report.callers)),
             quiet=length(verdict.quiet_seconds) if verdict.quiet_seconds is not None else "–",
-            window=length(report.generated_at - verdict.window_start),
+            window=length(verdict.window),
             callers=callers,
             left_out=len(report.callers) - len(callers),
             masked=[caller for caller in report.callers if caller.times_masked][:MOST_CALLERS],

@@ -17,10 +17,10 @@ from shim.report.model import CallerReport, Report, State, Status
 from shim.report.text import curl_line, name_of, plain, plural
 from shim.report.words import (
     CAME_BACK,
-    HEADLINES,
     STATES,
     ago,
     counts,
+    headline,
     other_totals,
     who_must_change,
 )
@@ -30,6 +30,7 @@ _COLOURS: Final = {
     Status.SAFE: "green",
     Status.IN_USE: "red",
     Status.UNPROVEN: "yellow",
+    Status.ACKNOWLEDGED: "magenta",
     State.ACTIVE: "red",
     State.CAME_BACK: "bold red",
     State.QUIET: "yellow",
@@ -58,7 +59,7 @@ def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
 def _verdict(report: Report) -> RenderableType:
     status = report.verdict.status
     colour = _COLOURS[status]
-    title = Text(HEADLINES[status], f"bold {colour}")
+    title = Text(headline(report.verdict), f"bold {colour}")
     return Panel(Text(report.verdict.reason), title=title, title_align="left", border_style=colour)
 
 
