@@ -10,8 +10,8 @@ from typing import Final
 
 from shim.ledger.evidence import CallerFacts, Evidence, Kind, Sum
 from shim.ledger.records import PhaseChange
+from shim.report.advice import hint_for
 from shim.report.coverage import observe
-from shim.report.hints import hint_for
 from shim.report.model import (
     CallerReport,
     DayCount,

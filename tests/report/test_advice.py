@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.report.hints import hint_for
+from shim.report.advice import hint_for
 
 
 @pytest.mark.parametrize(
