@@ -10,7 +10,7 @@ from typing import Final
 
 from shim.ledger.evidence import CallerFacts, Evidence, Kind, Sum
 from shim.ledger.records import PhaseChange
-from shim.report.advice import hint_for
+from shim.report.advice import advice_for, main_mode
 from shim.report.coverage import observe
 from shim.report.model import (
     CallerReport,
@@ -131,7 +131,9 @@ def _caller(
         near_misses=near_misses.total(),
         near_miss_kinds=dict(near_misses.most_common()),
         came_back=came_back,
-        hint=hint_for(user_agent, modes, masked.total()) if uses else None,
+        hint=(
+            advice_for(user_agent, main_mode(modes), times_masked=masked.total()) if uses else None
+        ),
         replacement=facts.replacement if facts else None,
         user_agent=user_agent,
         owner=rule.owner if rule else None,
