@@ -25,6 +25,7 @@ from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer, plain_request
 from shim.http1.requests import RequestFramer
 from shim.ledger.log_frames import BrokenLineError, Unframer
+from shim.report.advice import advice_for, replacement_for
 from shim.route.caller import identify
 from shim.route.notice import uri
 from shim.route.text import bounded, printable
@@ -55,13 +56,12 @@ SEARCHING = {
     "shim.http1.section": {"_CONTROL"},
     "shim.route.caller": {"_XFCC_PAIR"},
     "shim.route.notice": {"_NOT_IN_A_URI"},
-    "shim.report.text": {"_REQUEST"},
     "shim.report.formats.markdown": {"_SPECIAL"},
 }
 BEGINNINGS = (
     *("", "G", "GET /", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nA: ", "A:", "A: x", "[", "[::%"),
     *("HTTP/1.1 200 ", "HTTP/1.1 200 OK\r\nA: ", "5", "5 ;", "a:", "By=", 'By="', 'A=b;By="'),
-    *("/invocations/", "/v1/invocations/x/", "http://", "https://a", "00-", "PATCH /"),
+    *("/invocations/", "/v1/invocations/x/", "http://", "https://a", "00-", "PATCH /", "PATCH /v"),
     *("\nDate: ", "\nHost: ", "x stdout F", "www"),
 )
 REPEATED = (
@@ -227,6 +227,8 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
             id="many hops",
         ),
         pytest.param(lambda n: unframe(b"x stdout P {\n" * (n // 13)), id="a line cut in pieces"),
+        pytest.param(lambda n: advice_for("curl/8 " * (n // 7), None, times_masked=0), id="agents"),
+        pytest.param(lambda n: replacement_for("PATCH /v" + "1" * n, None), id="a replacement"),
     ],
 )
 def test_what_is_read_takes_time_that_is_linear_in_its_bytes(read: Callable[[int], None]) -> None:

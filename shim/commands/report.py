@@ -191,6 +191,7 @@ def _report(
         instances=settings.instances,
         verdict_window=window,
         lost=lost,
+        sunset=settings.sunset,
     )
     err.writelines(f"restate-shim report: {plain(text, None)}\n" for text in report.warnings)
     return report

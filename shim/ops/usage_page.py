@@ -61,6 +61,7 @@ class Usage:
             rules=settings.callers,
             instances=settings.instances,
             lost=lost,
+            sunset=settings.sunset,
         )
 
     async def page(self, request: web.Request) -> web.Response:

@@ -11,8 +11,8 @@ from typing import Final
 from shim.ledger.evidence import REACHED, CallerFacts, Evidence, Kind, Span, Sum
 from shim.ledger.records import OTHER, PhaseChange
 from shim.moments import length
+from shim.report.advice import advice_for, main_mode, replacement_for
 from shim.report.coverage import observe
-from shim.report.hints import hint_for
 from shim.report.histories import History, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
@@ -39,6 +39,7 @@ def build_report(
     instances: Instances | None = None,
     verdict_window: timedelta | None = None,
     lost: int = 0,
+    sunset: datetime | None = None,
 ) -> Report:
     """Build the report at ``now``; ``evidence`` is the whole record.
 
@@ -46,7 +47,7 @@ def build_report(
     states of its callers and the verdict about all.  The verdict's window is ``verdict_window``, by
     default 14 days.  ``instances`` are the shims that should record.  ``lost`` is the number of
     records known to be missing: with one missing, silence is no proof.  Only callers of ``owner``
-    are listed, where one is named; the verdict is about all.
+    (a glob) are listed, where one is named; the verdict is about all.
     """
     window = verdict_window or DEFAULT_WINDOW
     start = now - window
@@ -104,6 +105,7 @@ def build_report(
         recording_since=recording_since,
         coverage=_strip(evidence, since or _first_known(evidence), now, instances, idle.members),
         phase_changes=_phase_changes(evidence.phase_changes),
+        sunset=sunset,
     )
 
 
@@ -164,6 +166,7 @@ def _caller(
             masked[str(sum_.upstream_status)] += sum_.count
     last_seen = max((sum_.last for sum_ in uses), default=None)
     user_agent = facts.user_agent if facts else None
+    mode = main_mode(modes)
     waited_for = history.waited_for(now)
     return CallerReport(
         caller=name,
@@ -181,8 +184,8 @@ def _caller(
         near_miss_kinds=dict(near_misses.most_common()),
         near_miss_last=max((sum_.last for sum_ in misses), default=None),
         came_back=history.came_back,
-        hint=hint_for(user_agent, modes, masked.total()) if uses else None,
-        replacement=facts.replacement if facts else None,
+        hint=advice_for(user_agent, mode, times_masked=masked.total()) if uses else None,
+        replacement=replacement_for(facts.replacement if facts else None, mode),
         user_agent=user_agent,
         clients=facts.clients if facts else (),
         names=names,

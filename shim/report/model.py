@@ -248,7 +248,8 @@ class Report:
     """All of it.  What is not in :meth:`as_json` is for the page and the people's formats.
 
     ``warnings`` are sentences to be read beside the verdict; ``unreadable`` counts, by address,
-    requests in the verdict's window that may have been old calls and could not be read.
+    requests in the verdict's window that may have been old calls and could not be read.  ``phase``
+    is the last that the record tells of, ``sunset`` the day on which the route is to go.
     """
 
     generated_at: datetime
@@ -263,6 +264,12 @@ class Report:
     recording_since: datetime | None
     coverage: tuple[DayCoverage, ...]
     phase_changes: tuple[PhaseChange, ...]
+    sunset: datetime | None
+
+    @property
+    def phase(self) -> str | None:
+        """The phase that is in force by the record."""
+        return self.phase_changes[-1].phase if self.phase_changes else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape shared by ``report --format json`` and ``/usage.json``."""

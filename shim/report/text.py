@@ -13,7 +13,8 @@ NAME_LENGTH: Final = 80
 # Cc: control characters (a terminal's escape), Cf: invisible ones (bidirectional overrides, zero
 # width), Cs: lone surrogates, Zl and Zp: separators of lines.
 _UNSHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_REQUEST: Final = re.compile(r"PATCH (/\S+)")
+# Visible ASCII, which is shown and pasted as it is.
+_REQUEST: Final = re.compile(r"PATCH (/[!-~]+)")
 
 
 def plain(text: str, limit: int | None = NAME_LENGTH) -> str:
@@ -38,27 +39,12 @@ def _shown(character: str) -> str:
 
 
 def curl_line(replacement: str | None) -> str | None:
-    """Return a request line such as ``PATCH /invocations/inv_x/kill`` as a line for a shell.
+    """Return a request line, ``PATCH /invocations/INVOCATION_ID/kill``, as a line for a shell.
 
-    The path is quoted: it is a caller's text, and somebody will paste it.  One that cannot be
-    shown as it is gets its id replaced by ``INVOCATION_ID``.
+    The path is quoted: somebody will paste it.
     """
     request = _REQUEST.fullmatch(replacement or "")
-    if request is None:
-        return None
-    path = request[1]
-    if len(path) > 300 or not (path.isascii() and path.isprintable()):
-        head, _, rest = path.partition("/invocations/")
-        mode = rest.rpartition("/")[2]
-        prefix = head if re.fullmatch(r"(/v\d+)?", head) else ""
-        path = f"{prefix}/invocations/INVOCATION_ID/{mode if mode.isalpha() else 'MODE'}"
-    # curl takes brackets and braces for patterns, and removes dot segments, unless told not to.
-    flags = "-X PATCH"
-    if re.search(r"[\[\]{}]", path):
-        flags += " --globoff"
-    if re.search(r"/\.\.?(/|$)", path):
-        flags += " --path-as-is"
-    return f'curl {flags} "$RESTATE_ADMIN_URL"{shlex.quote(path)}'
+    return f'curl -X PATCH "$RESTATE_ADMIN_URL"{shlex.quote(request[1])}' if request else None
 
 
 def plural(count: int, noun: str) -> str:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shim.moments import length, minute
-from shim.report.model import CallerReport, Report, State, Status, Totals, Verdict
-from shim.report.text import plain, plural
+from shim.report.model import (
+    CallerReport,
+    Member,
+    MemberState,
+    Report,
+    State,
+    Status,
+    Totals,
+    Verdict,
+)
+from shim.report.text import name_of, plain, plural
 
 _HEADLINES: Final = {
     Status.SAFE: "Safe to remove",
@@ -30,7 +39,15 @@ NEAR_MISSES: Final = {
     "bad_mode": "a mode that is none, or two of them: cancel, kill or purge, once",
     "removed_version": "/v1, which answers 400 whatever follows: leave it out",
 }
-CAME_BACK: Final = "came back after a pause longer than its rhythm"
+MEMBERS: Final = {
+    MemberState.UP: "up",
+    MemberState.STOPPED: "stopped",
+    MemberState.DARK: "dark",
+}
+UNSEEN: Final = (
+    "What does not come through a shim is not on record: calls to Restate's own port, inside the "
+    "pod or by port-forward, and those on its admin.sock."
+)
 
 
 def headline(verdict: Verdict) -> str:
@@ -41,9 +58,19 @@ def headline(verdict: Verdict) -> str:
     return said
 
 
-def who_must_change(report: Report) -> list[CallerReport]:
-    """Return the callers that have something to change."""
-    return [caller for caller in report.callers if caller.uses or caller.near_misses]
+def is_acute(caller: CallerReport) -> bool:
+    """Tell whether somebody has to look at it now: it uses the old route, and nobody tolerates it.
+
+    Who only tries the new endpoints, and fails, is among them.
+    """
+    if caller.uses and caller.state in (State.ACTIVE, State.CAME_BACK):
+        return not caller.acknowledged
+    return caller.near_misses > 0 and caller.state is not State.MIGRATED
+
+
+def acute(report: Report) -> list[CallerReport]:
+    """Return the callers that somebody has to look at now."""
+    return [caller for caller in report.callers if is_acute(caller)]
 
 
 def counts(numbers: Mapping[str, int], show: Callable[[str], str] = plain) -> str:
@@ -68,3 +95,68 @@ def ago(moment: datetime | None, now: datetime, *, whole_days: bool = False) -> 
         return minute(moment)
     passed = now - moment
     return f"{length(timedelta(days=passed.days) if whole_days and passed.days else passed)} ago"
+
+
+def details(caller: CallerReport, now: datetime) -> list[str]:
+    """Return what is to be known of a caller besides what to change, a line each."""
+    lines = []
+    if caller.uses:
+        lines.append(f"first used {minute(caller.first_seen)}; modes: {counts(caller.modes)}")
+        lines.append(f"answered: {counts(caller.decisions)}")
+    if caller.times_masked:
+        lines.append(f"told 202 for {counts(caller.masked)}")
+    if caller.clients:
+        lines.append(f"from {addresses(caller)}")
+    if caller.came_back:
+        lines.append("came back after a pause longer than its rhythm")
+    if caller.due is not None and caller.interval is not None:
+        every = length(caller.interval)
+        lines.append(f"calls every {every} or so, next about {minute(caller.due)}")
+    if caller.near_miss_kinds:
+        last = ago(caller.near_miss_last, now)
+        lines.append(f"near misses: {counts(caller.near_miss_kinds)}; last {last}")
+    if caller.names:
+        names = ", ".join(name_of(name, 40) for name in caller.names)
+        lines.append(f"past the cap: {names} and others; report --uses lists every use")
+    return lines
+
+
+def addresses(caller: CallerReport, most: int = 3) -> str:
+    """Return ``10.0.0.7 40, 10.0.0.8 3``, the busiest first."""
+    known = caller.addresses
+    shown = [f"{plain(address)} {count:,}" for address, count in list(known.items())[:most]]
+    if len(known) > most:
+        shown.append(f"{len(known) - most} more")
+    return ", ".join(shown)
+
+
+def this_week(caller: CallerReport, now: datetime) -> str:
+    """Return what a caller did in the last seven days (UTC)."""
+    first = now.astimezone(UTC).date() - timedelta(days=6)
+    week = [day for day in caller.days if day.day >= first]
+    uses, new = sum(day.uses for day in week), sum(day.replacement_calls for day in week)
+    return f"{plural(uses, 'old call')}, {plural(new, 'new call')}"
+
+
+def by_when(report: Report) -> str:
+    """Return when the route is to go, and how long that is from now."""
+    if report.sunset is None:
+        return "no day is set (--sunset)"
+    days = (report.sunset.date() - report.generated_at.date()).days
+    left = f"{plural(-days, 'day')} ago" if days < 0 else f"in {plural(days, 'day')}"
+    return f"{report.sunset:%Y-%m-%d}, {left if days else 'today'}"
+
+
+def carried(member: Member) -> str:
+    """Return how many requests a shim carried, as far as it counted them."""
+    return "not counted" if member.requests is None else f"{member.requests:,}"
+
+
+def could_be_safe(report: Report) -> str:
+    """Return the earliest day on which it could be safe to remove the route."""
+    verdict = report.verdict
+    if verdict.status is Status.SAFE:
+        return "today"
+    if verdict.earliest is None or verdict.earliest <= report.generated_at:
+        return "not to be told yet"
+    return f"{verdict.earliest.astimezone(UTC):%Y-%m-%d}"

@@ -122,7 +122,7 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
                 "came_back": False,
                 "due": "2026-11-25T12:30:00.000Z",
                 "hint": "restate-cli 1.4.0: upgrade to 1.5 or later, it makes the new calls",
-                "replacement": "PATCH /v2/invocations/inv_1/kill",
+                "replacement": "PATCH /v2/invocations/INVOCATION_ID/cancel",
                 "addresses": {"10.0.0.7": 4, "10.0.0.8": 1},
                 "owner": "platform",
                 "contact": "#platform",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import unicodedata
 
@@ -15,21 +14,17 @@ from tests.support.samples import HOSTILE
 @pytest.mark.parametrize(
     ("replacement", "line"),
     [
-        ("PATCH /invocations/inv_1/kill",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/inv_1/kill'),
-        ("PATCH /v2/invocations/a%2Fb/purge",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/v2/invocations/a%2Fb/purge'),
+        ("PATCH /invocations/INVOCATION_ID/kill",
+         'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/INVOCATION_ID/kill'),
+        ("PATCH /v3/invocations/INVOCATION_ID/MODE",
+         'curl -X PATCH "$RESTATE_ADMIN_URL"/v3/invocations/INVOCATION_ID/MODE'),
         ("PATCH /invocations/$(id)/kill",
          "curl -X PATCH \"$RESTATE_ADMIN_URL\"'/invocations/$(id)/kill'"),
-        ("PATCH /invocations/{a,b}/kill",
-         "curl -X PATCH --globoff \"$RESTATE_ADMIN_URL\"'/invocations/{a,b}/kill'"),
-        ("PATCH /invocations/../kill",
-         'curl -X PATCH --path-as-is "$RESTATE_ADMIN_URL"/invocations/../kill'),
-        ("PATCH /invocations/\u202ex/kill",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/INVOCATION_ID/kill'),
-        ("PATCH /v3/invocations/" + "x" * 999 + "/kill",
-         'curl -X PATCH "$RESTATE_ADMIN_URL"/v3/invocations/INVOCATION_ID/kill'),
+        ("PATCH /invocations/\u202ex/kill", None),
+        ("PATCH /invocations/a b/kill", None),
+        ("PATCH /invocations/a/kill\n", None),
         ("DELETE /x", None),
+        ("", None),
         (None, None),
     ],
 )  # fmt: skip
@@ -37,14 +32,10 @@ def test_the_replacement_is_a_line_for_a_shell(replacement: str | None, line: st
     assert curl_line(replacement) == line
 
 
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", ["INVOCATION_ID", "';id;'", "`id`", "$(id)", "a&b|c>d", "\\"])
 def test_a_pasted_line_runs_curl_and_nothing_else(name: str) -> None:
     line = curl_line(f"PATCH /invocations/{name}/kill")
-    if line is None:
-        return
-    words = shlex.split(line)
-    assert words[:3] == ["curl", "-X", "PATCH"]
-    assert all(word.startswith(("--", "$RESTATE_ADMIN_URL/")) for word in words[3:])
+    assert line is not None
     shown = subprocess.run(
         ["/bin/sh", "-c", line.replace("curl", "printf '%s\\n'", 1)],
         env={"RESTATE_ADMIN_URL": "http://x"},
@@ -52,7 +43,7 @@ def test_a_pasted_line_runs_curl_and_nothing_else(name: str) -> None:
         text=True,
         check=True,
     )
-    assert shown.stdout.splitlines()[-1] == words[-1].replace("$RESTATE_ADMIN_URL", "http://x")
+    assert shown.stdout.splitlines() == ["-X", "PATCH", f"http://x/invocations/{name}/kill"]
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)

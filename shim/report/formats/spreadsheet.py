@@ -10,6 +10,7 @@ from typing import Any, Final
 from shim.ledger.records import Decision
 from shim.report.model import CallerReport, Report
 from shim.report.text import plain
+from shim.report.words import counts
 
 _COUNTED: Final = {
     "modes": ("cancel", "kill", "purge", "invalid"),
@@ -41,6 +42,7 @@ def _row(caller: CallerReport | None) -> dict[str, Any]:
         for name in names:
             row[f"{group.removesuffix('s')}_{name}"] = values.get(group, {}).get(name, 0)
     row |= {name: values.get(name) for name in _AFTER}
+    row["addresses"] = counts(caller.addresses) if caller and caller.clients else None
     row["note"] = caller.note if caller else None
     return row
 
@@ -50,7 +52,8 @@ _BEFORE: Final = (
     "came_back",
 )
 _AFTER: Final = (
-    *("replacement_calls", "near_misses", "hint", "replacement", "owner", "acknowledged_until"),
+    *("replacement_calls", "near_misses", "near_miss_last", "due", "hint", "replacement"),
+    *("owner", "contact", "acknowledged_until"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The report for people at a terminal, wide or narrow."""
+"""The report for people at a terminal, wide or narrow, and for what is piped on."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from rich.table import Table
 from rich.text import Text
 
 from shim.moments import minute
-from shim.report.model import CallerReport, Report, State, Status
+from shim.report.model import CallerReport, MemberState, Report, State, Status
 from shim.report.text import curl_line, name_of, plain, plural
 from shim.report.words import (
-    CAME_BACK,
+    MEMBERS,
     STATES,
+    UNSEEN,
+    acute,
     ago,
+    carried,
+    could_be_safe,
     counts,
+    details,
     headline,
     other_totals,
-    who_must_change,
 )
 
-_NARROW: Final = 90
+_NARROW: Final = 76
 _COLOURS: Final = {
     Status.SAFE: "green",
     Status.IN_USE: "red",
@@ -35,32 +39,48 @@ _COLOURS: Final = {
     State.CAME_BACK: "bold red",
     State.QUIET: "yellow",
     State.MIGRATED: "green",
+    MemberState.UP: "green",
+    MemberState.STOPPED: "yellow",
+    MemberState.DARK: "red",
 }
 
 
 def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
     """Print the report to ``out``; colours only where ``out`` is a terminal.
 
-    ``width`` is in columns, by default the terminal's, and 120 where there is none.
+    ``width`` is in columns, by default the terminal's, and 80 where there is none.
     """
     console = Console(file=out, width=width, highlight=False, emoji=False, markup=False)
-    if width is None and not console.is_terminal:
-        console.width = 120
     console.print(_verdict(report))
+    for warning in report.warnings:
+        console.print(Padding(Text(plain(warning, None), "yellow"), (0, 1), expand=False))
     console.print(_totals(report))
-    if not report.callers:
-        return
     narrow = console.width < _NARROW
-    console.print(Group(*_cards(report)) if narrow else _callers(report))
-    for caller in who_must_change(report):
-        _print_change(console, caller)
+    if report.callers:
+        console.print(Group(*_cards(report)) if narrow else _callers(report))
+        for caller in acute(report):
+            _print_change(console, caller, report)
+    if report.instances:
+        console.print(Group(*_members_in_lines(report)) if narrow else _members(report))
+    if report.unreadable:
+        addresses_of = counts(dict(list(report.unreadable.items())[:5]))
+        console.print(_aside(f"Requests that could not be read, by address: {addresses_of}."))
+    console.print(_aside(UNSEEN))
+    if report.callers:
+        # What scrolled away above is what was asked for.
+        console.print(_headline(report))
 
 
 def _verdict(report: Report) -> RenderableType:
-    status = report.verdict.status
-    colour = _COLOURS[status]
-    title = Text(headline(report.verdict), f"bold {colour}")
-    return Panel(Text(report.verdict.reason), title=title, title_align="left", border_style=colour)
+    text = Text(report.verdict.reason)
+    if report.verdict.status is not Status.SAFE:
+        text.append(f" It could be safe to remove: {could_be_safe(report)}.", "bold")
+    colour = _COLOURS[report.verdict.status]
+    return Panel(text, title=_headline(report), title_align="left", border_style=colour)
+
+
+def _headline(report: Report) -> Text:
+    return Text(headline(report.verdict), f"bold {_COLOURS[report.verdict.status]}")
 
 
 def _totals(report: Report) -> RenderableType:
@@ -68,27 +88,25 @@ def _totals(report: Report) -> RenderableType:
     since = f"since {minute(report.since)}: " if report.since else ""
     text = Text(f"{since}{plural(totals.uses, 'use')}", "bold")
     text.append(f", {totals.masked:,} masked, {other_totals(totals)}", "not bold")
+    if report.owner is not None:
+        text.append(f"; callers of {plain(report.owner)}", "not bold")
     return Padding(text, (0, 1), expand=False)
 
 
 def _callers(report: Report) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, expand=True, pad_edge=False)
-    table.add_column("Caller", overflow="fold", ratio=2, min_width=14)
+    table.add_column("Caller", overflow="fold", ratio=3, min_width=16)
     table.add_column("State", no_wrap=True)
     table.add_column("Uses", justify="right", no_wrap=True)
     table.add_column("Last use", no_wrap=True)
-    table.add_column("Modes")
-    table.add_column("Masked", no_wrap=True)
     table.add_column("New calls", justify="right", no_wrap=True)
-    table.add_column("Owner", overflow="fold", ratio=1)
+    table.add_column("Owner", overflow="fold", ratio=2, min_width=8)
     for caller in report.callers:
         table.add_row(
             Text(name_of(caller.caller)),
             _state(caller),
             f"{caller.uses:,}",
             _last(caller, report),
-            counts(caller.modes),
-            counts(caller.masked),
             f"{caller.replacement_calls:,}" if caller.replacement_calls else "–",
             Text(plain(caller.owner or "–")),
         )
@@ -101,10 +119,6 @@ def _cards(report: Report) -> Iterator[RenderableType]:
         text.append(name_of(caller.caller), "bold")
         text.append("  ").append_text(_state(caller))
         text.append(f"\n  {plural(caller.uses, 'use')}, last {_last(caller, report)}")
-        if caller.uses:
-            text.append(f"\n  {counts(caller.modes)}")
-        if caller.times_masked:
-            text.append(f"\n  masked {counts(caller.masked)}")
         if caller.replacement_calls:
             text.append(f"\n  {plural(caller.replacement_calls, 'new call')}")
         if caller.owner:
@@ -112,29 +126,60 @@ def _cards(report: Report) -> Iterator[RenderableType]:
         yield text
 
 
-def _print_change(console: Console, caller: CallerReport) -> None:
+def _print_change(console: Console, caller: CallerReport, report: Report) -> None:
     def say(text: str, style: str = "") -> None:
         console.print(Padding(Text(text, style), (0, 0, 0, 2), expand=False))
 
     console.print(Text(name_of(caller.caller), "bold"))
-    if caller.uses:
-        say(f"first used {minute(caller.first_seen)}; {counts(caller.decisions)}")
-    if caller.came_back:
-        say(CAME_BACK, "yellow")
-    if caller.near_miss_kinds:
-        say(f"near misses: {counts(caller.near_miss_kinds)}", "yellow")
+    for detail in details(caller, report.generated_at):
+        say(detail)
     if caller.hint:
         say(plain(caller.hint, None))
     if line := curl_line(caller.replacement):
         # Unbroken, however narrow the terminal: it is there to be copied.
         console.print(Text(f"  {plain(line, None)}", "cyan"), soft_wrap=True)
-    if caller.acknowledged_until:
-        say(f"acknowledged until {caller.acknowledged_until}", "dim")
+    if caller.contact:
+        say(f"tell {plain(caller.contact)}", "dim")
     if caller.note:
         say(plain(caller.note, 300), "dim")
 
 
+def _members(report: Report) -> RenderableType:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Shim", overflow="fold")
+    table.add_column("State", no_wrap=True)
+    table.add_column("First sign", no_wrap=True)
+    table.add_column("Last sign", no_wrap=True)
+    table.add_column("Observed", justify="right", no_wrap=True)
+    table.add_column("Requests", justify="right", no_wrap=True)
+    for member in report.instances:
+        table.add_row(
+            Text(plain(member.instance)),
+            Text(MEMBERS[member.state], _COLOURS[member.state]),
+            f"{member.first_seen:%Y-%m-%d}",
+            ago(member.last_seen, report.generated_at, whole_days=True),
+            f"{member.observed_percent:g} %",
+            carried(member),
+        )
+    return table
+
+
+def _members_in_lines(report: Report) -> Iterator[RenderableType]:
+    for member in report.instances:
+        text = Text(f"\nshim {plain(member.instance)}  ")
+        text.append(MEMBERS[member.state], _COLOURS[member.state])
+        text.append(f"\n  {member.first_seen:%Y-%m-%d} to {minute(member.last_seen)}")
+        text.append(f"\n  {member.observed_percent:g} % observed, requests: {carried(member)}")
+        yield text
+
+
+def _aside(text: str) -> RenderableType:
+    return Padding(Text(text, "dim"), (0, 1), expand=False)
+
+
 def _state(caller: CallerReport) -> Text:
+    if caller.acknowledged:
+        return Text("acknowledged", _COLOURS[Status.ACKNOWLEDGED])
     return Text(STATES[caller.state], _COLOURS[caller.state])
 
 
