@@ -26,8 +26,16 @@ def plain(text: str, limit: int | None = NAME_LENGTH) -> str:
 
 
 def name_of(caller: str, limit: int = NAME_LENGTH) -> str:
-    """Return a caller's name to be shown: fit, and never nothing."""
-    return plain(caller, limit) if caller.strip() else "(no name)"
+    """Return a caller's name to be shown: fit, and never nothing.
+
+    A long one is cut in the middle: names that begin alike often end differently.
+    """
+    if not caller.strip():
+        return "(no name)"
+    if len(caller) > limit:
+        end = limit // 3
+        caller = f"{caller[: limit - end - 1]}…{caller[-end:]}"
+    return plain(caller, None)
 
 
 def _shown(character: str) -> str:

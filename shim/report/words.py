@@ -23,7 +23,7 @@ _HEADLINES: Final = {
     Status.SAFE: "Safe to remove",
     Status.IN_USE: "Still in use",
     Status.UNPROVEN: "Not proven",
-    Status.ACKNOWLEDGED: "Removing it breaks acknowledged callers",
+    Status.ACKNOWLEDGED: "In use by acknowledged callers",
 }
 # A shorter time shows little: what runs once a week is not seen in it.
 _LONG_ENOUGH: Final = timedelta(days=7)

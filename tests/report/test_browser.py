@@ -165,9 +165,9 @@ def test_a_click_on_a_caller_filters_the_recent_uses(
 ) -> None:
     page = open_page(browser, site.url + "/lively", said, 1280, "light")
     assert page.locator(".uses li").count() == 9
-    page.get_by_role("link", name="billing-reaper").first.click()
+    page.get_by_role("link", name="orders-admin").first.click()
     assert page.locator(".uses li").count() == 0
-    assert "caller=billing-reaper" in page.url
+    assert "caller=orders-admin" in page.url
     page.get_by_title("show all callers").click()
     assert page.locator(".uses li").count() == 9
     page.get_by_label("mode").select_option("purge")
@@ -176,6 +176,33 @@ def test_a_click_on_a_caller_filters_the_recent_uses(
     assert page.locator(".uses li").count() == 0
     assert said == []
     page.close()
+
+
+def test_a_link_to_a_caller_opens_what_it_is_folded_into(
+    site: Site, browser: Browser, said: list[str]
+) -> None:
+    page = open_page(browser, site.url + "/lively", said, 1280, "light")
+    folded = page.locator("article", has_text="billing-reaper")
+    assert not folded.is_visible()
+    anchor = folded.get_attribute("id")
+    page.goto(f"{site.url}/lively?again#{anchor}")
+    folded.wait_for(state="visible")
+    assert said == []
+    page.close()
+
+
+def test_a_line_is_copied_with_a_click(site: Site, browser: Browser, said: list[str]) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(site.url + "/lively")
+    page.locator("article summary").first.click()
+    page.locator("button.copy").first.click()
+    page.get_by_text("Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith('curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/INVOCATION_ID/')
+    assert said == []
+    context.close()
 
 
 def test_the_page_refreshes_itself_and_says_when_it_cannot(

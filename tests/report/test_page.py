@@ -23,6 +23,7 @@ from shim.report.formats.page import (
     render_page,
 )
 from shim.report.model import DayCount
+from shim.route.policy import CallerRule
 from tests.support import samples
 from tests.support.samples import (
     DAY,
@@ -90,7 +91,7 @@ def test_hostile_text_makes_no_element_and_no_attribute() -> None:
     hostile = Document(hostile_page())
     known = {(tag, name) for tag, attrs in ordinary.elements for name in attrs}
     known |= {("p", "role"), ("p", "class"), ("a", "title"), ("input", "type"), ("span", "title")}
-    known |= {("input", "name"), ("input", "value"), ("option", "selected")}
+    known |= {("input", "name"), ("input", "value"), ("option", "selected"), ("details", "open")}
     found = {(tag, name) for tag, attrs in hostile.elements for name in attrs}
     assert found <= known
     assert {tag for tag, _ in hostile.elements} - {tag for tag, _ in ordinary.elements} <= {"input"}
@@ -110,7 +111,9 @@ def test_links_go_nowhere_else() -> None:
             assert not attrs.keys() & {"src", "style", "onclick", "onerror"}
             for name in ("href", "action"):
                 url = attrs.get(name)
-                assert url is None or re.match(r"\?|#recent$|usage\.(json|csv)$|data:,$", url), url
+                assert url is None or re.match(
+                    r"\?|#recent$|#caller-[0-9a-f]{12}$|usage\.(json|csv)$|data:,$", url
+                ), url
 
 
 def test_the_policy_names_the_style_and_the_script_that_are_sent() -> None:
@@ -153,9 +156,54 @@ def test_a_use_that_a_dry_run_served_is_marked() -> None:
 
 def test_the_callers_are_shown_with_what_they_must_change() -> None:
     said = page_of(samples.lively_evidence(), recent=[logged_use(NOW, masked=True)]).said()
-    for text in ("billing-reaper", "migrated", "came back", "requests.patch", "34 % moved"):
+    # "34 % moved" was said of one that had moved altogether, and the lines held real ids.
+    for text in ("billing-reaper", "migrated", "came back", "requests.patch", "100 % moved"):
         assert text in said
-    assert 'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/inv_1aiq' in said
+    assert 'curl -X PATCH "$RESTATE_ADMIN_URL"/invocations/INVOCATION_ID/purge' in said
+    assert "inv_1aiq" not in said
+
+
+def test_callers_are_grouped_by_what_is_to_be_done_about_them() -> None:
+    rules = [CallerRule(match="ci-7", acknowledged_until=NOW.date(), owner="platform")]
+    text = render_page(build_report(samples.lively_evidence(), now=NOW, rules=rules))
+    at = [
+        text.index(f">{part}") for part in ("Who must change", "Acknowledged <b>1", "Migrated <b>2")
+    ]
+    assert at == sorted(at)
+    active, acknowledged, migrated = text[at[0] : at[1]], text[at[1] : at[2]], text[at[2] :]
+    assert active.count("<article") == 5
+    assert 'title="ci-7"' in acknowledged
+    assert 'title="billing-reaper"' in migrated
+
+
+def test_an_owner_s_callers_are_found_and_those_without_one_are_marked() -> None:
+    rules = [CallerRule(match="etl", owner="data"), CallerRule(match="ci-7", owner="platform")]
+    report = build_report(samples.lively_evidence(), now=NOW, rules=rules)
+    everything = Document(render_page(report)).said()
+    assert "no owner 4 " in everything
+    assert "data 1 platform 1 " in everything
+    for owner, count in (("data", 1), ("no owner", 6), ("nobody", 0)):
+        page = render_page(report, filters=Filters.from_query({"owner": owner}))
+        assert page.count("<article") == count
+
+
+def test_the_facts_above_the_fold_are_there() -> None:
+    sunset = NOW + 30 * DAY
+    evidence = samples.lively_evidence()
+    said = Document(render_page(build_report(evidence, now=NOW, sunset=sunset))).said()
+    for text in (
+        "Sunset 2026-12-23, in 30 days",
+        "Phase brownout",
+        "Safe at the earliest 2026-12-25",
+    ):
+        assert text in said
+    assert "6 callers in the last week, at most 8 before" in said
+
+
+def test_shims_are_listed_with_how_they_do() -> None:
+    said = page_of(samples.lively_evidence()).said()
+    assert "admin-0 up 2026-10-10 11:30 UTC 20 s ago 99.99 % not counted" in said
+    assert "What does not come through a shim is not on record" in said
 
 
 def test_a_document_stands_alone() -> None:

@@ -141,20 +141,61 @@ def draw(report: Report, series: Sequence[Series], width: int, height: int) -> C
     )
 
 
-def sparkline(days: Sequence[DayCount], shown: Sequence[date], attribute: str) -> str:
-    """Return the path of an area 100 wide and 24 high with a step per day; empty without data."""
+@dataclass(frozen=True, slots=True)
+class BurnDown:
+    """How many callers there were, over time, in the seven days before each day.
+
+    ``path`` is an area 100 wide and 40 high, empty without any; ``most`` and ``now`` its highest
+    and its last value.
+    """
+
+    path: str
+    most: int
+    now: int
+
+
+def burn_down(report: Report, shown: Sequence[date]) -> BurnDown:
+    """Return how the number of callers that use the route went down."""
+    users: defaultdict[date, set[str]] = defaultdict(set)
+    for caller in report.callers:
+        for day in caller.days:
+            if day.uses:
+                users[day.day].add(caller.caller)
+    values = [
+        len(set().union(*(users[day - timedelta(days=n)] for n in range(7)))) for day in shown
+    ]
+    return BurnDown(_area(values, 40, max(values)), max(values), values[-1])
+
+
+def most_a_day(caller: CallerReport, shown: Sequence[date]) -> int:
+    """Return the most calls, old or new, that a caller made on one of the days."""
+    first = shown[0]
+    days = [day for day in caller.days if day.day >= first]
+    return max((max(day.uses, day.replacement_calls) for day in days), default=0)
+
+
+def sparkline(
+    days: Sequence[DayCount], shown: Sequence[date], attribute: str, most: int | None = None
+) -> str:
+    """Return the path of an area 100 wide and 24 high with a step per day; empty without data.
+
+    ``most`` is the value that is as high as that, by default the highest.
+    """
     counts = {day.day: getattr(day, attribute) for day in days}
     values = [counts.get(day, 0) for day in shown]
-    most = max(values, default=0)
-    if not most:
+    return _area(values, 24, max(values, default=0) if most is None else most)
+
+
+def _area(values: Sequence[int], height: int, most: int) -> str:
+    if not any(values):
         return ""
     step = 100 / len(values)
-    points = ["M0 24"]
+    points = [f"M0 {height}"]
     for index, value in enumerate(values):
         # A single use must be seen beside a thousand.
-        y = 24 - (3 + 20 * value / most if value else 0)
+        y = height - (3 + (height - 4) * value / most if value else 0)
         points.append(f"V{_r(y):g}H{_r((index + 1) * step):g}")
-    return "".join([*points, "V24Z"])
+    return "".join([*points, f"V{height}Z"])
 
 
 def _sum(callers: Sequence[CallerReport]) -> dict[date, int]:

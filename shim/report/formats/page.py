@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,13 +21,34 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shim.ledger.records import Decision, Use
 from shim.moments import length, minute, parse_moment, rfc3339
-from shim.report.formats.charts import days_of, draw, series_of, sparkline
-from shim.report.model import CallerReport, Report, Status
+from shim.report.formats.charts import (
+    burn_down,
+    days_of,
+    draw,
+    most_a_day,
+    series_of,
+    sparkline,
+)
+from shim.report.model import CallerReport, Report, State, Status
 from shim.report.text import curl_line, name_of, plain, plural
-from shim.report.words import NEAR_MISSES, STATES, ago, headline
+from shim.report.words import (
+    NEAR_MISSES,
+    STATES,
+    UNSEEN,
+    acute,
+    ago,
+    by_when,
+    carried,
+    could_be_safe,
+    details,
+    headline,
+    is_acute,
+)
 
 MOST_CALLERS: Final = 200
 MOST_RECENT: Final = 100
+MOST_OWNERS: Final = 20
+NO_OWNER: Final = "no owner"
 _LONGEST_LINK: Final = 500
 _SINCE: Final = {
     "1h": timedelta(hours=1),
@@ -38,12 +60,13 @@ _SINCE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which of the recent uses to show; empty means any."""
+    """Which of the recent uses to show, and whose callers; empty means any."""
 
     caller: str = ""
     mode: str = ""
     decision: str = ""
     since: str = ""
+    owner: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Filters:
@@ -54,7 +77,13 @@ class Filters:
             mode=_clean(query.get("mode", "")),
             decision=_clean(query.get("decision", "")),
             since=since if since in _SINCE or _moment(since) else "",
+            owner=_clean(query.get("owner", "")),
         )
+
+    @property
+    def chosen(self) -> bool:
+        """Whether some of the recent uses are asked for."""
+        return any((self.caller, self.mode, self.decision, self.since))
 
     def begin(self, now: datetime) -> datetime | None:
         """Return the moment that ``since`` means: one of 1h, 24h, 7d, 30d, or an RFC 3339 time."""
@@ -71,12 +100,12 @@ class Filters:
             and (begin is None or use.timestamp >= begin)
         )
 
-    def link(self, **changes: str) -> str:
-        """Return the page's address with some filters changed."""
+    def link(self, part: str = "#recent", **changes: str) -> str:
+        """Return the page's address with some filters changed, at one ``part`` of it."""
         changed = replace(self, **changes)
         query = {name: getattr(changed, name) for name in self.__dataclass_fields__}
         text = urlencode({k: v for k, v in query.items() if v}, errors="replace")
-        return f"?{text}#recent" if text else "?#recent"
+        return f"?{text}{part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +167,14 @@ def render_document(report: Report) -> str:
     )
 
 
-def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -> str:
+def _render(
+    report: Report, *, recording: Recording, partly: str, filters: Filters, **more: Any
+) -> str:
     series = series_of(report)
     days = days_of(report)
-    callers = report.callers[:MOST_CALLERS]
+    owner = filters.owner
+    listed = [caller for caller in report.callers if owner in ("", caller.owner or NO_OWNER)]
+    shown = listed[:MOST_CALLERS]
     verdict = report.verdict
     if (partly or not recording.ok) and verdict.status is Status.SAFE:
         # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
@@ -159,10 +192,14 @@ def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -
             empty=not any((report.totals.uses, report.callers)),
             quiet=length(verdict.quiet_seconds) if verdict.quiet_seconds is not None else "–",
             window=length(verdict.window),
-            callers=callers,
-            left_out=len(report.callers) - len(callers),
-            masked=[caller for caller in report.callers if caller.times_masked][:MOST_CALLERS],
-            missed=[caller for caller in report.callers if caller.near_misses][:MOST_CALLERS],
+            could_be_safe=could_be_safe(report),
+            burn_down=burn_down(report, days),
+            groups=_groups(shown),
+            owners=_owners(report),
+            filters=filters,
+            left_out=len(listed) - len(shown),
+            masked=[caller for caller in shown if caller.times_masked],
+            missed=[caller for caller in shown if caller.near_misses],
             series=series,
             charts=[
                 ("wide", draw(report, series, 960, 250)),
@@ -174,6 +211,7 @@ def _render(report: Report, *, recording: Recording, partly: str, **more: Any) -
             style=_asset("page.css"),
             script=_asset("page.js"),
             policy=_DOCUMENT_POLICY,
+            unseen=UNSEEN,
             **more,
         )
     )
@@ -204,7 +242,12 @@ def _environment() -> Environment:
         "state_name": STATES.__getitem__,
         "near_miss_means": lambda kind: NEAR_MISSES.get(kind, plain(kind)),
         "linkable": lambda caller: len(caller) <= _LONGEST_LINK,
-        "moved": _moved,
+        "most_a_day": most_a_day,
+        "details": details,
+        "by_when": by_when,
+        "carried": carried,
+        "anchor": _anchor,
+        "first_of": lambda values, most: dict(list(values.items())[:most]),
     }
     return environment
 
@@ -248,7 +291,31 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _moved(caller: CallerReport) -> int:
-    """Return how far the caller has moved: the percentage of its calls that are new ones."""
-    calls = caller.uses + caller.replacement_calls
-    return 100 * caller.replacement_calls // calls if calls else 0
+def _groups(callers: Iterable[CallerReport]) -> dict[str, list[CallerReport]]:
+    """Sort callers by what is to be done about them."""
+    groups: dict[str, list[CallerReport]] = {
+        name: [] for name in ("acute", "acknowledged", "quiet", "migrated")
+    }
+    for caller in callers:
+        if is_acute(caller):
+            groups["acute"].append(caller)
+        elif caller.acknowledged:
+            groups["acknowledged"].append(caller)
+        elif caller.state is State.MIGRATED:
+            groups["migrated"].append(caller)
+        else:
+            groups["quiet"].append(caller)
+    return groups
+
+
+def _owners(report: Report) -> dict[str, int]:
+    """Count each owner's callers that somebody has to look at."""
+    owners = Counter(caller.owner or NO_OWNER for caller in acute(report))
+    busiest = sorted(owners.items(), key=lambda one: (-one[1], one[0]))
+    return dict(busiest[:MOST_OWNERS])
+
+
+def _anchor(caller: str) -> str:
+    """Return the name of a caller's place on the page."""
+    digest = hashlib.sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"caller-{digest[:12]}"
