@@ -11,7 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shim import __version__
-from shim.commands.arguments import add_settings, join_values, settings_from
+from shim.commands.arguments import (
+    READ_BY_BROWNOUTS,
+    READ_BY_CHECK,
+    add_settings,
+    join_values,
+    settings_from,
+)
 from shim.commands.report import add_arguments as add_report_arguments
 from shim.settings.declared import SettingError
 from shim.settings.loading import load
@@ -46,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         help="who still uses the old route, and can it go",
         description="Tell who still uses the old route, and whether it is safe to remove.",
+        epilog="example: restate-shim report --ledger /var/lib/restate-shim/ledger.db "
+        "--fail-if-used-within 14d",
     )
     add_report_arguments(report)
     report.set_defaults(run=_report)
@@ -55,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Say whether upstream has the new endpoints and the old route, and what the "
         "settings amount to. With --ops, ask a running shim whether it lives (for health checks).",
     )
-    add_settings(check)
+    add_settings(check, READ_BY_CHECK)
     check.add_argument("--format", choices=("text", "json"), default="text", help="how to say it")
     check.add_argument(
         "--ops",
@@ -71,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Tell the next brownout windows and, from the ledger, who "
         "would have been refused had they applied before.",
     )
-    add_settings(brownouts)
+    add_settings(brownouts, READ_BY_BROWNOUTS)
     brownouts.add_argument(
         "--next", type=int, default=5, metavar="N", help="how many windows to tell (default: 5)"
     )
@@ -133,9 +141,10 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _brownouts(args: argparse.Namespace) -> int:
-    from shim.commands.brownouts import NEEDED, run
+    from shim.commands.brownouts import run
 
-    return run(args, settings_from(args, needed=NEEDED), out=sys.stdout, now=datetime.now(UTC))
+    settings = settings_from(args, needed=READ_BY_BROWNOUTS)
+    return run(args, settings, out=sys.stdout, now=datetime.now(UTC))
 
 
 def _import(args: argparse.Namespace) -> int:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Container, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from shim.route.policy import Terms
 from shim.settings.declared import SETTINGS, Settings
 from shim.settings.loading import load
+
+READ_BY_BROWNOUTS: Final = frozenset((*(field.name for field in fields(Terms)), "ledger", "fleet"))
+"""The settings that ``brownouts`` reads."""
+READ_BY_CHECK: Final = READ_BY_BROWNOUTS | {
+    *("upstream", "upstream_ca", "upstream_cert", "upstream_key", "connect_timeout"),
+    *("listen", "tls_cert", "tls_key", "ops_listen", "replies", "caller", "trusted_proxies"),
+    *("no_headers", "sunset"),
+}
+"""The settings of which ``check`` says what they amount to."""
 
 
 def join_values(argv: Sequence[str]) -> list[str]:
@@ -24,8 +35,11 @@ def join_values(argv: Sequence[str]) -> list[str]:
     return joined
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add ``--config`` and a flag for every setting."""
+def add_settings(parser: argparse.ArgumentParser, read: Container[str] | None = None) -> None:
+    """Add ``--config`` and a flag for every setting; list those that the command will ``read``.
+
+    The others are taken too, so that a shim's own arguments can be given as they are.
+    """
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file of settings [SHIM_CONFIG]"
     )
@@ -38,6 +52,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         if setting.switch:
             # --dry-run=false undoes what the environment or the file says.
             how = {"nargs": "?", "const": "true"}
+        if read is not None and setting.key not in read:
+            text = argparse.SUPPRESS
         parser.add_argument(f"--{setting.name}", metavar=setting.metavar, help=text, **how)
 
 

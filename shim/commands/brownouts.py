@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -21,13 +21,11 @@ from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_duration, rfc3339
 from shim.report.rehearsal import Rehearsal, rehearse
 from shim.report.text import name_of
-from shim.route.policy import Phase, Policy, Terms
+from shim.route.policy import Phase, Policy
 from shim.route.windows import Window
 from shim.settings.declared import SettingError, Settings
 
 _BACK: Final = timedelta(days=14)
-NEEDED: Final = frozenset((*(field.name for field in fields(Terms)), "ledger", "fleet"))
-"""The settings that the command reads."""
 _SHOWN: Final = "%a %Y-%m-%d %H:%M:%S"
 
 

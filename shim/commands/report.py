@@ -245,7 +245,7 @@ def _print(report: Report, style: str, out: TextIO) -> None:
 
 def _settings(args: argparse.Namespace) -> Settings:
     flags = {"ledger": args.ledger, "fleet": args.fleet, "instances": args.instances}
-    return load(flags, os.environ, args.config, needed=flags)
+    return load(flags, os.environ, args.config, needed=(*flags, "sunset"))
 
 
 def _say_problems(lines: Lines, err: TextIO) -> None:

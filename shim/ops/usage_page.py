@@ -140,11 +140,13 @@ async def count_callers(usage: Usage, metrics: Metrics, logger: Logger, *, most:
             await asyncio.sleep(_RETRY_SECONDS)
             continue
         users = [caller for caller in report.callers if caller.uses]
-        states = dict.fromkeys((state.value for state in State), 0)
+        # Those without an owner are there from the start: an alert sees the first of them come.
+        counts = {(state.value, ""): 0 for state in State}
         for caller in users:
-            states[caller.state.value] += 1
+            key = caller.state.value, caller.owner or ""
+            counts[key] = counts.get(key, 0) + 1
         busiest = sorted(users, key=lambda caller: -caller.uses)[:most]
-        metrics.callers(states, {caller.caller: caller.uses for caller in busiest} or None)
+        metrics.callers(counts, {caller.caller: caller.uses for caller in busiest} or None)
         if report.verdict.last_use is not None:
             metrics.last_used(report.verdict.last_use.timestamp())
         await asyncio.sleep(_COUNT_SECONDS)

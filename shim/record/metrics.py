@@ -115,7 +115,7 @@ class Metrics(Collector):
         self._errors = dict.fromkeys(_ERROR_KINDS, 0)
         self._refused = dict.fromkeys((MAX_CONNECTIONS, MAX_PER_ADDRESS), 0)
         self._ledger_errors = 0
-        self._callers: Mapping[str, int] = {}
+        self._callers: Mapping[tuple[str, ...], int] = {}
         self._busiest: Mapping[str, int] = {}
         self._build: Mapping[str, str] = {}
         self._phase: Mapping[str, str] = {}
@@ -178,9 +178,11 @@ class Metrics(Collector):
 
     # What is told when it changes
 
-    def callers(self, states: Mapping[str, int], busiest: Mapping[str, int] | None = None) -> None:
-        """Set how many callers are in each state, and the uses of those to be named."""
-        self._callers = states
+    def callers(
+        self, callers: Mapping[tuple[str, ...], int], busiest: Mapping[str, int] | None = None
+    ) -> None:
+        """Set how many callers there are by state and owner, and the uses of those to be named."""
+        self._callers = callers
         self._busiest = busiest or {}
 
     def build(self, version: str) -> None:
@@ -290,9 +292,9 @@ class Metrics(Collector):
         if self._callers:
             yield _gauge(
                 "restate_shim_deprecated_callers",
-                "Callers of the deprecated route that are known, by state.",
-                {(state,): count for state, count in self._callers.items()},
-                "state",
+                "Callers of the deprecated route that are known, by state and owner.",
+                self._callers,
+                *("state", "owner"),
             )
         if self._busiest:
             yield _gauge(

@@ -6,6 +6,7 @@ import argparse
 
 import pytest
 
+from shim.cli import main
 from shim.commands.arguments import add_settings, settings_from
 from shim.settings.declared import SETTINGS, Settings
 from tests.support.running import restate_shim
@@ -26,9 +27,29 @@ def test_a_flag_undoes_a_switch_of_the_environment(monkeypatch: pytest.MonkeyPat
 
 
 # The default 100% was taken for a format by argparse: --help ended in a traceback.
-@pytest.mark.parametrize("command", ["serve", "brownouts", "check"])
-def test_help_tells_every_setting(command: str) -> None:
-    ended = restate_shim(command, "--help")
+def test_the_help_of_serve_tells_every_setting() -> None:
+    ended = restate_shim("serve", "--help")
     assert (ended.returncode, ended.stderr) == (0, "")
     for setting in SETTINGS:
         assert f"--{setting.name}" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "listed", "not_listed"),
+    [
+        ("brownouts", "--brownout-share", "--upstream-timeout"),
+        ("check", "--upstream-ca", "--max-connections"),
+        ("serve", "--max-connections", "--rehearse"),
+    ],
+)
+def test_a_command_lists_the_settings_that_it_reads_and_takes_the_others_too(
+    command: str, listed: str, not_listed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    assert listed in said
+    assert not_listed not in said
+    if command == "brownouts":
+        assert main([command, not_listed, "5s"]) == 2
+        assert "there is no window" in capsys.readouterr().err

@@ -39,11 +39,25 @@ def test_every_record_is_added_once_however_often_it_is_given(
     assert said.out.startswith("16 records added, 0 already there, ")
     assert said.out.endswith(" 1 unreadable\n")
     assert "shim.log:" in said.err
+    assert "Not brought back: heartbeats" in said.err
     assert main(["import", str(again), str(log), "--ledger", str(ledger)]) == 0
     assert capsys.readouterr().out.startswith("5 records added, 16 already there")
     assert {use["id"] for use in read_uses(ledger)} == {use["id"] for use in USES}
     (miss,) = read_near_misses(ledger)
     assert miss["hint"] == "PATCH it"
+
+
+def test_a_terminal_is_shown_how_far_it_is(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert main(["import", str(log), "--ledger", str(tmp_path / "ledger.db")]) == 0
+    assert "shim.log" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
 
 
 def test_a_report_of_the_ledger_then_tells_what_one_of_the_lines_does(

@@ -87,7 +87,8 @@ def test_an_alert_that_never_fires_would_be_noticed(rule: dict[str, Any], tmp_pa
 def test_an_alert_says_how_bad_it_is_and_what_happened(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("info", "warning", "critical")
     assert rule["annotations"]["summary"]
-    assert "$labels.instance" in rule["annotations"]["description"]
+    # Which shim, or whose callers.
+    assert re.search(r"\$labels\.(instance|owner)", rule["annotations"]["description"])
 
 
 @pytest.mark.parametrize(("where", "query"), list(_queries()))

@@ -31,7 +31,7 @@ def test_the_text_of_all_metrics_is_what_it_was() -> None:
     metrics.phase_changed()
     metrics.upstream_error("connect")
     metrics.ledger_error()
-    metrics.callers({"active": 2, "quiet": 1, "migrated": 0, "came_back": 0}, {"ci": 12})
+    metrics.callers({("active", "ci"): 2, ("quiet", ""): 1, ("migrated", ""): 0}, {"ci": 12})
     metrics.build("1.0.0")
     metrics.phase("translate", "legacy", 1_800_000_000.0)
     assert text_of(registry) == EXPECTED.read_text()

@@ -27,7 +27,7 @@ def _full() -> CollectorRegistry:
     metrics.deprecated("kill", "translated", 404, 1_764_000_000.5)
     metrics.upstream_error("connect")
     metrics.ledger_error()
-    metrics.callers({"active": 2, "quiet": 1, "migrated": 0, "came_back": 0}, {"ci": 12})
+    metrics.callers({("active", "ci"): 2, ("quiet", ""): 1, ("migrated", ""): 0}, {"ci": 12})
     metrics.build("1.0.0")
     metrics.phase("translate", "legacy", 1_800_000_000.0)
     return registry
@@ -153,9 +153,9 @@ def test_what_others_keep_is_read_when_scraped() -> None:
 def test_no_caller_is_named_unless_asked() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    metrics.callers({"active": 2})
+    metrics.callers({("active", ""): 2})
     assert b"caller_uses" not in generate_latest(registry)
-    metrics.callers({"active": 2}, {'a"\n': 3})
+    metrics.callers({("active", ""): 2}, {'a"\n': 3})
     assert _value(registry, "restate_shim_deprecated_caller_uses", caller='a"\n') == 3
     families = text_string_to_metric_families(generate_latest(registry).decode())
     assert any(family.name == "restate_shim_deprecated_caller_uses" for family in families)
