@@ -141,7 +141,7 @@ async def count_callers(usage: Usage, metrics: Metrics, logger: Logger, *, most:
             continue
         users = [caller for caller in report.callers if caller.uses]
         # Those without an owner are there from the start: an alert sees the first of them come.
-        counts = {(state.value, ""): 0 for state in State}
+        counts: dict[tuple[str, ...], int] = {(state.value, ""): 0 for state in State}
         for caller in users:
             key = caller.state.value, caller.owner or ""
             counts[key] = counts.get(key, 0) + 1
