@@ -73,6 +73,7 @@ def make_app(
             web.get("/ready", ready),
             web.get("/phase", phase),
             web.get("/metrics", metrics),
+            web.get("/verdict", usage.verdict),
             web.get("/usage", usage.page),
             web.get("/usage.json", usage.json),
             web.get("/usage.csv", usage.csv),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +24,22 @@ from shim.record.metrics import Metrics
 from shim.report.build import build_report
 from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
 from shim.report.formats.spreadsheet import usage_csv
-from shim.report.model import Report, State
+from shim.report.model import Report, State, Status
+from shim.report.verdict import DEFAULT_WINDOW
+from shim.settings.parsers import parse_positive
 from shim.settings.reload import Reload
 
 _RECENT: Final = 200
 _FRESH_SECONDS: Final = 1.0
 _COUNT_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 5.0
+_TAKES: Final = "within takes a duration above zero such as 14d"
+_ANSWERS: Final = {
+    Status.SAFE: 200,
+    Status.IN_USE: 409,
+    Status.ACKNOWLEDGED: 409,
+    Status.UNPROVEN: 425,
+}
 
 
 class Usage:
@@ -40,29 +51,49 @@ class Usage:
         self._reload = reload
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._report: Report | None = None
-        self._read_at = 0.0
+        self._reports: dict[timedelta, Report] = {}
+        self._read_at = -math.inf
+        self._evidence = Evidence()
 
-    async def report(self) -> Report:
+    async def report(self, window: timedelta = DEFAULT_WINDOW) -> Report:
         """Return a report that is at most a second old; raise ``LedgerError``."""
         async with self._lock:
-            if self._report is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
-                self._report = await asyncio.to_thread(self._build)
+            if time.monotonic() - self._read_at > _FRESH_SECONDS:
+                self._evidence = await asyncio.to_thread(self._read, self._source)
                 self._read_at = time.monotonic()
-            return self._report
+                self._reports.clear()
+            if window not in self._reports:
+                self._reports[window] = await asyncio.to_thread(self._build, self._evidence, window)
+            return self._reports[window]
 
-    def _build(self, source: Path | str | None = None) -> Report:
-        evidence = read_evidence(source or self._source, waiting=self._ledger.waiting())
-        lost = self._ledger.state().dropped
+    def _read(self, source: Path | str) -> Evidence:
+        state = self._ledger.state()
+        evidence = read_evidence(source, waiting=self._ledger.waiting())
+        if state.ok and state.fleet_ok is not False:
+            return evidence
+        # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
+        return replace(evidence, unwritten=[*evidence.unwritten, self._clock()])
+
+    def _build(self, evidence: Evidence, window: timedelta = DEFAULT_WINDOW) -> Report:
         settings = self._reload.settings
         return build_report(
             evidence,
             now=self._clock(),
             rules=settings.callers,
             instances=settings.instances,
-            lost=lost,
+            verdict_window=window,
+            lost=self._ledger.state().dropped,
             sunset=settings.sunset,
         )
+
+    async def verdict(self, request: web.Request) -> web.Response:
+        """``GET /verdict?within=14d``: the verdict as JSON, and by its status for those who wait."""
+        try:
+            window = parse_positive(request.query.get("within", "14d"))
+        except ValueError:
+            raise web.HTTPBadRequest(reason=_TAKES) from None
+        verdict = (await self.report(window)).verdict
+        return web.json_response(verdict.as_json(), status=_ANSWERS[verdict.status])
 
     async def page(self, request: web.Request) -> web.Response:
         """``GET /usage``."""
@@ -100,9 +131,9 @@ class Usage:
 
     def _own_report(self) -> Report:
         try:
-            return self._build(self._ledger.source)
+            return self._build(self._read(self._ledger.source))
         except LedgerError:
-            return build_report(Evidence(), now=self._clock(), lost=self._ledger.state().dropped)
+            return self._build(Evidence())
 
     def _recent(self, source: Path | str, filters: Filters, now: datetime) -> list[Use]:
         try:

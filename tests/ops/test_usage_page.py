@@ -108,6 +108,33 @@ async def test_json_and_csv_carry_the_numbers_of_the_page(used: Ops) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("", 409, "in_use"),
+        ("?within=14d", 409, "in_use"),
+        ("?within=4h", 409, "in_use"),
+        # The record began a moment ago.
+        ("?within=1h", 425, "unproven"),
+    ],
+)
+async def test_the_verdict_is_a_status_for_those_who_wait_for_it(
+    query: str, status: int, said: str, used: Ops
+) -> None:
+    got = await used.client.get(f"/verdict{query}")
+    assert got.status == status
+    told = await got.json()
+    assert told["status"] == said
+    assert told["reason"]
+
+
+@pytest.mark.parametrize("within", ["soon", "0s", "-1d", "99999999d", ""])
+async def test_a_verdict_takes_a_duration(within: str, used: Ops) -> None:
+    got = await used.client.get("/verdict", params={"within": within})
+    assert got.status == 400
+    assert "within takes a duration above zero such as 14d" in (await got.json())["message"]
+
+
 async def test_a_ledger_that_cannot_be_read_is_an_alarm_on_the_page_and_an_error_elsewhere(
     start: Start, tmp_path: Path
 ) -> None:

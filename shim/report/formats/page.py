@@ -176,8 +176,7 @@ def _render(
     listed = [caller for caller in report.callers if owner in ("", caller.owner or NO_OWNER)]
     shown = listed[:MOST_CALLERS]
     verdict = report.verdict
-    if (partly or not recording.ok) and verdict.status is Status.SAFE:
-        # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
+    if (partly or not recording.ok) and verdict.status is not Status.IN_USE:
         verdict = replace(verdict, status=Status.UNPROVEN)
     return (
         _environment()
