@@ -87,7 +87,7 @@ class Usage:
         )
 
     async def verdict(self, request: web.Request) -> web.Response:
-        """``GET /verdict?within=14d``: the verdict as JSON, and by its status for those who wait."""
+        """``GET /verdict?within=14d``: the verdict as JSON and, for those who wait, as a status."""
         try:
             window = parse_positive(request.query.get("within", "14d"))
         except ValueError:
