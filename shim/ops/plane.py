@@ -57,6 +57,7 @@ class OpsPlane:
         heard = self._record.witness.heard
         return Numbers(
             in_flight=self._proxy.in_flight,
+            upstream_up=bool(self._proxy.upstream_state["ok"]),
             draining=self._proxy.draining,
             callers=self._proxy.callers,
             connections=self._proxy.connections,

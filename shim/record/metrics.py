@@ -60,6 +60,7 @@ class Numbers:
     """What the parts of the shim count themselves, at one moment."""
 
     in_flight: int
+    upstream_up: bool
     draining: bool
     callers: int
     connections: PoolStats
@@ -223,6 +224,11 @@ class Metrics(Collector):
             "kind",
         )
         if numbers is not None:
+            yield _gauge(
+                "restate_shim_upstream_up",
+                "1 while an upstream answers, or takes connections, else 0.",
+                numbers.upstream_up,
+            )
             yield from _of_connections(numbers.connections)
             yield from _of_the_ledger(numbers.ledger, self._ledger_errors)
             yield from _of_the_process(numbers)

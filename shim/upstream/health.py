@@ -34,8 +34,8 @@ async def watch(pool: Pool) -> None:
     """Ask the upstreams, until cancelled.
 
     One that fails is asked again and again, with pauses that grow; what goes through tells of the
-    others.  Only where there is another to go to is one asked that has been silent: a single
-    upstream is cost nothing while all is well.
+    others.  One that has been silent for a while is looked at: where there is another to go to it
+    is asked, and a single one has to take a connection, which costs it next to nothing.
     """
     async with asyncio.TaskGroup() as group:
         for node in pool.nodes:
@@ -48,27 +48,29 @@ async def _watch(pool: Pool, node: Node, *, choice: bool) -> None:
         await asyncio.sleep(pause)
         now = monotonic()
         silent = now - node.answered_at > _SILENT_SECONDS
-        if node.failure is None and not (choice and silent):
+        if node.failure is None and not silent:
             pause = _TICK_SECONDS
         elif now - node.failed_at < _TICK_SECONDS:
             # It has only just been asked.
             continue
-        elif await _answers(pool, node):
+        elif await _answers(pool, node, ask=choice):
             node.answered(monotonic())
             pause = _TICK_SECONDS
         else:
             pause = min(2 * pause, _MOST_SECONDS)
 
 
-async def _answers(pool: Pool, node: Node) -> bool:
-    """Ask ``node``; where it could not be reached, that it can be is an answer."""
+async def _answers(pool: Pool, node: Node, *, ask: bool) -> bool:
+    """Look at ``node``, and ``ask`` it; where it could not be reached, that it can be is enough."""
     connecting = node.failure is not None and node.failure.kind != "timeout"
     try:
         connection = await pool.open(node)
         if connecting:
             pool.keep(connection, monotonic())
-        else:
+        elif ask:
             await _probe(pool, connection)
+        else:
+            connection.abort()
     except UpstreamError as error:
         node.failed(error, monotonic())
         return False

@@ -25,6 +25,7 @@ LEDGER: Final = LedgerState(
 def numbers(ledger: LedgerState = LEDGER) -> Numbers:
     return Numbers(
         in_flight=5,
+        upstream_up=True,
         draining=False,
         callers=10,
         connections=PoolStats(opened=9, idle=4, busy=2, waiting=8),

@@ -245,6 +245,21 @@ class TestSeveral:
         assert ask(shim.ops, request("GET", "/ready")).status == 503
 
 
+# Where nobody called, /ready said that all was well for as long as nobody did.
+def test_that_a_single_upstream_has_gone_is_known_without_a_request(
+    own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    """It is not asked for anything while it is there."""
+    shim = start(upstream=own_origin.url)
+    assert ask(shim.ops, request("GET", "/ready")).status == 200
+    assert b"\nrestate_shim_upstream_up 1.0" in ask(shim.ops, request("GET", "/metrics")).body
+    own_origin.refuse()
+    shim.event("upstream_unreachable", within=20)
+    assert ask(shim.ops, request("GET", "/ready")).status == 503
+    assert b"\nrestate_shim_upstream_up 0.0" in ask(shim.ops, request("GET", "/metrics")).body
+    assert not own_origin.requests
+
+
 class TestLimits:
     """Settings that bound what is open."""
 
