@@ -77,8 +77,12 @@ def patterns() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
         if module.name.startswith(("shim.demo", "shim.__main__")) or module.name in FOR_SETTINGS:
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
-            if isinstance(value, re.Pattern) and name not in AFTER_ANOTHER:
-                yield module.name, name, value
+            # A table has one in each of its rows.
+            rows = value if isinstance(value, tuple) else (value,)
+            for row in rows:
+                pattern = row if isinstance(row, re.Pattern) else getattr(row, "pattern", None)
+                if isinstance(pattern, re.Pattern) and name not in AFTER_ANOTHER:
+                    yield module.name, name, pattern
 
 
 # Modules import them from each other: each once.
@@ -187,6 +191,10 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
         pytest.param(lambda n: plain_answer(b"HTTP/1.1 200 x\r\n" + b"A: b\r\n" * n), id="back"),
         pytest.param(lambda n: interpret(b"DELETE", b"/invocations/" + b"%2F" * n), id="an id"),
         pytest.param(lambda n: interpret(b"DELETE", b"/" * n + b"invocations/x"), id="slashes"),
+        pytest.param(
+            lambda n: interpret(b"POST", b"//v1" * (n // 4) + b"/invocations/"), id="versions"
+        ),
+        pytest.param(lambda n: interpret(b"PUT", b"//invocations//x" + b"/" * n + b"y"), id="ends"),
         pytest.param(
             lambda n: interpret(b"DELETE", b"/invocations/x?" + b"&" * n + b"mode=kill"), id="query"
         ),
