@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from shim.ledger.evidence import Kind
 from shim.ledger.records import NearMiss, Use
 from shim.ledger.retention import Retention
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say, time_limit
+from shim.ledger.tables.schema import Row
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 
 _AT_ONCE: Final = 1000
@@ -130,6 +132,7 @@ class Shipper(threading.Thread):
             fleet.rollback()
             before = self._retention.before(int(seconds * 1000))
             writing.prune(fleet, before, limit=_PRUNE_STEP)
+            writing.tidy_calls(fleet)
 
     def _connected(self, ledger: Connection) -> Connection:
         identity = writing.read_fact(ledger, "ledger") or ""
@@ -148,8 +151,11 @@ class Shipper(threading.Thread):
             horizon = int(writing.read_fact(fleet, "pruned_before") or 0)
             if not all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE):
                 # The ledger was put back from a copy: its numbers begin again at some older one.
-                # What the fleet has already it takes for what it is, by its id.
+                # What the fleet has already it takes for what it is, by its id.  Counts have none:
+                # what the copy knows that it had shipped is not shipped again.
                 self._marks = {table.name: _before(ledger, table, horizon) for table in _SINGLE}
+                shipped = int(writing.read_fact(ledger, writing.SHIPPED) or 0)
+                self._marks[schema.outbox.name] = shipped
         self._identity = identity
         self._spans.clear()
         self._phases.clear()
@@ -184,10 +190,12 @@ class Shipper(threading.Thread):
     def _send(self, fleet: Connection, table: Table, rows: Sequence[Any]) -> None:
         mark = rows[-1][0]
         batch = Batch()
+        calls: list[Row] = []
         if table is schema.outbox:
             counts: dict[SumKey, Tally] = batch.counts
             for _, *key, count, first, last in rows:
                 writing.add(counts, tuple(key), (count, first, last))
+            calls = [tuple(row[1:]) for row in rows if row.kind == Kind.REPLACEMENT_CALL]
         else:
             kind = Use if table is schema.uses else NearMiss
             batch.records = [schema.from_row(kind, row) for row in rows]
@@ -196,7 +204,7 @@ class Shipper(threading.Thread):
             writing.write_mark(connection, self._identity, table.name, mark)
 
         with time_limit(fleet, self._answer_seconds):
-            writing.write(fleet, batch, self._names, also=note)
+            writing.write(fleet, batch, self._names, also=note, outbox=calls)
         self._marks[table.name] = mark
         if self.unsent is not None and table is not schema.outbox:
             self.unsent = max(0, self.unsent - len(rows))

@@ -262,8 +262,12 @@ class Front(web.RequestHandler):
                 raise FramingError(408, "The request's head did not arrive in time")
             head = self._framer.next_head()
         except FramingError as error:
-            self._server.recorder.unreadable(error, self.peer)
-            return error
+            refused = self._framer.refused(error)
+            if refused is None:
+                self._server.recorder.unread(error, self.peer)
+                return error
+            self._incoming = Incoming(self, refused, None)
+            return self._incoming
         if head is None:
             begun = self._framer.in_head or self._framer.waiting > 0
             if begun and self.turn is Turn.IDLE:

@@ -204,7 +204,8 @@ def interpret(method: bytes, target: bytes) -> Meaning:
         return None
     path, query = split_target(target)
     if method == OLD_METHOD and (route := _OLD_ROUTE.fullmatch(path)):
-        return _old_call(path, *route.groups(), query)
+        version, invocation_id = route.groups()
+        return _old_call(path, version, invocation_id, query)
     route = _NEW_ROUTE.fullmatch(path) if method == NEW_METHOD else None
     if method == b"POST":
         route = _BATCH.fullmatch(path)

@@ -107,6 +107,12 @@ class Elsewhere:
     async def append(self, *_: object) -> None:
         pass
 
+    def count_unreadable(self, _: str) -> None:
+        pass
+
+    def passed(self) -> None:
+        pass
+
 
 class Watched(Recorder):
     """Keeps what a handler failed with."""
