@@ -169,7 +169,7 @@ def facts_of(
 
 
 def _joined(clients: Iterable[Client]) -> tuple[Client, ...]:
-    """Return each client once, the busiest first."""
+    """Return each client once, the busiest first, and of those that are alike the latest."""
     found: dict[tuple[str, str | None], Client] = {}
     for client in clients:
         key = client.address, client.user_agent
@@ -178,5 +178,5 @@ def _joined(clients: Iterable[Client]) -> tuple[Client, ...]:
             count, last = known.count + client.count, max(known.last, client.last)
             client = replace(client, count=count, last=last)  # noqa: PLW2901 - the sum of both
         found[key] = client
-    order = sorted(found.values(), key=lambda client: (-client.count, client.address))
+    order = sorted(found.values(), key=lambda one: (-one.count, -one.last.timestamp(), one.address))
     return tuple(order[:MOST_CLIENTS])

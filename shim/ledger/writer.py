@@ -104,7 +104,7 @@ class Writer(threading.Thread):
         self._lost = 0
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
-        self._works = False
+        self._began = self._works = False
         self._delay = _FIRST_DELAY
         self._prune_at = 0.0
         self._take_over_at = 0.0
@@ -170,10 +170,14 @@ class Writer(threading.Thread):
                 self._retention.load(connection)
                 self._heartbeat.load(connection, to_ms(self._clock()))
                 known = list(writing.admitted_callers(connection))
+                if not self._began:
+                    newest = writing.highest(connection, schema.outbox)
+                    writing.write_fact(connection, writing.BEGAN, str(newest))
                 self._horizon = int(writing.read_fact(connection, "pruned_before") or 0)
         except BaseException:
             connection.close()
             raise
+        self._began = True
         self._connection = connection
         # The first thing is a heartbeat: only a commit shows that the disk takes one.
         self._committed_at = self._synced_at = -math.inf

@@ -65,7 +65,7 @@ facts: Final = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
     comment="ledger: its identity; pruned_before: single uses older than this are gone; "
-    "shipped: what of the outbox the fleet has got; "
+    "began: the newest row of the outbox when the process that writes began; "
     "retention_clock: the time that retention goes by has reached this",
 )
 

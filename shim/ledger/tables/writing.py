@@ -30,8 +30,8 @@ Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
 ClientKey = tuple[str, str, str]
 """Caller, address and user agent."""
-SHIPPED: Final = "shipped"
-"""The fact that tells up to which number of the outbox the fleet has got it."""
+BEGAN: Final = "began"
+"""The fact that tells the newest row of the outbox from before the process that writes now."""
 _MOST_CALLS: Final = 100_000
 _AT_ONCE: Final = 500
 
@@ -293,6 +293,13 @@ def write_mark(connection: Connection, ledger: str, stream: str, seq: int) -> No
     statements.MARKS.run(connection, [(ledger, stream, seq)])
 
 
+def read_mark(connection: Connection, ledger: str, stream: str) -> int:
+    """Return how far the fleet has ``stream`` of ``ledger``, and keep others from shipping it."""
+    marks = schema.marks.c
+    mark = select(marks.seq).where(marks.ledger == ledger, marks.stream == stream)
+    return int(connection.execute(mark.with_for_update()).scalar() or 0)
+
+
 def write_fact(connection: Connection, name: str, value: str) -> None:
     """Note a fact about this ledger."""
     statements.FACTS.run(connection, [(name, value)])
@@ -344,7 +351,6 @@ def tidy_outbox(connection: Connection, shipped: int | None) -> None:
         gone = or_(~calls, outbox.seq <= (past or 0))
         if shipped is not None:
             gone = and_(gone, outbox.seq <= shipped)
-            write_fact(connection, SHIPPED, str(shipped))
         connection.execute(delete(schema.outbox).where(gone))
 
 
