@@ -139,6 +139,15 @@ def heads(data: bytes, step: int) -> None:
     read(RequestFramer(None), data, step)
 
 
+def refused(data: bytes) -> None:
+    framer = RequestFramer(None)
+    framer.feed(data)
+    try:
+        framer.next_head()
+    except FramingError as error:
+        framer.refused(error)
+
+
 def answers(data: bytes, step: int) -> None:
     read(AnswerFramer(head_only=False), data, step)
 
@@ -180,6 +189,12 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
             lambda n: heads(HEAD + b"A: " + b"b " * (n // 2) + b"\r\n\r\n", 9999), id="many words"
         ),
         pytest.param(lambda n: heads(HEAD + b"\r\n" + b"\r\n" * (n // 2), 1), id="empty lines"),
+        pytest.param(lambda n: refused(b"DELETE" + b" " * n + b"/x\r\n"), id="refused: space"),
+        pytest.param(
+            lambda n: refused(b"DELETE /" + b"x" * n + b" HTTP/1.1" + b" " * n + b"y\n"),
+            id="refused: a line",
+        ),
+        pytest.param(lambda n: refused(HEAD + b"A: b\r\n" * n + b"c\r\n"), id="refused: fields"),
         pytest.param(lambda n: answers(b"HTTP/1.1 200 " + b"x" * n, 1), id="a reason"),
         pytest.param(
             lambda n: answers(b"HTTP/1.1 103 x\r\n\r\n" * (n // 18), 1), id="interim answers"
