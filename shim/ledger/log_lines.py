@@ -80,7 +80,7 @@ class _Refused(_Timed, frozen=True):
     @property
     def id(self) -> str:
         """What tells it from other lines: one line in two files counts once."""
-        return f"{self.timestamp} {self.instance} {self.status} {self.client_address}"
+        return f"{self.timestamp} {self.instance} {self.status} {self.count} {self.client_address}"
 
 
 class _Sign(_Timed, frozen=True):

@@ -444,8 +444,13 @@ class FrontServer(web.Server):
 
     async def record_refused(self, incoming: Incoming) -> None:
         """Have the handler record a request whose connection was refused: it has its answer."""
-        with contextlib.suppress(DownstreamGoneError):
+        try:
             await self._handler(incoming)
+        except DownstreamGoneError:
+            # There is no way back any more.
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
+            self.recorder.crashed(error)
 
     async def _handle(self, taken: Taken[Front]) -> Sent:
         front, message = taken.connection, taken.message
