@@ -75,4 +75,5 @@ async def running(
                 watch.cancel()
             await proxy.drain()
             await record.finish()
-            logger.info("stopped", instance=settings.instance)
+            requests = record.recorder.take_requests()
+            logger.info("stopped", instance=settings.instance, requests=requests)

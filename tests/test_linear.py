@@ -77,8 +77,12 @@ def patterns() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
         if module.name.startswith(("shim.demo", "shim.__main__")) or module.name in FOR_SETTINGS:
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
-            if isinstance(value, re.Pattern) and name not in AFTER_ANOTHER:
-                yield module.name, name, value
+            # A table has one in each of its rows.
+            rows = value if isinstance(value, tuple) else (value,)
+            for row in rows:
+                pattern = row if isinstance(row, re.Pattern) else getattr(row, "pattern", None)
+                if isinstance(pattern, re.Pattern) and name not in AFTER_ANOTHER:
+                    yield module.name, name, pattern
 
 
 # Modules import them from each other: each once.
@@ -135,6 +139,15 @@ def heads(data: bytes, step: int) -> None:
     read(RequestFramer(None), data, step)
 
 
+def refused(data: bytes) -> None:
+    framer = RequestFramer(None)
+    framer.feed(data)
+    try:
+        framer.next_head()
+    except FramingError as error:
+        framer.refused(error)
+
+
 def answers(data: bytes, step: int) -> None:
     read(AnswerFramer(head_only=False), data, step)
 
@@ -176,6 +189,12 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
             lambda n: heads(HEAD + b"A: " + b"b " * (n // 2) + b"\r\n\r\n", 9999), id="many words"
         ),
         pytest.param(lambda n: heads(HEAD + b"\r\n" + b"\r\n" * (n // 2), 1), id="empty lines"),
+        pytest.param(lambda n: refused(b"DELETE" + b" " * n + b"/x\r\n"), id="refused: space"),
+        pytest.param(
+            lambda n: refused(b"DELETE /" + b"x" * n + b" HTTP/1.1" + b" " * n + b"y\n"),
+            id="refused: a line",
+        ),
+        pytest.param(lambda n: refused(HEAD + b"A: b\r\n" * n + b"c\r\n"), id="refused: fields"),
         pytest.param(lambda n: answers(b"HTTP/1.1 200 " + b"x" * n, 1), id="a reason"),
         pytest.param(
             lambda n: answers(b"HTTP/1.1 103 x\r\n\r\n" * (n // 18), 1), id="interim answers"
@@ -187,6 +206,10 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
         pytest.param(lambda n: plain_answer(b"HTTP/1.1 200 x\r\n" + b"A: b\r\n" * n), id="back"),
         pytest.param(lambda n: interpret(b"DELETE", b"/invocations/" + b"%2F" * n), id="an id"),
         pytest.param(lambda n: interpret(b"DELETE", b"/" * n + b"invocations/x"), id="slashes"),
+        pytest.param(
+            lambda n: interpret(b"POST", b"//v1" * (n // 4) + b"/invocations/"), id="versions"
+        ),
+        pytest.param(lambda n: interpret(b"PUT", b"//invocations//x" + b"/" * n + b"y"), id="ends"),
         pytest.param(
             lambda n: interpret(b"DELETE", b"/invocations/x?" + b"&" * n + b"mode=kill"), id="query"
         ),

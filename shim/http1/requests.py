@@ -24,6 +24,12 @@ _REQUEST_LINE: Final = re.compile(_LINE)
 _REQUEST_LINE_BEGINNING: Final = re.compile(
     TOKEN + rb"(?: (?:" + _TARGET + rb"(?: (?:" + _VERSION_BEGINNING + rb")?)?)?)?"
 )
+# As somebody may have meant it: who is refused may have sent it with any white space and version.
+_REFUSED_LINE: Final = re.compile(
+    rb"(?!PRI )(" + TOKEN + rb")[ \t]++(?:(?i:https?)://[^/?#\x00-\x20\x7f]*+)?"
+    rb"(" + _TARGET + rb"+)[ \t]++HTTP/[0-9.]++[ \t]*+\r?\n"
+)
+_FIELD_LINES: Final = re.compile(FIELD_LINES)
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 MOST_REMEMBERED: Final = 2048
 """Bytes of fields that a connection remembers; what is larger would take much room on each."""
@@ -36,7 +42,7 @@ class RequestHead(NamedTuple):
     """The head of one request, as its sender meant it.
 
     ``target`` is in origin-form (or ``*``), ``authority`` that of an absolute-form target.
-    ``length`` is in bytes where ``framing`` is ``LENGTH``.  ``refusal`` says why the body is not
+    ``length`` is in bytes where ``framing`` is ``LENGTH``.  ``refusal`` says why the request is not
     taken, where the head shows it.
     """
 
@@ -67,6 +73,7 @@ class RequestFramer:
         self._unread = b""
         self._section = Section(_REQUEST_SECTION)
         self._parser = HeadParser()
+        self._whole = b""
         self._body: Body | None = None
         self._size = 0
         self._empty_lines = 0
@@ -110,9 +117,10 @@ class RequestFramer:
         found = self._section.add(data) if data else None
         if found is None:
             return None
-        raw, self._unread = found
+        self._whole, self._unread = found
         self._empty_lines = 0
-        head = self._parser.parse(raw)
+        head = self._parser.parse(self._whole)
+        self._whole = b""
         self._size = 0
         if head.framing is Framing.LENGTH:
             self._body = LengthBody(head.length)
@@ -121,6 +129,23 @@ class RequestFramer:
         elif head.framing is Framing.CHUNKED:
             self._body = ChunkedBody(_TRAILERS)
         return head
+
+    def refused(self, error: FramingError) -> RequestHead | None:
+        """Return the head that was refused with ``error``, as far as it can be read.
+
+        It has the fields up to the first that is none, and no body.  ``None`` where not even its
+        first line has come, or is one.
+        """
+        raw = self._whole or self._section.begun
+        line = _REFUSED_LINE.match(raw)
+        if line is None:
+            return None
+        method, target = line.groups()
+        known = _FIELD_LINES.match(raw, line.end())
+        fields = parse_fields(raw[: known.end()], line.end()) if known else []
+        return RequestHead(
+            method, target, 1, None, fields, Framing.NONE, 0, keep_alive=False, refusal=error
+        )
 
     def _skip_empty_lines(self, data: bytes) -> bytes:
         while data.startswith(b"\r\n"):

@@ -55,6 +55,11 @@ class Section:
     def __len__(self) -> int:
         return len(self._buffer)
 
+    @property
+    def begun(self) -> bytes:
+        """What has come of a section that is not whole, or that has been given up."""
+        return bytes(self._buffer)
+
     def add(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Return the section with its empty line and the bytes behind it, once it is whole.
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from shim.ledger.records import PhaseChange
+from shim.ledger.records import OTHER, PhaseChange
 
 
 class Kind(StrEnum):
@@ -120,6 +120,8 @@ class Evidence:
     """Since when there are records in the memory of a shim alone, or were when it ended."""
 
 
+MOST_CLIENTS: Final = 20
+"""How many clients of a caller are told apart; the rest of them are of the address ``(other)``."""
 HEARTBEAT_SLACK: Final = timedelta(minutes=2)
 
 
@@ -140,7 +142,7 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
         sums=[sum_ for part in parts for sum_ in part.sums],
         days=[day for part in parts for day in part.days],
         callers={
-            caller: replace(fact, clients=_joined(clients[caller]))
+            caller: facts_of(fact.user_agent, fact.replacement, clients[caller])
             for caller, (_, fact) in facts.items()
         },
         spans=[span for part in parts for span in part.spans],
@@ -151,7 +153,23 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
     )
 
 
+def facts_of(
+    user_agent: str | None, replacement: str | None, clients: Iterable[Client]
+) -> CallerFacts:
+    """Return what is known of a caller.
+
+    ``user_agent`` is that of its latest use: it counts where nobody knows its clients, of which the
+    busiest one's is the better answer.
+    """
+    joined = _joined(clients)
+    named = [client.user_agent for client in joined if client.address != OTHER]
+    return CallerFacts(
+        user_agent=named[0] if named else user_agent, replacement=replacement, clients=joined
+    )
+
+
 def _joined(clients: Iterable[Client]) -> tuple[Client, ...]:
+    """Return each client once, the busiest first, and of those that are alike the latest."""
     found: dict[tuple[str, str | None], Client] = {}
     for client in clients:
         key = client.address, client.user_agent
@@ -160,4 +178,5 @@ def _joined(clients: Iterable[Client]) -> tuple[Client, ...]:
             count, last = known.count + client.count, max(known.last, client.last)
             client = replace(client, count=count, last=last)  # noqa: PLW2901 - the sum of both
         found[key] = client
-    return tuple(sorted(found.values(), key=lambda client: -client.count))
+    order = sorted(found.values(), key=lambda one: (-one.count, -one.last.timestamp(), one.address))
+    return tuple(order[:MOST_CLIENTS])

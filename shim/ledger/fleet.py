@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from shim.ledger.evidence import Kind
 from shim.ledger.records import NearMiss, Use
 from shim.ledger.retention import Retention
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say, time_limit
+from shim.ledger.tables.schema import Row
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 
 _AT_ONCE: Final = 1000
@@ -64,6 +66,8 @@ class Shipper(threading.Thread):
         self._fresh = False
         self._identity = ""
         self._marks: dict[str, int] = {}
+        # What the fleet has noted of the outbox.
+        self._noted = 0
         self._spans: dict[tuple[str, int], tuple[int, bool]] = {}
         self._phases: set[tuple[str, int]] = set()
 
@@ -130,6 +134,7 @@ class Shipper(threading.Thread):
             fleet.rollback()
             before = self._retention.before(int(seconds * 1000))
             writing.prune(fleet, before, limit=_PRUNE_STEP)
+            writing.tidy_calls(fleet)
 
     def _connected(self, ledger: Connection) -> Connection:
         identity = writing.read_fact(ledger, "ledger") or ""
@@ -146,10 +151,16 @@ class Shipper(threading.Thread):
             self._names.load(fleet)
             # Single records older than this are gone there, though they were counted.
             horizon = int(writing.read_fact(fleet, "pruned_before") or 0)
-            if not all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE):
-                # The ledger was put back from a copy: its numbers begin again at some older one.
-                # What the fleet has already it takes for what it is, by its id.
-                self._marks = {table.name: _before(ledger, table, horizon) for table in _SINGLE}
+            goes_on = all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE)
+        counted = self._noted = self._marks.get(schema.outbox.name, 0)
+        if not goes_on:
+            # The ledger was put back from a copy: its numbers begin again at some older one.
+            # What the fleet has already it takes for what it is, by its id.
+            self._marks = {table.name: _before(ledger, table, horizon) for table in _SINGLE}
+        if not goes_on or _last_number(ledger, schema.outbox) < counted:
+            # Counts have none: what was in the copy had been shipped, what came since was not.
+            began = int(writing.read_fact(ledger, writing.BEGAN) or 0)
+            self._marks[schema.outbox.name] = min(counted, began)
         self._identity = identity
         self._spans.clear()
         self._phases.clear()
@@ -184,20 +195,28 @@ class Shipper(threading.Thread):
     def _send(self, fleet: Connection, table: Table, rows: Sequence[Any]) -> None:
         mark = rows[-1][0]
         batch = Batch()
+        calls: list[Row] = []
         if table is schema.outbox:
             counts: dict[SumKey, Tally] = batch.counts
             for _, *key, count, first, last in rows:
                 writing.add(counts, tuple(key), (count, first, last))
+            calls = [tuple(row[1:]) for row in rows if row.kind == Kind.REPLACEMENT_CALL]
         else:
             kind = Use if table is schema.uses else NearMiss
             batch.records = [schema.from_row(kind, row) for row in rows]
 
         def note(connection: Connection) -> None:
+            noted = writing.read_mark(connection, self._identity, table.name)
+            if table is schema.outbox and noted != self._noted:
+                # Counts have no identity by which the second time would change nothing.
+                raise LedgerError("another process ships what this ledger has counted")
             writing.write_mark(connection, self._identity, table.name, mark)
 
         with time_limit(fleet, self._answer_seconds):
-            writing.write(fleet, batch, self._names, also=note)
+            writing.write(fleet, batch, self._names, also=note, outbox=calls)
         self._marks[table.name] = mark
+        if table is schema.outbox:
+            self._noted = mark
         if self.unsent is not None and table is not schema.outbox:
             self.unsent = max(0, self.unsent - len(rows))
 
@@ -217,6 +236,12 @@ class Shipper(threading.Thread):
             writing.write_phases(fleet, new)
         self._spans = spans
         self._phases = set(phases)
+
+
+def _last_number(ledger: Connection, table: Table) -> int:
+    """Return the last number that a row of ``table`` was given, 0 where there is none."""
+    query = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+    return int(ledger.exec_driver_sql(query, (table.name,)).scalar() or 0)
 
 
 def _before(ledger: Connection, table: Table, horizon: int) -> int:

@@ -7,18 +7,21 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shim.ledger.evidence import Kind
+from shim.ledger.evidence import REACHED, Kind
 from shim.ledger.records import OTHER
 from shim.ledger.tables import writing
 from shim.ledger.tables.schema import HOUR, to_ms
 from shim.ledger.tables.writing import SumKey, Tally
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shim.clocks import Heard
     from shim.ledger.records import ReplacementCall, Told
 
-COUNT_KEYS: Final = 10_000
-"""How many sums of calls to the new endpoints may wait; what comes on top is of ``(other)``."""
+_COUNT_KEYS: Final = 10_000
+# Addresses are as many as somebody likes to send nonsense from: they leave room for callers.
+_ADDRESS_KEYS: Final = 5_000
 
 
 class Look(NamedTuple):
@@ -42,10 +45,12 @@ class Inbox:
     """What requests hand to the writer.
 
     ``told`` is the number of records that there ever were; what happened before ``seen`` was told.
+    ``passed`` is how many requests besides probes there ever were.
     """
 
     records: deque[Told] = field(default_factory=deque)
     told: int = 0
+    passed: int = 0
     seen: Look = _NOTHING_YET
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)
@@ -65,15 +70,29 @@ class Inbox:
         moment = to_ms(call.timestamp)
         key: SumKey = (
             *(moment // HOUR, call.caller, Kind.REPLACEMENT_CALL.value, call.instance),
-            *(call.caller_source, call.mode, "", call.status, False),
+            *(call.caller_source, call.mode, REACHED if call.reached else "", call.status, False),
         )
         with self.lock:
-            if len(self._counts) >= COUNT_KEYS and key not in self._counts:
-                key = (key[0], OTHER, *key[2:])
-            writing.add(self._counts, key, (1, moment, moment))
+            put(self._counts, key, (1, moment, moment))
+
+    def count_unreadable(self, address: str, instance: str, timestamp: datetime) -> None:
+        """Add one request of which not even the first line could be read."""
+        moment = to_ms(timestamp)
+        kind = Kind.UNREADABLE.value
+        key: SumKey = (moment // HOUR, address, kind, instance, "address", "", "", 0, False)
+        with self.lock:
+            put(self._counts, key, (1, moment, moment))
 
     def take_counts(self) -> dict[SumKey, Tally]:
         """Return what was counted since the last time."""
         with self.lock:
             counts, self._counts = self._counts, {}
         return counts
+
+
+def put(counts: dict[SumKey, Tally], key: SumKey, tally: Tally) -> None:
+    """Add ``tally`` to what waits; past so many sums what is new is of ``(other)``."""
+    most = _ADDRESS_KEYS if key[2] == Kind.UNREADABLE else _COUNT_KEYS
+    if len(counts) >= most and key not in counts:
+        key = (key[0], OTHER, *key[2:])
+    writing.add(counts, key, tally)

@@ -122,7 +122,7 @@ class Ledger:
         )
         self._shipper: Shipper | None = None
         if fleet_url is not None:
-            self._writer.outbox = True
+            self._writer.ships = True
             self._shipper = Shipper(
                 fleet_url,
                 self.source,
@@ -181,6 +181,14 @@ class Ledger:
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint; it is written within about a second."""
         self._inbox.count(call)
+
+    def count_unreadable(self, address: str) -> None:
+        """Count a request from ``address`` that could not be read, as :meth:`count` does."""
+        self._inbox.count_unreadable(address, self._writer.instance, self._clock())
+
+    def passed(self) -> None:
+        """Count a request that was no probe; it is written within a second."""
+        self._inbox.passed += 1
 
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""

@@ -35,6 +35,7 @@ _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 _LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
 _DROPPED: Final = "log_lines_dropped"
 _PHASE: Final = "phase_changed"
+_REFUSED: Final = "request_refused"
 _SIGNS: Final = (*_LIFE, _DROPPED, _PHASE)
 # A line that speaks of one of these and cannot be read is a use less, or more than one.
 _TELLING: Final = (USE_EVENT.encode(), _DROPPED.encode())
@@ -56,6 +57,30 @@ class _Calls(_Timed, frozen=True):
     caller_source: str
     mode: str
     count: Annotated[int, Meta(gt=0)]
+    status: int | None = None
+    reached: bool | None = None
+
+    @property
+    def did_reach(self) -> bool:
+        """Whether a handler took them; lines that do not say so tell by their status."""
+        if self.reached is not None:
+            return self.reached
+        return self.status is not None and (200 <= self.status < 300 or self.status == 409)
+
+
+class _Refused(_Timed, frozen=True):
+    """How often a request from one address was refused since the line before."""
+
+    client_address: str
+    status: int
+    count: Annotated[int, Meta(gt=0)] = 1
+    instance: str | None = None
+    unreadable: bool = False
+
+    @property
+    def id(self) -> str:
+        """What tells it from other lines: one line in two files counts once."""
+        return f"{self.timestamp} {self.instance} {self.status} {self.count} {self.client_address}"
 
 
 class _Sign(_Timed, frozen=True):
@@ -66,9 +91,11 @@ class _Sign(_Timed, frozen=True):
     phase: str | None = None
     phases: str | None = None
     lines: Annotated[int, Meta(gt=0)] = 1
+    requests: Annotated[int, Meta(ge=0)] | None = None
 
 
-_Counted = Record | _Calls
+_Counted = Record | _Calls | _Refused
+_refused: Final = msgspec.json.Decoder(_Refused)
 _calls: Final = msgspec.json.Decoder(_Calls)
 _signs: Final = msgspec.json.Decoder(_Sign)
 
@@ -96,6 +123,8 @@ class Lines:
         self._since = since
         self._seen: set[bytes | str] = set()
         self._count = Count()
+        # By instance, moment and what it is: a line in two files tells one thing.
+        self._passed: dict[tuple[str, datetime, str], int] = {}
         self._life: defaultdict[str, set[tuple[datetime, int]]] = defaultdict(set)
 
     def evidence(self, sources: Iterable[Source]) -> Evidence:
@@ -109,11 +138,18 @@ class Lines:
                         record.mode,
                         record.count,
                         record.timestamp,
+                        reached=record.did_reach,
+                    )
+                elif isinstance(record, _Refused):
+                    self._count.add_unreadable(
+                        record.client_address, record.count, record.timestamp
                     )
                 else:
                     self._count.add(record)
         for instance, marks in self._life.items():
             self._count.spans.extend(_spans(instance, marks))
+        for (instance, moment, _), requests in self._passed.items():
+            self._count.add_passed(instance, requests, moment)
         return self._count.evidence()
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
@@ -126,7 +162,7 @@ class Lines:
         """Yield each use and each near miss once, in the order of the sources."""
         for source in sources:
             for record in self._records(source):
-                if not isinstance(record, _Calls):
+                if not isinstance(record, _Calls | _Refused):
                     yield record
 
     def _records(self, source: Source) -> Iterator[_Counted]:
@@ -161,6 +197,10 @@ class Lines:
                 record = decode_record(event.line)
             elif event.name == REPLACEMENT_EVENT:
                 record = _calls.decode(event.line)
+            elif event.name == _REFUSED:
+                record = _refused.decode(event.line)
+                if not record.unreadable or record.instance is None:
+                    return None
             else:
                 if event.name in _SIGNS:
                     self._note(_signs.decode(event.line))
@@ -181,6 +221,8 @@ class Lines:
             return
         if sign.event in _LIFE:
             self._life[sign.instance].add((moment, _LIFE[sign.event]))
+            if sign.requests is not None:
+                self._passed[sign.instance, moment, sign.event] = sign.requests
         phase = sign.phases or sign.phase
         if sign.event in (_LISTENING, _PHASE) and phase is not None:
             self._count.phase_changes.add((moment, sign.instance, phase))

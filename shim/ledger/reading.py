@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from heapq import merge as merged
 from operator import attrgetter
 from pathlib import Path
@@ -24,18 +26,42 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from shim.ledger.counting import Count
-from shim.ledger.evidence import CallerFacts, DaySum, Evidence, Kind, Span, Sum, merge
+from shim.ledger.doubles import Doubles
+from shim.ledger.evidence import (
+    REACHED,
+    CallerFacts,
+    Client,
+    DaySum,
+    Evidence,
+    Kind,
+    Span,
+    Sum,
+    Traffic,
+    facts_of,
+    merge,
+)
 from shim.ledger.journal import read_told
 from shim.ledger.records import OTHER, NearMiss, PhaseChange, Record, Told, Use
 from shim.ledger.signs import read_signs
 from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import is_fleet, is_memory, open_reader, reading, time_limit
+from shim.ledger.tables.opening import (
+    holds,
+    is_fleet,
+    is_memory,
+    open_reader,
+    reading,
+    time_limit,
+)
 from shim.ledger.tables.schema import DAY, HOUR, AnyRecord, from_ms, from_row, to_day, to_ms
 from shim.ledger.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
+_MOST_OTHERS: Final = 10
+# How far back anybody asks what came through.
+_TRAFFIC_DAYS: Final = 60
 # SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.
 _PERIODS: Final = 500
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
@@ -48,7 +74,8 @@ def read_evidence(
 
     What is in the ledger's journal counts, and what is ``waiting``, if it is not in the ledger yet.
     Of the hour that ``since`` is in, uses and near misses count from that very moment, for as
-    long as single ones are kept; other things count whole where the last of them was after it.
+    long as single ones are kept, and so do calls to the new endpoints; other things count whole
+    where the last of them was after it.
     Raise :class:`shim.ledger.LedgerError` where the source cannot be read.
     """
     start = None if since is None else to_ms(since)
@@ -56,18 +83,11 @@ def read_evidence(
     unwritten = read_signs(Path(source)) if _has_journal(source) else []
     with _reading(source, waiting) as (connection, told), time_limit(connection):
         sums = _sums(connection, start)
-        names = {one.caller for one in sums}
-        spans, phases, callers = schema.spans.c, schema.phases.c, schema.callers.c
+        spans, phases = schema.spans.c, schema.phases.c
         kept = Evidence(
             sums=sums,
             days=_days(connection, start),
-            callers={
-                row.caller: CallerFacts(user_agent=row.user_agent, replacement=row.replacement)
-                for row in connection.execute(
-                    select(callers.caller, callers.user_agent, callers.replacement)
-                )
-                if row.caller in names
-            },
+            callers=_callers(connection, {one.caller for one in sums}),
             spans=[
                 Span(
                     instance=row.instance,
@@ -87,9 +107,42 @@ def read_evidence(
                     select(schema.phases).order_by(phases.moment, phases.instance)
                 )
             ],
+            traffic=_traffic(connection),
+            others=_others(connection, start),
             unwritten=unwritten,
         )
     return merge([kept, _counted(told, since)]) if told else kept
+
+
+def read_all(sources: Sequence[Path | str], since: datetime | None = None) -> Evidence:
+    """Read several ledgers as :func:`read_evidence` does; what stands in two of them counts once.
+
+    So it does where the log of one shim was imported into the ledger of another.  Records are known
+    by their ids, for as long as single ones are kept.
+    """
+    parts = [read_evidence(source, since) for source in sources]
+    of_sources = [_instances(source) for source in sources] if len(parts) > 1 else []
+    often = Counter(instance for instances in of_sources for instance in instances)
+    shared = {instance for instance, count in often.items() if count > 1}
+    if not shared:
+        return merge(parts)
+    seen: set[str] = set()
+    for number, source in enumerate(sources):
+        doubles = Doubles(parts[number], since)
+        for kind in (Use, NearMiss):
+            for record in read_records(source, kind):
+                if record.instance not in shared:
+                    continue
+                if record.id in seen:
+                    doubles.add(record)
+                seen.add(record.id)
+        parts[number] = doubles.taken_off()
+    return merge(parts)
+
+
+def _instances(source: Path | str) -> set[str]:
+    with reading(source), closing(open_reader(source)) as connection, time_limit(connection):
+        return set(connection.execute(select(schema.totals.c.instance).distinct()).scalars())
 
 
 @contextmanager
@@ -286,21 +339,80 @@ def _sums(connection: Connection, start: int | None) -> list[Sum]:
     ]
 
 
+def _callers(connection: Connection, names: AbstractSet[str]) -> dict[str, CallerFacts]:
+    """Return what the latest use of each of ``names`` showed, and who has used that name."""
+    callers = schema.callers.c
+    clients = _clients(connection)
+    return {
+        row.caller: facts_of(row.user_agent, row.replacement, clients.get(row.caller, ()))
+        for row in connection.execute(
+            select(callers.caller, callers.user_agent, callers.replacement)
+        )
+        if row.caller in names
+    }
+
+
+def _clients(connection: Connection) -> Mapping[str, Sequence[Client]]:
+    found: defaultdict[str, list[Client]] = defaultdict(list)
+    if holds(connection, schema.clients):
+        named = schema.clients.c.caller.in_(select(schema.totals.c.caller))
+        for row in connection.execute(select(schema.clients).where(named)):
+            _, address, user_agent, count, last = row
+            found[row.caller].append(
+                Client(
+                    address=address,
+                    user_agent=user_agent or None,
+                    count=count,
+                    last=from_ms(last),
+                )
+            )
+    return found
+
+
+def _traffic(connection: Connection) -> list[Traffic]:
+    if not holds(connection, schema.traffic):
+        return []
+    traffic = schema.traffic.c
+    first = (to_ms(datetime.now(UTC)) - _TRAFFIC_DAYS * DAY) // HOUR
+    rows = select(schema.traffic).where(traffic.hour >= first)
+    return [
+        Traffic(instance=instance, hour=from_ms(hour * HOUR), requests=requests)
+        for instance, hour, requests in connection.execute(
+            rows.order_by(traffic.hour, traffic.instance)
+        )
+    ]
+
+
+def _others(connection: Connection, start: int | None) -> list[str]:
+    """Return some of the callers past the cap, the latest first."""
+    callers, totals = schema.callers.c, schema.totals.c
+    summed = select(totals.caller).where(totals.kind == Kind.USE.value)
+    others = select(callers.caller).where(callers.caller.not_in(summed))
+    if start is not None:
+        others = others.where(callers.last >= start)
+    latest = others.order_by(callers.last.desc(), callers.caller).limit(_MOST_OTHERS)
+    return list(connection.execute(latest).scalars())
+
+
 def _days(connection: Connection, start: int | None) -> list[DaySum]:
     days, hours = schema.days.c, schema.hours.c
     found: dict[tuple[int, str, str], int] = {}
     query = select(days.day, days.caller, days.kind, func.sum(days.count)).group_by(
         days.day, days.caller, days.kind
     )
+    query = query.where(_counts_by_day(days))
     if start is not None:
         day = start // DAY
         query = query.where(days.day > day)
-        within = and_(hours.hour > start // HOUR, hours.hour < (day + 1) * 24)
+        within = and_(
+            hours.hour > start // HOUR, hours.hour < (day + 1) * 24, _counts_by_day(hours)
+        )
         rest = select(hours.caller, hours.kind, func.sum(hours.count)).where(within)
         for caller, kind, count in connection.execute(rest.group_by(hours.caller, hours.kind)):
             found[day, caller, kind] = count
-        for caller, _, kind, *_, count, _, _ in _first_hour(connection, start):
-            found[day, caller, kind] = found.get((day, caller, kind), 0) + count
+        for caller, _, kind, _, decision, status, _, count, _, _ in _first_hour(connection, start):
+            if kind != Kind.REPLACEMENT_CALL or _reached(decision, status):
+                found[day, caller, kind] = found.get((day, caller, kind), 0) + count
     for number, caller, kind, count in connection.execute(query):
         found[number, caller, kind] = count
     kinds = {kind.value: kind for kind in Kind}
@@ -316,10 +428,12 @@ def _first_hour(connection: Connection, start: int) -> list[tuple[Any, ...]]:
     whole = (hours.hour == hour, hours.last >= start)
     if start < int(writing.read_fact(connection, "pruned_before") or 0):
         return [tuple(row) for row in connection.execute(_grouped(schema.hours, *whole))]
-    counted = _grouped(schema.hours, *whole, hours.kind == Kind.REPLACEMENT_CALL.value)
-    rows = [tuple(row) for row in connection.execute(counted)]
+    uncounted = _grouped(schema.hours, *whole, hours.kind == Kind.UNREADABLE.value)
+    rows = [tuple(row) for row in connection.execute(uncounted)]
     pairs = select(schema.totals.c.kind, schema.totals.c.caller).distinct()
     named = {tuple(pair) for pair in connection.execute(pairs)}
+    for caller, *rest in connection.execute(_calls(connection, start)):
+        rows.append((caller if (rest[1], caller) in named else OTHER, *rest))
     for kind, query in (
         (Kind.USE.value, _singles(schema.uses, start)),
         (Kind.NEAR_MISS.value, _singles(schema.near_misses, start)),
@@ -330,6 +444,34 @@ def _first_hour(connection: Connection, start: int) -> list[tuple[Any, ...]]:
             key = (name, source, kind, mode or "", decision, status or 0, masked)
             rows.append((*key, count, first, last))
     return rows
+
+
+def _calls(connection: Connection, start: int) -> Select[Any]:
+    """Return the calls to the new endpoints that came after ``start`` in the hour that it is in.
+
+    As they came, where those of that hour are all kept; those of the whole hour where not.
+    """
+    hours, outbox = schema.hours.c, schema.outbox.c
+    counts = []
+    for c in (hours, outbox):
+        within = (c.hour == start // HOUR, c.kind == Kind.REPLACEMENT_CALL.value)
+        counts.append(connection.execute(select(func.sum(c.count)).where(*within)).scalar())
+    table = schema.outbox if counts[0] == counts[1] else schema.hours
+    c = table.c
+    within = (c.hour == start // HOUR, c.kind == Kind.REPLACEMENT_CALL.value)
+    return _grouped(table, *within, c.last >= start)
+
+
+def _counts_by_day(c: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[bool]:
+    """Return the condition for what days are made of: all but calls that reached no handler."""
+    status = c.upstream_status
+    worked = or_(status.between(200, 299), status == 409)
+    return or_(c.kind != Kind.REPLACEMENT_CALL.value, c.decision == REACHED, worked)
+
+
+def _reached(decision: str, status: int) -> bool:
+    """Tell whether a handler took calls to a new endpoint, also of what older versions wrote."""
+    return decision == REACHED or 200 <= status < 300 or status == 409
 
 
 def _singles(table: Table, start: int) -> Select[Any]:
@@ -355,5 +497,7 @@ def _grouped(table: Table, *where: ColumnElement[bool]) -> Select[Any]:
 
 
 def _gather(found: dict[tuple[Any, ...], Tally], rows: Iterable[Iterable[Any]]) -> None:
-    for *key, count, first, last in rows:
-        writing.add(found, tuple(key), (count, first, last))
+    for caller, source, kind, mode, how, status, masked, count, first, last in rows:
+        reached = kind == Kind.REPLACEMENT_CALL and _reached(how, status)
+        key = (caller, source, kind, mode, REACHED if reached else how, status, masked)
+        writing.add(found, key, (count, first, last))

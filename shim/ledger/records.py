@@ -149,13 +149,17 @@ Told = Record | PhaseChange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacementCall:
-    """A call that a caller made to one of the new endpoints by itself."""
+    """A call that a caller made to one of the new endpoints by itself.
+
+    ``reached`` tells that a handler took it: it would have done without the old route.
+    """
 
     timestamp: datetime
     caller: str
     caller_source: str
     mode: str
     status: int
+    reached: bool
     instance: str
 
 

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from shim.ledger.evidence import Kind
 from shim.ledger.heartbeat import Heartbeat
-from shim.ledger.inbox import COUNT_KEYS, Inbox
+from shim.ledger.inbox import Inbox, Look, put
 from shim.ledger.journal import Leftovers, Segments, take_over
-from shim.ledger.records import OTHER, Told, Use, decode, encode
+from shim.ledger.records import Told, Use, decode, encode
 from shim.ledger.retention import Retention
 from shim.ledger.signs import drop_signs
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
-from shim.ledger.tables.schema import from_ms, to_ms
+from shim.ledger.tables.schema import HOUR, from_ms, to_ms
 from shim.ledger.tables.writing import Batch, Names
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Writer(threading.Thread):
         """How many of the records that there ever were the ledger has, on the disk."""
         self.began: float | None = None
         """Since when the disk has been taking a group (``time.monotonic``)."""
-        self.outbox = False
+        self.ships = False
+        """Whether there is a fleet, which is to get all that is counted."""
         self.shipped: dict[str, int] | None = None
         self._source = source
         self._inbox = inbox
@@ -97,10 +99,12 @@ class Writer(threading.Thread):
         self._file: tuple[int, int] | None = None
         self._batch = Batch()
         self._taken = 0
+        self._passed = 0
+        self._hour = -1
         self._lost = 0
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
-        self._works = False
+        self._began = self._works = False
         self._delay = _FIRST_DELAY
         self._prune_at = 0.0
         self._take_over_at = 0.0
@@ -166,10 +170,14 @@ class Writer(threading.Thread):
                 self._retention.load(connection)
                 self._heartbeat.load(connection, to_ms(self._clock()))
                 known = list(writing.admitted_callers(connection))
+                if not self._began:
+                    newest = writing.highest(connection, schema.outbox)
+                    writing.write_fact(connection, writing.BEGAN, str(newest))
                 self._horizon = int(writing.read_fact(connection, "pruned_before") or 0)
         except BaseException:
             connection.close()
             raise
+        self._began = True
         self._connection = connection
         # The first thing is a heartbeat: only a commit shows that the disk takes one.
         self._committed_at = self._synced_at = -math.inf
@@ -195,6 +203,7 @@ class Writer(threading.Thread):
             # What was told by then is in this group or in one before it.
             look = inbox.seen
             self._take()
+            self._take_passed(look)
             started = time.monotonic()
             last = stopping and not inbox.records and not self._left
             due = self._committed_at + self._heartbeat.interval - started
@@ -221,8 +230,7 @@ class Writer(threading.Thread):
             batch.records.append(records.popleft())
             self._taken += 1
         for key, tally in self._inbox.take_counts().items():
-            full = len(batch.counts) >= COUNT_KEYS and key not in batch.counts
-            writing.add(batch.counts, (key[0], OTHER, *key[2:]) if full else key, tally)
+            put(batch.counts, key, tally)
         if not self._left:
             return
         left = self._left.take(_GROUP - len(batch.records))
@@ -234,6 +242,21 @@ class Writer(threading.Thread):
             self._left.kept()
         self._known([one.caller for one in left if isinstance(one, Use) and one.admitted])
 
+    def _take_passed(self, look: Look) -> None:
+        """Count what has passed since the last time, and in each hour that there is one: maybe 0.
+
+        What is behind ``look`` is in its hour, to a fraction of a second.
+        """
+        passed, moment, heard = self._inbox.passed, look.moment, look.heard
+        hour = moment // HOUR
+        in_doubt = heard is not None and not heard.agrees
+        if passed == self._passed and (hour == self._hour or in_doubt):
+            return
+        kind = Kind.PASSED.value
+        key = (hour, "", kind, self.instance, "", "", "", 0, False)
+        writing.add(self._batch.counts, key, (passed - self._passed, moment, moment))
+        self._passed, self._hour = passed, hour
+
     def _commit(
         self, started: float, life: Callable[[Connection], None] | None, *, last: bool
     ) -> None:
@@ -241,11 +264,17 @@ class Writer(threading.Thread):
         assert self._connection is not None
         self.began = started
         self._note_lost()
-        told = last or self._batch != _NOTHING
+        counts = self._batch.counts
+        calls = [key for key in counts if self.ships or key[2] == Kind.REPLACEMENT_CALL]
+        told = last or bool(self._batch.records or calls)
         self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
 
         new = writing.write(
-            self._connection, self._batch, self._names, also=life, outbox=self.outbox
+            self._connection,
+            self._batch,
+            self._names,
+            also=life,
+            outbox=[(*key, *counts[key]) for key in calls],
         )
         self._committed_at = time.monotonic()
         if self._syncs:
@@ -290,14 +319,13 @@ class Writer(threading.Thread):
         if now < self._prune_at:
             return False
         shipped = self.shipped
-        if self.outbox and shipped is None:
+        if self.ships and shipped is None:
             return False
-        if shipped is not None:
-            writing.drop_shipped(self._connection, shipped.get(schema.outbox.name, 0))
-        before = self._retention.before()
-        gone = writing.prune(
-            self._connection, before, limit=_PRUNE_STEP, shipped=shipped if self.outbox else None
+        writing.tidy_outbox(
+            self._connection, None if shipped is None else shipped.get(schema.outbox.name, 0)
         )
+        before = self._retention.before()
+        gone = writing.prune(self._connection, before, limit=_PRUNE_STEP, shipped=shipped)
         if gone:
             self._horizon = max(self._horizon, before)
         if gone < _PRUNE_STEP:

@@ -25,7 +25,7 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from shim.http1.bodies import Framing
-from shim.http1.grammar import FramingError
+from shim.http1.grammar import FramingError, LimitError
 from shim.http1.hop import for_hop
 from shim.http1.requests import RequestFramer, RequestHead
 from shim.net.addresses import unmapped
@@ -38,6 +38,7 @@ from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
 from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
 from shim.record.recorder import Recorder
+from shim.route.translation import OldCall, interpret
 from shim.upstream.connection import Connection
 
 Handler = Callable[[Downstream], Awaitable[None]]
@@ -49,7 +50,8 @@ _NEVER: Final = 10.0**8
 _RESET: Final = struct.pack("ii", 1, 0)
 # Stands for a head that there was none of.
 _NO_HEAD: Final = RequestHead(b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False)
-_TOO_MANY, _TEXT = error_reply(503, "The shim has as many connections as it takes; try again")
+_TOO_MANY_TEXT: Final = "The shim has as many connections as it takes; try again"
+_TOO_MANY, _TEXT = error_reply(503, _TOO_MANY_TEXT)
 _REFUSAL: Final = for_hop(_NO_HEAD, _TOO_MANY, persists=False).head + _TEXT
 
 
@@ -94,10 +96,11 @@ class Front(web.RequestHandler):
         self._queued = False
         self._body: Stream | None = None
         self._too_slow = False
+        self._overheard: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
-        self._refused = self._lingers = False
+        self._refused = self._lingers = self._listens = False
         self._answered = 0
         self.turn = Turn.IDLE
         self.since = monotonic()
@@ -141,8 +144,8 @@ class Front(web.RequestHandler):
     def _refuse(self, transport: asyncio.Transport) -> None:
         """Say that this is one too many, and leave.
 
-        What the caller still sends is read and thrown away for a while, as far as there is room for
-        that: a reset could overtake the answer (see :meth:`linger`).
+        What the caller still sends is read for a while, as far as there is room for that: a reset
+        could overtake the answer (see :meth:`linger`), and an old call is to be on record.
         """
         if transport.get_extra_info("sslcontext") is not None:
             # Taking leave by TLS would keep it for half a minute.
@@ -153,9 +156,23 @@ class Front(web.RequestHandler):
             transport.close()
             return
         self._server.refusing += 1
-        self._lingers = True
+        self._lingers = self._listens = True
         transport.write_eof()
         self._loop.call_later(_LINGER_SECONDS, transport.abort)
+
+    def _overhear(self, data: bytes) -> None:
+        """Let the handler record an old call that is refused with its connection."""
+        self._framer.feed(data)
+        head: RequestHead | None
+        try:
+            head = self._framer.next_head()
+            self._listens = head is None
+        except FramingError as error:
+            head = self._framer.refused(error)
+            self._listens = False
+        if head is not None and isinstance(interpret(head.method, head.target), OldCall):
+            refused = Incoming(self, head._replace(refusal=LimitError(503, _TOO_MANY_TEXT)), None)
+            self._overheard = self._loop.create_task(self._server.record_refused(refused))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
@@ -193,6 +210,8 @@ class Front(web.RequestHandler):
             self._hold(data)
         elif self.turn is not Turn.OVER:
             super().data_received(data)
+        elif self._listens:
+            self._overhear(data)
 
     # The relay lane
 
@@ -262,8 +281,12 @@ class Front(web.RequestHandler):
                 raise FramingError(408, "The request's head did not arrive in time")
             head = self._framer.next_head()
         except FramingError as error:
-            self._server.recorder.unreadable(error, self.peer)
-            return error
+            refused = self._framer.refused(error)
+            if refused is None:
+                self._server.recorder.unread(error, self.peer)
+                return error
+            self._incoming = Incoming(self, refused, None)
+            return self._incoming
         if head is None:
             begun = self._framer.in_head or self._framer.waiting > 0
             if begun and self.turn is Turn.IDLE:
@@ -418,6 +441,16 @@ class FrontServer(web.Server):
         del payload, writer, task
         front.taken()
         return Taken(message, front)
+
+    async def record_refused(self, incoming: Incoming) -> None:
+        """Have the handler record a request whose connection was refused: it has its answer."""
+        try:
+            await self._handler(incoming)
+        except DownstreamGoneError:
+            # There is no way back any more.
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
+            self.recorder.crashed(error)
 
     async def _handle(self, taken: Taken[Front]) -> Sent:
         front, message = taken.connection, taken.message

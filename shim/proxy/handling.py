@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
+from shim.http1.fields import find
 from shim.http1.grammar import FramingError, LimitError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
@@ -49,6 +50,7 @@ class Proxy:
         head = downstream.head
         meaning = translation.interpret(head.method, head.target)
         self.in_flight += 1
+        readable = True
         try:
             if isinstance(meaning, OldCall):
                 identity = self._identify(downstream)
@@ -64,6 +66,7 @@ class Proxy:
                 self._recorder.unanswered(meaning, head.method, error.status)
                 self._recorder.refused(error, downstream.peer)
             else:
+                readable = False
                 self._recorder.unreadable(error, downstream.peer)
             await downstream.reply(*error_reply(error.status, str(error)))
         except UpstreamError as error:
@@ -74,6 +77,8 @@ class Proxy:
             await downstream.reply(*error_reply(error.status, str(error)))
         finally:
             self.in_flight -= 1
+            if readable:
+                self._recorder.carried(b"%b %b " % (head.method, head.target))
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
         relayed, head = downstream.relayed, downstream.head
@@ -91,7 +96,13 @@ class Proxy:
             if isinstance(meaning, Miss):
                 await self._near_miss(downstream, meaning, status)
             elif isinstance(meaning, NewCall):
-                self._recorder.replacement_call(self._identify(downstream), meaning.mode, status)
+                kind = find(exchange.answer.fields, b"content-type")
+                self._recorder.replacement_call(
+                    self._identify(downstream),
+                    meaning.mode,
+                    status,
+                    reached=translation.reached_new_endpoint(status, kind),
+                )
             elapsed = monotonic() - started
             self._recorder.request(meaning, head.method, status, elapsed, exchange.seconds)
             await exchange.send_down()

@@ -60,6 +60,7 @@ class RelayLane:
         self.pool = pool
         self.answer_timeout = pool.answer_timeout
         self.count = recorder.relayed
+        self.carried = recorder.carried
         self.scheme = scheme
         self.max_body = max_body
         self.in_flight = 0
@@ -113,6 +114,7 @@ class Relay:
     def answered(self, data: bytes, status: int, came: float) -> None:
         """Send a plain answer down; called by the connection to upstream."""
         lane = self._lane
+        lane.carried(self._request)
         self._end()
         transport = self._caller.open_transport
         if transport is not None:
@@ -132,6 +134,7 @@ class Relay:
         """End what is under way: the caller has gone."""
         if self._connection is not None:
             self._connection.abort()
+            self._lane.carried(self._request)
             self._end()
 
     def _end(self) -> None:

@@ -59,6 +59,12 @@ class Store(Protocol):
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint."""
 
+    def count_unreadable(self, address: str) -> None:
+        """Count a request from ``address`` that could not be read."""
+
+    def passed(self) -> None:
+        """Count a request that was no probe."""
+
 
 class _Alike(TypedDict):
     """What a use and a near miss say alike: which, when, whose, and who saw it."""
@@ -95,7 +101,10 @@ class Recorder:
         self._new_id = new_id
         self._instance = instance
         self._summing = Summing(logger)
-        self._replacement_calls: Counter[tuple[str, str, Mode, int]] = Counter()
+        # By itself: whoever sends nonsense from many addresses leaves room for the others.
+        self._unread = Summing(logger)
+        self._requests = 0
+        self._replacement_calls: Counter[tuple[str, str, Mode, int, bool]] = Counter()
 
     async def use(
         self,
@@ -187,8 +196,10 @@ class Recorder:
             "version": __version__,
         }
 
-    def replacement_call(self, identity: Identity, mode: Mode, status: int) -> None:
-        """Count a call that somebody made to a new endpoint.
+    def replacement_call(
+        self, identity: Identity, mode: Mode, status: int, *, reached: bool
+    ) -> None:
+        """Count a call that somebody made to a new endpoint; ``reached`` if a handler took it.
 
         These are as many as callers like; the log gets their sums, with :meth:`tell_sums`.
         """
@@ -198,19 +209,21 @@ class Recorder:
             caller_source=identity.caller_source,
             mode=mode,
             status=status,
+            reached=reached,
             instance=self._instance,
         )
         self._store.count(call)
-        key = (identity.caller, identity.caller_source, mode, status)
+        key = (identity.caller, identity.caller_source, mode, status, reached)
         if len(self._replacement_calls) >= _MOST_SUMS and key not in self._replacement_calls:
-            key = (OTHER, "", mode, status)
+            key = (OTHER, "", mode, status, reached)
         self._replacement_calls[key] += 1
 
     def tell_sums(self) -> None:
         """Log how much there was, since the last time, of what is not told one by one."""
         self._summing.tell()
+        self._unread.tell()
         sums, self._replacement_calls = self._replacement_calls, Counter()
-        for (caller, caller_source, mode, status), count in sums.items():
+        for (caller, caller_source, mode, status, reached), count in sums.items():
             self._logger.info(
                 REPLACEMENT_EVENT,
                 id=self._new_id(),
@@ -218,10 +231,25 @@ class Recorder:
                 caller_source=caller_source,
                 mode=mode,
                 status=status,
+                reached=reached,
                 count=count,
                 instance=self._instance,
                 version=__version__,
             )
+
+    def carried(self, request: bytes) -> None:
+        """Count a request that was answered or failed, unless it is a probe.
+
+        ``request`` begins with its method and target and the white space behind each.
+        """
+        if not translation.is_probe(request):
+            self._requests += 1
+            self._store.passed()
+
+    def take_requests(self) -> int:
+        """Return how many requests besides probes there were since the last time."""
+        requests, self._requests = self._requests, 0
+        return requests
 
     def request(
         self,
@@ -257,6 +285,24 @@ class Recorder:
         self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
         self.refused(error, peer)
 
+    def unread(self, error: FramingError, peer: str) -> None:
+        """Count, keep and tell that not even the first line of a request could be read.
+
+        Nobody knows what it was: it may have been an old call.
+        """
+        self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
+        self._store.count_unreadable(peer)
+        self._unread.say(
+            WARNING,
+            "request_refused",
+            f"{error.status} {peer}",
+            status=error.status,
+            error=str(error),
+            client_address=peer,
+            instance=self._instance,
+            unreadable=True,
+        )
+
     def refused(self, error: FramingError, peer: str) -> None:
         """Tell of a request that was refused for its bytes: their borders, number or pace."""
         self._summing.say(
@@ -266,6 +312,7 @@ class Recorder:
             status=error.status,
             error=str(error),
             client_address=peer,
+            instance=self._instance,
         )
 
     def upstream_failed(self, error: UpstreamError) -> None:
@@ -301,4 +348,4 @@ async def beat(recorder: Recorder, logger: Logger, instance: str, witness: Witne
         await asyncio.sleep(_HEARTBEAT_SECONDS)
         recorder.tell_sums()
         if witness.agrees:
-            logger.info("heartbeat", instance=instance)
+            logger.info("heartbeat", instance=instance, requests=recorder.take_requests())

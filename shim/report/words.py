@@ -37,6 +37,13 @@ NEAR_MISSES: Final = {
     "wrong_method": "the new path with another method: it takes PATCH",
     "extra_segment": "DELETE on a longer path: PATCH /invocations/ID/MODE is meant",
     "bad_mode": "a mode that is none, or two of them: cancel, kill or purge, once",
+    "no_mode_segment": "the new method without the mode behind the id: /cancel, /kill or /purge",
+    "no_id": "DELETE without an id: it takes one invocation at a time",
+    "mode_spelling": "a mode in other letters: cancel, kill and purge are lower case",
+    "wrong_prefix": "/restate before the path, which is not of the admin API: leave it out",
+    "double_slash": "two slashes in a row: the path takes one",
+    "trailing_slash": "a slash at the end: leave it out",
+    "singular": "/invocation in place of /invocations",
     "removed_version": "/v1, which answers 400 whatever follows: leave it out",
 }
 MEMBERS: Final = {

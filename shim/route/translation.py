@@ -55,9 +55,19 @@ _EXPECTED: Final = ", ".join(f"`{name}`" for name in MODES)
 _QUERY_ERROR: Final = "Failed to deserialize query string: "
 _NOT_UTF8: Final = "Invalid URL: Invalid UTF-8 in `invocation_id`"
 
-_OLD_ROUTE: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)")
-_NEW_ROUTE: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)/(cancel|kill|purge)")
-_DEEPER: Final = re.compile(rb"(?:/(v[0-9]+))?/invocations/([^/]+)/[^/].*")
+# /v1 answers 400 for any path, these too.
+_VERSION: Final = rb"(?:/(?!v1/)(v[0-9]+))?"
+_OLD_ROUTE: Final = re.compile(_VERSION + rb"/invocations/([^/]+)")
+_NEW_ROUTE: Final = re.compile(_VERSION + rb"/invocations/[^/]+/(cancel|kill|purge)")
+_BATCH: Final = re.compile(
+    _VERSION + rb"/internal/invocations_batch_operations/(cancel|kill|purge)"
+)
+# Requests as probes and scrapers send them, up to the white space behind their target.
+_PROBE: Final = re.compile(
+    rb"(?:GET|HEAD|OPTIONS) (?:/v[0-9]+)?"
+    rb"/(?:healthz?|readyz?|livez?|ping|version|metrics)?(?:[?#][^ ]*)? "
+)
+_READS: Final = frozenset((b"GET", b"HEAD"))
 
 
 class OldCall(NamedTuple):
@@ -81,7 +91,10 @@ class OldCall(NamedTuple):
 
 
 class NewCall(NamedTuple):
-    """``PATCH /invocations/{id}/{mode}``, made by a caller that has migrated."""
+    """``PATCH /invocations/{id}/{mode}``, or a batch of such, by a caller that has migrated.
+
+    A batch is ``POST /internal/invocations_batch_operations/{mode}``, since Restate 1.6.
+    """
 
     mode: Mode
 
@@ -96,27 +109,120 @@ class Miss(NamedTuple):
 Meaning = OldCall | NewCall | Miss | None
 
 
+class Beside(NamedTuple):
+    """Calls beside both routes: of one of ``methods``, and with a path that fits ``pattern``.
+
+    ``methods`` is ``None`` for all.  ``hint`` says what is meant; the names in it are groups.
+    """
+
+    pattern: re.Pattern[bytes]
+    methods: frozenset[bytes] | None
+    kind: str
+    hint: str
+
+
+_ROUTE: Final = rb"(?P<version>(?:/v[0-9]+)?)/invocations"
+_ID: Final = rb"/(?P<id>[^/]+)"
+_MODE: Final = rb"/(?P<mode>cancel|kill|purge)"
+_ANY_MODE: Final = "{version}/invocations/{id}/cancel|kill|purge"
+_DELETE: Final = frozenset((OLD_METHOD,))
+_MEANT_TO_CHANGE: Final = frozenset((NEW_METHOD, b"POST", b"PUT"))
+_WRITES: Final = _DELETE | _MEANT_TO_CHANGE
+
+BESIDE: Final = (
+    Beside(
+        re.compile(rb"/v1(?P<rest>/invocations?/.+)"),
+        None,
+        "removed_version",
+        "/v1 answers 400 for any path: leave it out ({rest})",
+    ),
+    Beside(
+        re.compile(_ROUTE + _ID + _MODE),
+        None,
+        "wrong_method",
+        "use PATCH {version}/invocations/{id}/{mode}",
+    ),
+    Beside(
+        re.compile(_ROUTE + _ID + rb"/[^/].*"),
+        _DELETE,
+        "extra_segment",
+        f"use PATCH {_ANY_MODE}",
+    ),
+    Beside(
+        re.compile(_ROUTE + _ID + rb"/(?i:cancel|kill|purge)"),
+        _MEANT_TO_CHANGE,
+        "mode_spelling",
+        f"use PATCH {_ANY_MODE}, in lower case",
+    ),
+    Beside(
+        re.compile(_ROUTE + _ID),
+        _MEANT_TO_CHANGE,
+        "no_mode_segment",
+        f"use PATCH {_ANY_MODE}: the mode is a segment of the path",
+    ),
+    Beside(
+        re.compile(_ROUTE + _ID + rb"(?:" + _MODE + rb")?/"),
+        _WRITES,
+        "trailing_slash",
+        f"use PATCH {_ANY_MODE}, without a slash at the end",
+    ),
+    Beside(
+        re.compile(_ROUTE + rb"/?"),
+        _DELETE,
+        "no_id",
+        "use PATCH {version}/invocations/ID/cancel|kill|purge: it takes the id of one invocation",
+    ),
+    Beside(
+        re.compile(rb"(?P<version>(?:/v[0-9]+)?)/restate/invocations?" + _ID + rb"(?:/.*)?"),
+        _WRITES,
+        "wrong_prefix",
+        f"use PATCH {_ANY_MODE}: /restate is not of the admin API",
+    ),
+    Beside(
+        # All else is as in the routes.
+        re.compile(
+            rb"(?=.*//)/+(?:v[0-9]+/+)?invocations/+(?P<id>[^/]+)"
+            rb"(?:/+(?:cancel|kill|purge))?/*"
+        ),
+        _WRITES,
+        "double_slash",
+        "use PATCH /invocations/{id}/cancel|kill|purge, with single slashes",
+    ),
+    Beside(
+        re.compile(rb"(?P<version>(?:/v[0-9]+)?)/invocation" + _ID + rb"(?:/[^/]*)?"),
+        _WRITES,
+        "singular",
+        f"use PATCH {_ANY_MODE}: the path says invocations",
+    ),
+)
+"""Plausible mistakes.  The first that fits counts; reading what is there is none (the web UI)."""
+
+
 def interpret(method: bytes, target: bytes) -> Meaning:
     """Say what ``method`` and the origin-form ``target`` mean; ``None`` is not our concern."""
-    if b"/invocations/" not in target:
+    if method in _READS or b"/invocation" not in target:
         return None
     path, query = split_target(target)
     if method == OLD_METHOD and (route := _OLD_ROUTE.fullmatch(path)):
         version, invocation_id = route.groups()
-        if version == b"v1":
-            return _removed_version(path)
         return _old_call(path, version, invocation_id, query)
-    if route := _NEW_ROUTE.fullmatch(path):
-        if route[1] == b"v1":
-            return _removed_version(path)
-        if method == NEW_METHOD:
-            return NewCall(Mode(route[3].decode()))
-        return Miss("wrong_method", f"use PATCH {printable(path)}")
-    if method == OLD_METHOD and (route := _DEEPER.fullmatch(path)):
-        if route[1] == b"v1":
-            return _removed_version(path)
-        return Miss("extra_segment", "use PATCH /invocations/{invocation_id}/cancel|kill|purge")
+    route = _NEW_ROUTE.fullmatch(path) if method == NEW_METHOD else None
+    if method == b"POST":
+        route = _BATCH.fullmatch(path)
+    if route is not None:
+        return NewCall(Mode(route[2].decode()))
+    for beside in BESIDE:
+        if beside.methods is not None and method not in beside.methods:
+            continue
+        if found := beside.pattern.fullmatch(path):
+            groups = {name: printable(part or b"") for name, part in found.groupdict().items()}
+            return Miss(beside.kind, beside.hint.format_map(groups))
     return None
+
+
+def is_probe(request: bytes) -> bool:
+    """Tell a health check or a scrape from all else, by how the request begins."""
+    return _PROBE.match(request) is not None
 
 
 def may_concern_us(request: bytes) -> bool:
@@ -221,6 +327,17 @@ def reached_handler(status: int, body: bytes) -> bool:
     return isinstance(error, dict) and isinstance(error.get("message"), str)
 
 
+def reached_new_endpoint(status: int, content_type: bytes | None) -> bool:
+    """Tell whether a handler took a call that somebody made to a new endpoint by itself.
+
+    It worked, or the invocation is not there (404) or not in a state for it (409).  A router's 404
+    has no JSON; all else says nothing of whether the call would do without the old route.
+    """
+    if status == 404:
+        return content_type is not None and content_type.lower().startswith(b"application/json")
+    return 200 <= status < 300 or status == 409
+
+
 def error_body(message: str) -> bytes:
     """Return an error in Restate's shape, as JSON bytes."""
     error = {"message": message, "restate_code": None}
@@ -242,11 +359,6 @@ def _old_call(
         new_target=path + b"/" + (mode or Mode.CANCEL).encode(),
         problem=problem,
     )
-
-
-def _removed_version(path: bytes) -> Miss:
-    rest = printable(path.removeprefix(b"/v1"))
-    return Miss("removed_version", f"/v1 answers 400 for any path: leave it out ({rest})")
 
 
 def _form_decode(raw: bytes) -> str:

@@ -299,3 +299,60 @@ def test_a_body_that_breaks_is_refused_behind_its_head(body: bytes) -> None:
     head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
     told = read(RequestFramer(), head, body)
     assert (told[0], told[-1]) == ((b"POST", b"/"), 400)
+
+
+@pytest.mark.parametrize(
+    ("data", "method", "target", "names"),
+    [
+        (b"GET /a HTTP/1.1\r\nA: 1\r\n\r\n", b"GET", b"/a", [b"a"]),
+        (b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET", b"/a", [b"host", b"host"]),
+        (b"GET /a HTTP/1.1\r\nA: 1\r\nB: 2\r\n c\r\n\r\n", b"GET", b"/a", [b"a", b"b"]),
+        (b"GET /a HTTP/1.1\r\nA: 1\r\nB : 2\r\nC: 3\r\n\r\n", b"GET", b"/a", [b"a"]),
+        (b"GET /a HTTP/1.1\nA: 1\n\n", b"GET", b"/a", []),
+        (b"GET\t/a  HTTP/2.0 \r\nA: 1\r\n\r\n", b"GET", b"/a", [b"a"]),
+        (b"GET http://u@b/a?c HTTP/1.1\r\nHost: b\r\n\r\n", b"GET", b"/a?c", [b"host"]),
+        (b"GET /a HTTP/1.1\r\nA: " + b"x" * MAX_SECTION, b"GET", b"/a", []),
+    ],
+)
+def test_what_is_refused_is_known_as_far_as_it_can_be_read(
+    data: bytes, method: bytes, target: bytes, names: list[bytes]
+) -> None:
+    framer = RequestFramer()
+    framer.feed(data)
+    with pytest.raises(FramingError) as caught:
+        framer.next_head()
+    head = framer.refused(caught.value)
+    assert head is not None
+    assert (head.method, head.target, [name for name, *_ in head.fields]) == (method, target, names)
+    assert (head.refusal, head.keep_alive, head.has_body) == (caught.value, False, False)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"PRI * HTTP/2.0\r\n\r\n",
+        b"GET /a\r\n\r\n",
+        b"\x16\x03\x01\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /" + b"a" * MAX_SECTION,
+        b"\r\n" * 40,
+    ],
+)
+def test_what_is_no_request_is_not_known(data: bytes) -> None:
+    framer = RequestFramer()
+    framer.feed(data)
+    with pytest.raises(FramingError) as caught:
+        framer.next_head()
+    assert framer.refused(caught.value) is None
+
+
+def test_a_head_that_has_only_begun_is_known_by_its_line() -> None:
+    framer, error = RequestFramer(), FramingError(408, "late")
+    framer.feed(b"GET /a HT")
+    assert framer.next_head() is None
+    assert framer.refused(error) is None
+    framer.feed(b"TP/1.1\r\nA: 1\r\nB: 2")
+    assert framer.next_head() is None
+    head = framer.refused(error)
+    assert head is not None
+    assert (head.target, [name for name, *_ in head.fields]) == (b"/a", [b"a"])

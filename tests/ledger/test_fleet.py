@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from shim.ledger.adding import import_records
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
+from shim.ledger.tables import writing
 from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, time_limit
 from tests.bench.accounting import tree
 from tests.support.ledger_records import (
@@ -261,6 +263,100 @@ async def test_a_restarted_shim_goes_on_where_it_was_and_a_memory_ledger_adds_to
         (Kind.REPLACEMENT_CALL, 4),
         (Kind.USE, 4),
     ]
+
+
+async def test_traffic_clients_and_what_could_not_be_read_reach_the_fleet_once(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url, source = postgres.url(), tmp_path / "ledger.db"
+    for number in range(3):
+        async with running(source, fleet_url=url, ship_seconds=0.05) as ledger:
+            for one in range(30):
+                ledger.passed()
+                await ledger.append(a_use("ci", client_address=f"10.0.{number}.{one}"))
+            ledger.count_unreadable("10.0.0.9")
+            ledger.count(a_call("ci", now()))
+            ledger.count(a_call("ci", now(), status=404, reached=False))
+            await until(lambda: ledger.state().fleet_unsent == 0)
+    here, there = read_evidence(source), read_evidence(url)
+    assert there == here
+    assert sum(one.requests for one in there.traffic) == 90
+    assert len(there.callers["ci"].clients) == 20
+    assert sum(one.count for one in there.callers["ci"].clients) == 90
+    moment = now() - timedelta(minutes=1)
+    assert read_evidence(url, moment).sums == read_evidence(source, moment).sums
+    # Hours in which nothing came are told as well.
+    async with running(None, fleet_url=url, ship_seconds=60, instance="node-2"):
+        pass
+    assert [one.requests for one in read_evidence(url).traffic if one.instance == "node-2"] == [0]
+
+
+async def test_calls_that_stay_in_the_outbox_are_not_shipped_again(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_MOST_CALLS", 5)
+    url, source, copy = postgres.url(), tmp_path / "ledger.db", tmp_path / "copy.db"
+    # Without a fleet first: what is kept from then is news to it.
+    async with running(source, heartbeat=timedelta(milliseconds=10)) as ledger:
+        ledger.count(a_call())
+    for number in range(1, 4):
+        async with running(
+            source, fleet_url=url, ship_seconds=0.05, heartbeat=timedelta(milliseconds=10)
+        ) as ledger:
+            for one in range(3):
+                ledger.count(a_call())
+                ledger.passed()
+                expected = 3 * number - 2 + one + 1
+                await until(lambda expected=expected: total(url) == expected)  # type: ignore[misc]
+    assert total(url) == total(str(source)) == 10
+    shutil.copy(source, copy)
+    async with running(source, fleet_url=url, ship_seconds=60) as ledger:
+        await ledger.append(a_use())
+        for status in range(400, 405):
+            ledger.count(a_call(status=status, reached=False))
+    for name in (source, Path(f"{source}-wal")):
+        name.unlink(missing_ok=True)
+    shutil.copy(copy, source)
+    # Its numbers begin again: those from before had been shipped, this one was not.
+    async with running(source, fleet_url=url, ship_seconds=60) as ledger:
+        ledger.count(a_call())
+    assert total(url) == 10 + 6 + 1
+    assert len(list(read_uses(url))) == 1
+
+
+async def test_two_processes_that_ship_one_ledger_ship_its_counts_once(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    # Each of them knew by itself how far the fleet had got, and shipped what the other had shipped.
+    url, source = postgres.url(), tmp_path / "ledger.db"
+    how: dict[str, Any] = {"fleet_url": url, "ship_seconds": 0.02}
+    async with running(source, **how) as one, running(source, **how) as two:
+        for _ in range(20):
+            for ledger in (one, two):
+                ledger.count(a_call())
+                ledger.passed()
+            await asyncio.sleep(0.1)
+    assert total(url) == total(str(source)) == 40
+    assert sum(hour.requests for hour in read_evidence(url).traffic) == 40
+
+
+async def test_a_fleet_of_the_version_before_is_read_as_it_is_and_brought_up_to_date(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    import_records(url, [a_use("ci", client_address=f"10.0.0.{n % 3}") for n in range(50)])
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE restate_shim.clients, restate_shim.traffic")
+        connection.execute("UPDATE restate_shim.schema_version SET version = 2")
+    evidence = read_evidence(url, NOON - timedelta(minutes=1))
+    assert total(url) == sum(one.count for one in evidence.sums) == 50
+    assert (evidence.traffic, evidence.callers["ci"].clients) == ([], ())
+    async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
+        await ledger.append(a_use("ci"))
+        await until(lambda: total(url) == 51)
+    evidence = read_evidence(url)
+    assert sorted(one.count for one in evidence.callers["ci"].clients) == [1, 16, 17, 17]
+    assert [one.requests for one in evidence.traffic] == [0]
 
 
 async def test_a_ledger_put_back_from_a_copy_loses_nothing_in_the_fleet(

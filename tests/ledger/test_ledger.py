@@ -355,7 +355,7 @@ async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_p
         assert all(map(ledger.is_known, ("c0", "c1", "c2")))
     assert sum(one.count for one in read_evidence(source).sums) == 31
     assert {use["id"] for use in read_uses(source)} > {use.id for use in uses}
-    assert at(source, "SELECT version FROM schema_version") == [(2,)]
+    assert at(source, "SELECT version FROM schema_version") == [(3,)]
 
 
 async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path)
     async with running(source, clock=Clock(NOON + timedelta(hours=1))) as ledger:
         assert ledger.state().ok, ledger.state().error
     assert [span.stopped for span in read_evidence(source).spans] == [False, True]
-    assert at(source, "SELECT version FROM schema_version") == [(2,)]
+    assert at(source, "SELECT version FROM schema_version") == [(3,)]
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         state = ledger.state()
     assert not state.ok
     assert state.error is not None
-    assert "schema 7, written by a newer restate-shim; this one knows 2" in state.error
+    assert "schema 7, written by a newer restate-shim; this one knows 3" in state.error
     assert [change.ok for change in changes] == [False]
     assert at(source, "SELECT count(*) FROM uses") == [(1,)]
     # A later version finds the use where it was left.

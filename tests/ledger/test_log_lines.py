@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shim.ledger.evidence import Evidence, Kind
+from shim.ledger.evidence import REACHED, Evidence, Kind
 from shim.ledger.log_lines import Lines, Source
 from shim.ledger.records import NEAR_MISS_EVENT, REPLACEMENT_EVENT, Use
 from shim.report.build import build_report
@@ -266,6 +266,82 @@ def test_a_sum_without_a_number_is_broken(count: object) -> None:
     evidence, lines = read(as_lines([line]))
     assert (evidence.sums, lines.broken, lines.lost) == ([], 1, 0)
     assert "at `$.count`" in lines.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reached"),
+    [
+        *(({"status": status}, True) for status in (200, 202, 409)),
+        *(({"status": status}, False) for status in (400, 404, 405, 500)),
+        ({}, False),
+        ({"status": 404, "reached": True}, True),
+        ({"status": 404, "reached": None}, False),
+        ({"status": 200, "reached": False}, False),
+    ],
+)
+def test_a_line_tells_whether_new_calls_reached_a_handler_or_its_status_does(
+    fields: dict[str, Any], *, reached: bool
+) -> None:
+    line = life_line(
+        *(REPLACEMENT_EVENT, NOW), id="a", caller="b", caller_source="c", mode="kill", count=3
+    )
+    evidence, _ = read(as_lines([line | fields]))
+    assert [one.decision for one in evidence.sums] == [REACHED if reached else None]
+    assert [day.count for day in evidence.days] == ([3] if reached else [])
+
+
+def test_what_a_shim_carried_is_in_its_heartbeats_each_of_them_once() -> None:
+    hour = NOW.replace(minute=0)
+    lines = [
+        life_line("listening", hour),
+        life_line("heartbeat", hour + timedelta(minutes=1), requests=4),
+        life_line("heartbeat", hour + timedelta(minutes=59), requests=5),
+        life_line("heartbeat", hour + timedelta(minutes=60), requests=0),
+        life_line("stopped", hour + timedelta(minutes=60), requests=2),
+        life_line("heartbeat", hour, "shim-b", requests=0),
+        # Of a version that did not count.
+        life_line("heartbeat", hour, "shim-c"),
+        life_line("heartbeat", hour, "shim-d", requests=None),
+    ]
+    evidence, _ = read(as_lines(lines), as_lines(lines[2:]))
+    assert [(one.instance, one.hour, one.requests) for one in evidence.traffic] == [
+        ("shim-a", hour, 9),
+        ("shim-b", hour, 0),
+        ("shim-a", hour + HOUR, 2),
+    ]
+
+
+def test_what_could_not_be_read_is_counted_by_its_address() -> None:
+    refused: dict[str, Any] = {
+        "status": 400,
+        "error": "no",
+        "client_address": "10.0.0.7",
+        "count": 1,
+    }
+    lines = [
+        life_line("request_refused", NOW, **refused, unreadable=True),
+        life_line("request_refused", NOW + DAY, **(refused | {"count": 7}), unreadable=True),
+        life_line("request_refused", NOW, **(refused | {"status": 408}), unreadable=True),
+        # Its first line could be read.
+        life_line("request_refused", NOW, **(refused | {"client_address": "::1"})),
+        # Of a version that did not tell.
+        {
+            name: value
+            for name, value in life_line("request_refused", NOW, **refused).items()
+            if name != "instance"
+        },
+    ]
+    evidence, read_lines = read(as_lines(lines), as_lines(lines))
+    assert read_lines.broken == 0
+    (one,) = evidence.sums
+    assert (one.kind, one.caller, one.caller_source, one.count, one.first, one.last) == (
+        *(Kind.UNREADABLE, "10.0.0.7", "address", 9),
+        *(NOW, NOW + DAY),
+    )
+    assert [(day.kind, day.count) for day in evidence.days] == [
+        (Kind.UNREADABLE, 2),
+        (Kind.UNREADABLE, 7),
+    ]
 
 
 def test_a_change_of_the_phase_is_read_too() -> None:

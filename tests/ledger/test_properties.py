@@ -51,13 +51,14 @@ class Step:
         )
 
 
-WHAT = ("miss", "call", "phase", "import", "again")
+COUNTED = ("call", "bytes")
+SOMEWHERE = "10.0.0.9"
 ENDS = ("restart", "kill", "torn")
 STEPS = st.lists(
     st.builds(
         Step,
         what=st.sampled_from(
-            ["use", "use", "use", "miss", "call", "phase", "import", "again", *ENDS]
+            ["use", "use", "use", "miss", "call", "bytes", "phase", "import", "again", *ENDS]
         ),
         seconds=st.sampled_from([0, 1, 20, 40, 3599, 3600, 86_400, 10 * 86_400, -1, -60, -90_000]),
         caller=st.sampled_from(["a", "b", "c", "(other)", "", "ü\u202e"]),
@@ -107,7 +108,7 @@ class World:
     def be_killed(self, steps: list[Step], *, torn: bool) -> None:
         """Take the steps in a process that is killed as soon as the last is acknowledged."""
         # What is counted, and told in sums alone, may be lost with the last second.
-        steps = [step for step in steps if step.what != "call"]
+        steps = [step for step in steps if step.what not in COUNTED]
         child = os.fork()
         if not child:
             with contextlib.suppress(BaseException):
@@ -143,6 +144,9 @@ class World:
                     self.phases.add(moment)
                 self.others.append((moment, step.caller, Kind.NEAR_MISS))
                 return [a_near_miss(step.caller, moment)]
+            case "bytes":
+                self.others.append((moment, SOMEWHERE, Kind.UNREADABLE))
+                return []
             case _:
                 self.others.append((moment, step.caller, Kind.REPLACEMENT_CALL))
                 return []
@@ -165,6 +169,8 @@ class World:
                 assert all(await asyncio.gather(*map(ledger.append, told)))
             case "call":
                 ledger.count(a_call(step.caller, self.clock.moment))
+            case "bytes":
+                ledger.count_unreadable(SOMEWHERE)
             case _:
                 if step.what == "phase":
                     ledger.phase_changed("freeze")
@@ -194,6 +200,10 @@ class World:
             (max, {one.last for one in evidence.sums}),
         ):
             assert not what or pick(ends) == pick(moment for moment, *_ in what)
+        clients = {name: facts.clients for name, facts in evidence.callers.items()}
+        assert {name: sum(one.count for one in some) for name, some in clients.items()} == Counter(
+            use.caller for use in uses
+        )
         found = {use["id"]: use for use in read_uses(self.source)}
         assert found.items() <= {use.id: use.as_dict() for use in uses}.items()
         assert {use.id for use in self.kept(uses)} <= found.keys()

@@ -96,16 +96,27 @@ class Seen(NamedTuple):
     down_closed: bool
     up_free: bool
     """Whether another request may take the connection to upstream."""
+    counted: int
+    """How many requests there have been by what the shim counts, which a probe is none of."""
 
 
 class Elsewhere:
     """Where requests go that are no business of this test: the relay lane never takes them."""
+
+    def __init__(self) -> None:
+        self.counted = 0
 
     async def serve(self, *_: object) -> None:
         raise DownstreamGoneError
 
     async def append(self, *_: object) -> None:
         pass
+
+    def count_unreadable(self, _: str) -> None:
+        pass
+
+    def passed(self) -> None:
+        self.counted += 1
 
 
 class Watched(Recorder):
@@ -130,6 +141,7 @@ class Lanes:
     server: FrontServer = field(init=False)
     max_body: int | None = 5000
     recorder: Watched = field(init=False)
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
     def __post_init__(self) -> None:
         self.pool = Pool(
@@ -141,7 +153,7 @@ class Lanes:
             most_waiting=0,
             loop=self.loop,
         )
-        elsewhere = cast("Any", Elsewhere())
+        elsewhere = cast("Any", self.elsewhere)
         self.node = a_node(9070)
         recorder = self.recorder = Watched(
             quiet(),
@@ -231,7 +243,13 @@ class Lanes:
             assert await settled(front), "the lane waits for what cannot come"
         self.server.draining = False
         assert not self.recorder.crashes, self.recorder.crashes
-        return Seen(sent, bytes(down.sent), down.closed, connection.free)
+        return Seen(sent, bytes(down.sent), down.closed, connection.free, 0)
+
+    async def counted(self) -> int:
+        """How many requests came since the last time; a handler may go on for a moment."""
+        await came_true(lambda: self.elsewhere.counted > 0, turns=10)
+        counted, self.elsewhere.counted = self.elsewhere.counted, 0
+        return counted
 
 
 def leave(front: Front, down: Wire, connection: Connection) -> None:
@@ -402,10 +420,13 @@ async def agree(pairs: int, seed: int) -> Counter[str]:
     for number in range(pairs):
         request, answer = maker.request(), maker.answer()
         relayed = await lanes.relay(request, answer)
+        counted = await lanes.counted()
         if relayed is None:
             counts["left"] += 1
             continue
+        relayed = relayed._replace(counted=counted)
         handled = await lanes.handle(request, answer, maker.random.randrange(1, len(request)))
+        handled = handled._replace(counted=await lanes.counted())
         assert relayed == handled, (number, seed, request, answer, relayed, handled)
         counts.update(kinds(relayed, answer))
     return counts
@@ -427,6 +448,7 @@ def kinds(seen: Seen, answer: Answer) -> list[str]:
         "while draining": answer.drains,
         "closed": seen.down_closed,
         "large": len(seen.down) > MAX_SECTION,
+        "counted": seen.counted == 1,
     }
     return ["taken", *found, *(name for name, holds in facts.items() if holds)]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from shim.demo.http import Response, call
+from shim.ledger.evidence import REACHED
+from shim.ledger.reading import read_evidence
 from tests.support.metrics import of, samples
 from tests.support.real import UNKNOWN, Real
+from tests.support.running import Shim
 
 pytestmark = pytest.mark.real
 
@@ -78,3 +82,26 @@ def test_everything_else_passes_as_it_is(
     assert {n: v for n, v in through.headers.items() if n not in hidden} == {
         n: v for n, v in direct.headers.items() if n not in hidden
     }
+
+
+def test_new_calls_count_as_ones_that_reached_a_handler_where_one_answered(
+    real: Real, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.db"
+    batch = "/internal/invocations_batch_operations"
+    asked = [
+        ("PATCH", f"/invocations/{UNKNOWN}/cancel", None, 404),
+        ("POST", f"{batch}/kill", {"invocation_ids": [UNKNOWN]}, 200),
+        # No such version: it is the router that says so.
+        ("PATCH", f"/v9/invocations/{UNKNOWN}/purge", None, 404),
+    ]
+    with Shim("--ledger", str(ledger), upstream=real.restate.admin) as shim:
+        for method, target, body, status in asked:
+            assert call(shim.proxy, method, target, body=body).status == status
+    evidence = read_evidence(ledger)
+    assert {(one.mode, one.upstream_status, one.decision) for one in evidence.sums} == {
+        ("cancel", 404, REACHED),
+        ("kill", 200, REACHED),
+        ("purge", 404, None),
+    }
+    assert sum(one.requests for one in evidence.traffic) == 3

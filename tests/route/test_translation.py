@@ -10,18 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shim.report.words import NEAR_MISSES
 from shim.route.translation import (
+    BESIDE,
     Miss,
     Mode,
     NewCall,
     OldCall,
     Replies,
     interpret,
+    is_probe,
     map_reply,
     may_concern_us,
     near_miss_of,
     parse_mode,
     reached_handler,
+    reached_new_endpoint,
     redact_target,
 )
 from tests.support.paths import CONTRACT
@@ -148,21 +152,30 @@ def test_the_id_is_one_segment_and_stays_as_it_was_sent(
     ("method", "target"),
     [
         (b"DELETE", b"/invocation%73/x"),
-        (b"DELETE", b"//invocations/x"),
-        (b"DELETE", b"/invocations/x/"),
         (b"DELETE", b"/Invocations/x"),
-        (b"DELETE", b"/invocations/"),
-        (b"DELETE", b"/invocations?mode=kill"),
         (b"DELETE", b"/v/invocations/x"),
         (b"DELETE", b"/V2/invocations/x"),
         (b"DELETE", b"/v2x/invocations/x"),
         (b"DELETE", b"/a/invocations/x"),
         (b"DELETE", b"/deployments/x?next=/invocations/y"),
         (b"delete", b"/invocations/x"),
-        (b"GET", b"/invocations/x"),
-        (b"PATCH", b"/invocations/x"),
         (b"PATCH", b"/invocations/x/resume"),
+        (b"PATCH", b"/v3/invocations/x/restart-as-new"),
+        (b"PUT", b"/invocations/x/y/z"),
+        (b"POST", b"/invocations"),
+        (b"POST", b"/internal/invocations_batch_operations/resume"),
+        (b"PATCH", b"/internal/invocations_batch_operations/kill"),
+        (b"POST", b"/internal/invocations_batch_operations/kill/"),
         (b"POST", b"/query"),
+        # The web UI reads invocations: that is no mistake on anybody's way.
+        *(
+            (method, path)
+            for method in (b"GET", b"HEAD")
+            for path in (
+                *(b"/invocations/x", b"/invocations/x/kill", b"/invocations/", b"//invocations/x"),
+                *(b"/invocation/x", b"/restate/invocations/x/output", b"/v1/invocations/x/kill"),
+            )
+        ),
     ],
 )
 def test_what_the_server_does_not_route_there_is_none_of_our_business(
@@ -176,6 +189,8 @@ def test_what_the_server_does_not_route_there_is_none_of_our_business(
 def test_a_migrated_caller_is_seen_by_its_patch(mode: Mode, prefix: bytes) -> None:
     target = prefix + b"/invocations/x/" + mode.encode()
     assert interpret(b"PATCH", target) == NewCall(mode)
+    batch = prefix + b"/internal/invocations_batch_operations/" + mode.encode()
+    assert interpret(b"POST", batch + b"?x=y") == NewCall(mode)
 
 
 @pytest.mark.parametrize(
@@ -189,12 +204,120 @@ def test_a_migrated_caller_is_seen_by_its_patch(mode: Mode, prefix: bytes) -> No
         (b"DELETE", b"/v1/invocations/x?mode=kill", "removed_version"),
         (b"PATCH", b"/v1/invocations/x/kill", "removed_version"),
         (b"DELETE", b"/v1/invocations/x/y", "removed_version"),
+        (b"PATCH", b"/v1/invocation/x/", "removed_version"),
+        (b"PATCH", b"/invocations/x", "no_mode_segment"),
+        (b"POST", b"/v2/invocations/x?mode=kill", "no_mode_segment"),
+        (b"PUT", b"/invocations/x?mode=kill", "no_mode_segment"),
+        (b"DELETE", b"/invocations", "no_id"),
+        (b"DELETE", b"/invocations?mode=kill", "no_id"),
+        (b"DELETE", b"/v3/invocations/", "no_id"),
+        (b"PATCH", b"/invocations/x/Kill", "mode_spelling"),
+        (b"PATCH", b"/v2/invocations/x/KILL", "mode_spelling"),
+        (b"POST", b"/invocations/x/pUrGe", "mode_spelling"),
+        (b"PUT", b"/invocations/x/Cancel", "mode_spelling"),
+        (b"POST", b"/restate/invocations/x/cancel", "wrong_prefix"),
+        (b"DELETE", b"/restate/invocations/x?mode=kill", "wrong_prefix"),
+        (b"PATCH", b"/v2/restate/invocations/x", "wrong_prefix"),
+        (b"PUT", b"/restate/invocations/x/", "wrong_prefix"),
+        (b"DELETE", b"//invocations/x", "double_slash"),
+        (b"DELETE", b"/v2//invocations/x", "double_slash"),
+        (b"PATCH", b"//v2/invocations/x/kill", "double_slash"),
+        (b"PATCH", b"/invocations//x/kill", "double_slash"),
+        (b"PATCH", b"/invocations/x//kill", "double_slash"),
+        (b"DELETE", b"/invocations/x//", "double_slash"),
+        (b"DELETE", b"/invocations/x/", "trailing_slash"),
+        (b"DELETE", b"/v2/invocations/x/?mode=kill", "trailing_slash"),
+        (b"PATCH", b"/invocations/x/kill/", "trailing_slash"),
+        (b"POST", b"/v3/invocations/x/purge/", "trailing_slash"),
+        (b"DELETE", b"/invocation/x", "singular"),
+        (b"PATCH", b"/v2/invocation/x/kill", "singular"),
+        (b"POST", b"/invocation/x/kill", "singular"),
+        (b"PUT", b"/invocation/x/", "singular"),
     ],
 )
 def test_a_wrong_turn_on_the_way_is_a_near_miss(method: bytes, target: bytes, kind: str) -> None:
     meaning = interpret(method, target)
     assert isinstance(meaning, Miss)
     assert meaning.kind == kind
+    assert may_concern_us(method + b" " + target + b" HTTP/1.1\r\n")
+
+
+def test_each_kind_of_near_miss_is_explained_where_people_read_of_it() -> None:
+    assert {beside.kind for beside in BESIDE} | {"bad_mode"} == NEAR_MISSES.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "hint"),
+    [
+        (
+            b"POST",
+            b"/v2/invocations/inv_1/kill",
+            "use PATCH /v2/invocations/inv_1/kill",
+        ),
+        (
+            b"DELETE",
+            b"/v1/invocations/inv_1",
+            "/v1 answers 400 for any path: leave it out (/invocations/inv_1)",
+        ),
+        (
+            b"POST",
+            b"/restate/invocations/inv_1/cancel",
+            "use PATCH /invocations/inv_1/cancel|kill|purge: /restate is not of the admin API",
+        ),
+        (
+            b"PATCH",
+            b"//v2//invocations/inv_{x}",
+            "use PATCH /invocations/inv_{x}/cancel|kill|purge, with single slashes",
+        ),
+    ],
+)
+def test_the_hint_says_what_is_meant(method: bytes, target: bytes, hint: str) -> None:
+    meaning = interpret(method, target)
+    assert isinstance(meaning, Miss)
+    assert meaning.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("first_line", "probe"),
+    [
+        *(
+            (b"GET /" + name + b" HTTP/1.1", True)
+            for name in (
+                *(b"", b"health", b"healthz", b"ready", b"readyz", b"live", b"livez", b"ping"),
+                *(b"version", b"metrics", b"?x=/y", b"health?verbose", b"health#x"),
+            )
+        ),
+        (b"HEAD / HTTP/1.1", True),
+        (b"OPTIONS /v2/health HTTP/1.0", True),
+        (b"GET /v12/ HTTP/1.1", True),
+        (b"POST /health HTTP/1.1", False),
+        (b"GET /healthy HTTP/1.1", False),
+        (b"GET /health/x HTTP/1.1", False),
+        (b"GET //health HTTP/1.1", False),
+        (b"GET /services HTTP/1.1", False),
+        (b"GET /v2 HTTP/1.1", False),
+        (b"DELETE /invocations/x HTTP/1.1", False),
+    ],
+)
+def test_a_probe_is_told_by_its_first_line(first_line: bytes, *, probe: bool) -> None:
+    assert is_probe(first_line) is probe
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "reached"),
+    [
+        *((status, None, True) for status in (200, 202, 204, 409)),
+        (404, b"application/json", True),
+        (404, b"Application/JSON; charset=utf-8", True),
+        (404, None, False),
+        (404, b"text/plain", False),
+        *((status, b"application/json", False) for status in (400, 401, 405, 429, 500, 503)),
+    ],
+)
+def test_a_new_call_has_reached_a_handler_where_one_took_it(
+    status: int, content_type: bytes | None, *, reached: bool
+) -> None:
+    assert reached_new_endpoint(status, content_type) is reached
 
 
 def test_a_bad_mode_is_an_old_call_and_a_near_miss_at_once() -> None:

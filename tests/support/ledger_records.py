@@ -74,6 +74,7 @@ def a_call(caller: str = "ci", timestamp: datetime = NOON, **other: Any) -> Repl
         "caller_source": "user-agent",
         "mode": "kill",
         "status": 200,
+        "reached": True,
         "instance": "node-1",
     }
     return ReplacementCall(caller=caller, timestamp=timestamp, **(values | other))

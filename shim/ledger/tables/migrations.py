@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, insert, inspect
+from sqlalchemy import Connection, RowMapping, func, insert, inspect, select
 
+from shim.ledger.evidence import MOST_CLIENTS
 from shim.ledger.records import Use
 from shim.ledger.tables import schema
 from shim.ledger.tables.writing import Batch, Names, apply, write_fact
 
 _SINCE_2: Final = ("would_refuse", "announced")
+# The newest uses tell who uses a name today; reading ten million would keep a shim from starting.
+_MOST_READ: Final = 1_000_000
 
 
 def _sum_what_was_single(connection: Connection) -> None:
@@ -49,7 +52,29 @@ def _tell_stops_and_dry_runs(connection: Connection) -> None:
             )
 
 
+def _tell_traffic_and_clients(connection: Connection) -> None:
+    """From 2, which told neither what else a shim carried nor who used a caller's name."""
+    namespace = None if connection.dialect.name == "sqlite" else schema.FLEET_SCHEMA
+    # A step before may have made the tables as they are today, and filled them.
+    if inspect(connection).has_table(schema.clients.name, schema=namespace):
+        return
+    schema.metadata.create_all(connection)
+    uses, caller, agent = schema.uses.c, schema.callers.c.caller, schema.uses.c.user_agent
+    key = (uses.caller, uses.client_address, func.coalesce(agent, ""))
+    busiest = func.row_number().over(partition_by=uses.caller, order_by=func.count().desc())
+    newest = uses.seq > select(func.max(uses.seq) - _MOST_READ).scalar_subquery()
+    found = (
+        select(*key, func.count(), func.max(uses.timestamp), busiest.label("place"))
+        .where(newest, uses.caller.in_(select(caller)))
+        .group_by(*key)
+        .subquery()
+    )
+    some = select(*list(found.c)[:-1]).where(found.c.place < MOST_CLIENTS)
+    connection.execute(insert(schema.clients).from_select(list(schema.clients.c), some))
+
+
 MIGRATIONS: Final[dict[int, Callable[[Connection], None]]] = {
     0: _sum_what_was_single,
     1: _tell_stops_and_dry_runs,
+    2: _tell_traffic_and_clients,
 }

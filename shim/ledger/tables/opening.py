@@ -23,7 +23,7 @@ from shim.ledger.tables.schema import FLEET_SCHEMA
 from shim.ledger.tables.writing import write_fact
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
 _MEMORY: Final = "file:restate-shim-"
 # Statements end by themselves a little before.
@@ -219,13 +219,19 @@ def _version(connection: Connection, namespace: str | None) -> int | None:
     return 0 if schema.uses.name in tables else None
 
 
+def holds(connection: Connection, table: Table) -> bool:
+    """Tell whether a ledger or fleet that an older version has written has ``table``."""
+    namespace = None if connection.dialect.name == "sqlite" else FLEET_SCHEMA
+    return inspect(connection).has_table(table.name, schema=namespace)
+
+
 def _require_current(version: int | None, what: str) -> None:
     if version is None:
         raise LedgerError(f"{what} is empty: no shim has written to it")
     _refuse_newer(version)
-    if version < schema.SCHEMA_VERSION:
+    if version < schema.OLDEST_READABLE:
         raise LedgerError(
-            f"{what} has schema {version}, older than {schema.SCHEMA_VERSION}: "
+            f"{what} has schema {version}, older than {schema.OLDEST_READABLE}: "
             "start restate-shim serve with it once, which brings it up to date"
         )
 

@@ -27,7 +27,9 @@ from sqlalchemy import (
 
 from shim.ledger.records import Decision, Moment, NearMiss, Real, Record, Use, Whole
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+OLDEST_READABLE: Final = 2
+"""What is older has to be brought up to date before it can be read."""
 FLEET_SCHEMA: Final = "restate_shim"
 
 HOUR: Final = 3_600_000
@@ -63,6 +65,7 @@ facts: Final = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
     comment="ledger: its identity; pruned_before: single uses older than this are gone; "
+    "began: the newest row of the outbox when the process that writes began; "
     "retention_clock: the time that retention goes by has reached this",
 )
 
@@ -126,8 +129,8 @@ hours: Final = _sums("hours", "hour")
 days: Final = _sums("days", "day")
 totals: Final = _sums("totals", None)
 
-# What the fleet has yet to hear of calls to the new endpoints, which have no identity of their own;
-# empty where there is no fleet.
+# What has no identity of its own, as it came: what the fleet has yet to hear of, and the newest
+# calls to the new endpoints, which are kept to tell when they were.
 outbox: Final = Table(
     "outbox",
     metadata,
@@ -149,6 +152,28 @@ callers: Final = Table(
     Column("replacement", Text),
     # Whether a call of this caller was ever let through: what the freeze phase asks.
     Column("admitted", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Where the uses under each name came from; an empty user agent is none.
+clients: Final = Table(
+    "clients",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("user_agent", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What each instance carried besides probes; there is a row for each hour in which it was up.
+traffic: Final = Table(
+    "traffic",
+    metadata,
+    Column("instance", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

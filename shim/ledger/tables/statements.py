@@ -80,7 +80,7 @@ class Statement:
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             return self._run_driver(driver, rows)
-        told = [dict(zip(self._fields, map(_without_nul, row), strict=True)) for row in rows]
+        told = [dict(zip(self._fields, map(without_nul, row), strict=True)) for row in rows]
         result = connection.execute(self._for_a_fleet, {"rows": msgspec.json.encode(told).decode()})
         return set(result.scalars()) if self._returns else set()
 
@@ -107,7 +107,7 @@ class Statement:
         return found
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
     """Replace U+0000, the one character that PostgreSQL's text does not take."""
     return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
 
@@ -149,6 +149,21 @@ CALLERS: Final = Statement(
     ("caller", "last", "user_agent", "replacement", "admitted"),
     ("caller",),
     _take_newer,
+)
+CLIENTS: Final = Statement(
+    schema.clients,
+    ("caller", "address", "user_agent", "count", "last"),
+    ("caller", "address", "user_agent"),
+    lambda new: {
+        "count": schema.clients.c.count + new.count,
+        "last": case((new.last > schema.clients.c.last, new.last), else_=schema.clients.c.last),
+    },
+)
+TRAFFIC: Final = Statement(
+    schema.traffic,
+    ("instance", "hour", "count"),
+    ("instance", "hour"),
+    lambda new: {"count": schema.traffic.c.count + new.count},
 )
 OUTBOX: Final = Statement(schema.outbox, ("hour", *SUM_KEY, *_TAIL), ("seq",))
 SPANS: Final = Statement(

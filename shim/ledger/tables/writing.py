@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
@@ -13,11 +14,12 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    or_,
     select,
     update,
 )
 
-from shim.ledger.evidence import Kind
+from shim.ledger.evidence import MOST_CLIENTS, Kind
 from shim.ledger.records import OTHER, NearMiss, PhaseChange, Told, Use
 from shim.ledger.tables import schema, statements
 from shim.ledger.tables.schema import HOUR, AnyRecord, Row, to_ms, to_row
@@ -26,6 +28,12 @@ SumKey = tuple[int, str, str, str, str, str, str, int, bool]
 """Hour, then the fields of :data:`SUM_KEY`."""
 Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
+ClientKey = tuple[str, str, str]
+"""Caller, address and user agent."""
+BEGAN: Final = "began"
+"""The fact that tells the newest row of the outbox from before the process that writes now."""
+_MOST_CALLS: Final = 100_000
+_AT_ONCE: Final = 500
 
 
 @dataclass(slots=True)
@@ -90,15 +98,18 @@ def write(
     names: Names,
     *,
     also: Callable[[Connection], None] | None = None,
-    outbox: bool = False,
+    outbox: Sequence[Row] = (),
 ) -> int:
     """Write ``batch``, and what ``also`` does, in one transaction; return how many were new.
 
-    A record whose ``id`` is there already changes nothing.
+    A record whose ``id`` is there already changes nothing.  ``outbox`` gets rows besides: counts
+    that are to be shipped, or kept as they came.
     """
     try:
         with connection.begin():
-            new = apply(connection, batch, names, outbox=outbox)
+            new = apply(connection, batch, names)
+            if outbox:
+                statements.OUTBOX.run(connection, outbox)
             if also is not None:
                 also(connection)
     except BaseException:
@@ -108,7 +119,7 @@ def write(
     return new
 
 
-def apply(connection: Connection, batch: Batch, names: Names, *, outbox: bool = False) -> int:
+def apply(connection: Connection, batch: Batch, names: Names) -> int:
     """Do what :func:`write` does in a transaction that is open."""
     uses = _insert(connection, statements.USES, batch.records, Use)
     misses = _insert(connection, statements.NEAR_MISSES, batch.records, NearMiss)
@@ -122,18 +133,26 @@ def apply(connection: Connection, batch: Batch, names: Names, *, outbox: bool = 
     )
     sums: dict[SumKey, Tally] = {}
     callers: dict[str, Row] = {}
+    clients: dict[ClientKey, tuple[int, int]] = {}
+    traffic: Counter[tuple[str, int]] = Counter()
     for use in uses:
-        _sum_use(sums, callers, names, use)
+        _sum_use(sums, names, use)
+        if names.kept(use.caller):
+            _note_caller(callers, clients, use)
     for miss in misses:
         _sum_near_miss(sums, names, miss)
-    if outbox and batch.counts:
-        statements.OUTBOX.run(connection, [(*key, *tally) for key, tally in batch.counts.items()])
-    for (hour, caller, *rest), tally in batch.counts.items():
-        name = names.under(Kind.REPLACEMENT_CALL, caller)
-        add(sums, (hour, name, *rest), tally)
+    for (hour, caller, kind, instance, *rest), tally in batch.counts.items():
+        if kind == Kind.PASSED:
+            traffic[instance, hour] += tally[0]
+        else:
+            add(sums, (hour, names.under(kind, caller), kind, instance, *rest), tally)
     _write_sums(connection, sums)
+    if traffic:
+        statements.TRAFFIC.run(connection, [(*key, traffic[key]) for key in sorted(traffic)])
     if callers:
         statements.CALLERS.run(connection, [callers[name] for name in sorted(callers)])
+        # Only now: in the fleet the rows of these callers are locked, for others that write them.
+        _write_clients(connection, clients)
     return len(uses) + len(misses)
 
 
@@ -159,7 +178,7 @@ def _insert(
     return [record for record in reversed(told.values()) if record.id in new]
 
 
-def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, use: Use) -> None:
+def _sum_use(sums: dict[SumKey, Tally], names: Names, use: Use) -> None:
     moment, caller = to_ms(use.timestamp), use.caller
     key = (
         *(moment // HOUR, names.under(Kind.USE, caller), Kind.USE.value),
@@ -167,15 +186,28 @@ def _sum_use(sums: dict[SumKey, Tally], callers: dict[str, Row], names: Names, u
         *(use.upstream_status or 0, use.masked),
     )
     add(sums, key, (1, moment, moment))
-    if names.kept(caller):
-        admitted = use.admitted
-        before = callers.get(caller)
-        if before is not None:
-            admitted = admitted or before[-1]
-        if before is None or moment >= before[1]:
-            callers[caller] = (caller, moment, use.user_agent, use.replacement, admitted)
-        else:
-            callers[caller] = (*before[:-1], admitted)
+
+
+def _note_caller(
+    callers: dict[str, Row], clients: dict[ClientKey, tuple[int, int]], use: Use
+) -> None:
+    moment, caller = to_ms(use.timestamp), use.caller
+    admitted = use.admitted
+    before = callers.get(caller)
+    if before is not None:
+        admitted = admitted or before[-1]
+    if before is None or moment >= before[1]:
+        callers[caller] = (caller, moment, use.user_agent, use.replacement, admitted)
+    else:
+        callers[caller] = (*before[:-1], admitted)
+    _add_client(clients, (caller, use.client_address, use.user_agent or ""), 1, moment)
+
+
+def _add_client(
+    clients: dict[ClientKey, tuple[int, int]], key: ClientKey, count: int, last: int
+) -> None:
+    before = clients.get(key, (0, 0))
+    clients[key] = before[0] + count, max(before[1], last)
 
 
 def _sum_near_miss(sums: dict[SumKey, Tally], names: Names, miss: NearMiss) -> None:
@@ -204,6 +236,35 @@ def _write_sums(connection: Connection, sums: dict[SumKey, Tally]) -> None:
         statement.run(connection, [(*key, *part[key]) for key in sorted(part)])
 
 
+def _write_clients(connection: Connection, clients: Mapping[ClientKey, tuple[int, int]]) -> None:
+    """Add up who has used each name: so many apart, and the rest of them together."""
+    if connection.dialect.name == "postgresql":
+        # By the names that it has for them.
+        told, clients = clients, {}
+        for (caller, address, agent), (count, last) in told.items():
+            key = map(statements.without_nul, (caller, address, agent))
+            _add_client(clients, (*key,), count, last)
+    known = schema.clients.c
+    apart: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    callers = sorted({caller for caller, _, _ in clients})
+    for start in range(0, len(callers), _AT_ONCE):
+        rows = select(known.caller, known.address, known.user_agent).where(
+            known.caller.in_(callers[start : start + _AT_ONCE]), known.address != OTHER
+        )
+        for caller, address, agent in connection.execute(rows):
+            apart[caller].add((address, agent))
+    summed: dict[ClientKey, tuple[int, int]] = {}
+    for (caller, address, agent), (count, last) in clients.items():
+        client = (address, agent)
+        if client not in apart[caller]:
+            if len(apart[caller]) < MOST_CLIENTS - 1:
+                apart[caller].add(client)
+            else:
+                client = (OTHER, "")
+        _add_client(summed, (caller, *client), count, last)
+    statements.CLIENTS.run(connection, [(*key, *summed[key]) for key in sorted(summed)])
+
+
 def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
     """Write spans ``(instance, start, end, stopped)``, in place of those with the same start."""
     if rows:
@@ -230,6 +291,13 @@ def write_phases(connection: Connection, rows: Sequence[Row]) -> None:
 def write_mark(connection: Connection, ledger: str, stream: str, seq: int) -> None:
     """Note in the fleet how far ``stream`` of ``ledger`` has been shipped."""
     statements.MARKS.run(connection, [(ledger, stream, seq)])
+
+
+def read_mark(connection: Connection, ledger: str, stream: str) -> int:
+    """Return how far the fleet has ``stream`` of ``ledger``, and keep others from shipping it."""
+    marks = schema.marks.c
+    mark = select(marks.seq).where(marks.ledger == ledger, marks.stream == stream)
+    return int(connection.execute(mark.with_for_update()).scalar() or 0)
 
 
 def write_fact(connection: Connection, name: str, value: str) -> None:
@@ -270,10 +338,30 @@ def last_sign(connection: Connection) -> int | None:
     return None if found is None else int(found)
 
 
-def drop_shipped(connection: Connection, seq: int) -> None:
-    """Empty the outbox up to ``seq``, which the fleet has got."""
+def tidy_outbox(connection: Connection, shipped: int | None) -> None:
+    """Drop from the outbox what nobody needs any more, but for the newest calls.
+
+    Up to number ``shipped`` the fleet has got it; ``None`` is of a ledger without a fleet.
+    """
+    outbox = schema.outbox.c
+    calls = outbox.kind == Kind.REPLACEMENT_CALL.value
+    newest = select(outbox.seq).where(calls).order_by(outbox.seq.desc())
     with connection.begin():
-        connection.execute(delete(schema.outbox).where(schema.outbox.c.seq <= seq))
+        past = connection.execute(newest.offset(_MOST_CALLS).limit(1)).scalar()
+        gone = or_(~calls, outbox.seq <= (past or 0))
+        if shipped is not None:
+            gone = and_(gone, outbox.seq <= shipped)
+        connection.execute(delete(schema.outbox).where(gone))
+
+
+def tidy_calls(connection: Connection) -> None:
+    """Drop all but the newest calls from the outbox of the fleet, which holds nothing else."""
+    outbox = schema.outbox.c
+    ends = connection.execute(select(func.min(outbox.seq), func.max(outbox.seq))).one()
+    connection.rollback()
+    # Looked at often, and the rows are not to be counted each time.
+    if ends[0] is not None and ends[1] - ends[0] > 1.1 * _MOST_CALLS:
+        tidy_outbox(connection, None)
 
 
 def highest(connection: Connection, table: Table) -> int:
