@@ -14,17 +14,18 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
-from shim.ledger.evidence import merge
 from shim.ledger.log_lines import Lines
 from shim.ledger.records import USE_EVENT
 from shim.moments import parse_duration, parse_moment
 from shim.report.build import build_report
 from shim.report.model import Report
 from shim.report.text import plain, plural
+from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
 
@@ -168,19 +169,20 @@ def _report(
     with contextlib.ExitStack() as stack:
         ledgers, sources = record(args, settings, stack)
         if sources:
-            lines = Lines(since)
+            lines = Lines(since, lost_since=now - (window or DEFAULT_WINDOW))
             evidence = lines.evidence(sources)
+            shown = lines.shown
             lost = lines.lost
             _say_problems(lines, err)
         else:
-            from shim.ledger.reading import read_evidence  # noqa: PLC0415 - lines need none
+            from shim.ledger.reading import read_all  # noqa: PLC0415 - lines need none
             from shim.ledger.tables.opening import LedgerError  # noqa: PLC0415 - lines need none
 
             with reading_record(LedgerError):
                 refuse_copies(ledgers)
-                evidence = merge([read_evidence(ledger) for ledger in ledgers])
+                evidence = read_all(ledgers)
                 if since is not None:
-                    shown = merge([read_evidence(ledger, since) for ledger in ledgers])
+                    shown = read_all(ledgers, since)
     report = build_report(
         evidence,
         now=now,
@@ -211,8 +213,16 @@ def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, e
 
             with reading_record(LedgerError):
                 refuse_copies(ledgers)
-                for ledger in ledgers:
-                    _write_uses(read_uses(ledger, since), out)
+                uses = chain.from_iterable(read_uses(ledger, since) for ledger in ledgers)
+                _write_uses(uses if len(ledgers) == 1 else _each_once(uses), out)
+
+
+def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for use in uses:
+        if use["id"] not in seen:
+            seen.add(use["id"])
+            yield use
 
 
 def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:

@@ -112,15 +112,20 @@ class Lines:
     """Reads sources one after the other.  BrokenLineError lines are counted and named, never fatal.
 
     ``broken`` is the number of lines without a record in them, ``lost`` the number of records
-    known to be missing: lines that the shim dropped, uses that cannot be read, files that end too
-    early.  ``problems`` names the first of them.
+    known to be missing: lines that the shim dropped, ``lost_since`` then, uses that cannot be read,
+    files that end too early.  ``problems`` names the first of them.  ``shown`` is the evidence from
+    ``since`` on, once all has been read.
     """
 
-    def __init__(self, since: datetime | None = None) -> None:
+    def __init__(
+        self, since: datetime | None = None, *, lost_since: datetime | None = None
+    ) -> None:
         self.broken = 0
         self.lost = 0
         self.problems: list[str] = []
+        self.shown: Evidence | None = None
         self._since = since
+        self._lost_since = lost_since
         self._seen: set[bytes | str] = set()
         self._count = Count()
         # By instance, moment and what it is: a line in two files tells one thing.
@@ -129,33 +134,23 @@ class Lines:
 
     def evidence(self, sources: Iterable[Source]) -> Evidence:
         """Read everything and return the sums."""
+        shown = None if self._since is None else Count()
         for source in sources:
             for record in self._records(source):
-                if isinstance(record, _Calls):
-                    self._count.add_replacements(
-                        record.caller,
-                        record.caller_source,
-                        record.mode,
-                        record.count,
-                        record.timestamp,
-                        reached=record.did_reach,
-                    )
-                elif isinstance(record, _Refused):
-                    self._count.add_unreadable(
-                        record.client_address, record.count, record.timestamp
-                    )
-                else:
-                    self._count.add(record)
+                _add(self._count, record)
+                if shown is not None and self._is_wanted(record):
+                    _add(shown, record)
         for instance, marks in self._life.items():
             self._count.spans.extend(_spans(instance, marks))
         for (instance, moment, _), requests in self._passed.items():
             self._count.add_passed(instance, requests, moment)
+        self.shown = None if shown is None else shown.evidence()
         return self._count.evidence()
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
         for record in self.records(sources):
-            if isinstance(record, Use):
+            if isinstance(record, Use) and self._is_wanted(record):
                 yield record.as_dict()
 
     def records(self, sources: Iterable[Source]) -> Iterator[Record]:
@@ -208,14 +203,14 @@ class Lines:
         except (ValueError, OverflowError, RecursionError) as error:
             raise BrokenLineError(str(error), event.line) from None
         key = _key(record.id)
-        if key in self._seen or not self._is_wanted(record.timestamp):
+        if key in self._seen:
             return None
         self._seen.add(key)
         return record
 
     def _note(self, sign: _Sign) -> None:
         moment = sign.timestamp
-        if sign.event == _DROPPED and self._is_wanted(moment):
+        if sign.event == _DROPPED and (self._lost_since is None or moment >= self._lost_since):
             self.lost += sign.lines
         if sign.instance is None:
             return
@@ -227,12 +222,29 @@ class Lines:
         if sign.event in (_LISTENING, _PHASE) and phase is not None:
             self._count.phase_changes.add((moment, sign.instance, phase))
 
-    def _is_wanted(self, moment: datetime) -> bool:
-        return self._since is None or moment >= self._since
+    def _is_wanted(self, record: _Counted) -> bool:
+        return self._since is None or record.timestamp >= self._since
 
     def _problem(self, text: str) -> None:
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(text)
+
+
+def _add(count: Count, record: _Counted) -> None:
+    moment = record.timestamp
+    if isinstance(record, _Calls):
+        count.add_replacements(
+            record.caller,
+            record.caller_source,
+            record.mode,
+            record.count,
+            moment,
+            reached=record.did_reach,
+        )
+    elif isinstance(record, _Refused):
+        count.add_unreadable(record.client_address, record.count, moment)
+    else:
+        count.add(record)
 
 
 def _spans(instance: str, marks: Iterable[tuple[datetime, int]]) -> Iterator[Span]:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import merge as merged
 from operator import attrgetter
 from pathlib import Path
@@ -373,8 +373,8 @@ def _traffic(connection: Connection) -> list[Traffic]:
     if not holds(connection, schema.traffic):
         return []
     traffic = schema.traffic.c
-    first = (to_ms(datetime.now(UTC)) - _TRAFFIC_DAYS * DAY) // HOUR
-    rows = select(schema.traffic).where(traffic.hour >= first)
+    latest = select(func.max(traffic.hour)).scalar_subquery()
+    rows = select(schema.traffic).where(traffic.hour >= latest - 24 * _TRAFFIC_DAYS)
     return [
         Traffic(instance=instance, hour=from_ms(hour * HOUR), requests=requests)
         for instance, hour, requests in connection.execute(

@@ -222,6 +222,63 @@ def test_two_ledgers_add_up_and_one_given_twice_does_not(tmp_path: Path) -> None
     assert found["totals"]["uses"] == 2
 
 
+# The log of one shim was imported into the ledger of another: 398 uses for 199.
+def test_a_use_in_two_ledgers_counts_once(tmp_path: Path) -> None:
+    lines = [use_line(NOW - n * HOUR, n) for n in range(5)]
+    for name, values in (("a.db", lines), ("b.db", lines[2:])):
+        asyncio.run(_fill(tmp_path / name, values, NOW))
+    found = json.loads(report("a.db", "b.db", "--format", "json")[1])
+    assert found["totals"]["uses"] == 5
+    assert found["callers"][0]["addresses"] == {"10.0.0.7": 5}
+    uses = report("a.db", "b.db", "--uses")[1].splitlines()
+    assert len(uses) == 5
+
+
+def test_a_report_of_a_part_is_judged_by_the_whole(tmp_path: Path) -> None:
+    # `--since 5m` two hours after a use was green.
+    lines = [
+        use_line(NOW - 2 * HOUR, 1),
+        use_line(NOW - 20 * HOUR, 2),
+        *beats(NOW - 20 * HOUR, NOW),
+    ]
+    log = write(tmp_path / "log", lines)
+    asyncio.run(_fill(tmp_path / "a.db", lines[:2], NOW))
+    for source in (str(log), "a.db"):
+        arguments = (source, "--since", "5m", "--fail-if-used-within", "3h", "--format", "json")
+        code, out, _ = report(*arguments)
+        found = json.loads(out)
+        assert (code, found["verdict"]["status"]) == (3, "in_use")
+        assert (found["totals"]["uses"], found["callers"]) == (0, [])
+        code, out, _ = report(source, "--since", "3h", "--format", "json")
+        assert json.loads(out)["totals"]["uses"] == 1
+
+
+def test_a_part_of_the_callers_is_that_of_one_owner(tmp_path: Path) -> None:
+    lines = [use_line(NOW - HOUR, 1, caller="a"), use_line(NOW - HOUR, 2, caller="b")]
+    config = tmp_path / "shim.toml"
+    config.write_text('[[caller]]\nmatch = "a"\nowner = "billing"\ncontact = "#billing"\n')
+    log = write(tmp_path / "log", lines)
+    arguments = (str(log), "--config", str(config), "--owner", "bill*", "--format")
+    assert [one["caller"] for one in json.loads(report(*arguments, "json")[1])["callers"]] == ["a"]
+    ticket = report(*arguments, "markdown")[1]
+    for said in ("### a (active)", "this week: 1 old call, 0 new calls", "&#35;billing", "By when"):
+        assert said in ticket
+    assert "### b" not in ticket
+
+
+@pytest.mark.parametrize(
+    ("instances", "code"), [("1", 3), ("shim-a", 3), ("3", 3), ("0", 2), ("a b", 2), ("", 2)]
+)
+def test_the_shims_that_should_record_are_given_in_words(
+    tmp_path: Path, instances: str, code: int
+) -> None:
+    log = write(tmp_path / "log", [use_line(NOW - HOUR, 1)])
+    done = report(str(log), "--instances", instances, "--fail-if-used-within", "14d")
+    assert done[0] == code
+    if code == 2:
+        assert "takes how many shims should record, such as 3, or their names" in done[2]
+
+
 def test_a_ledger_and_lines_together_are_refused(tmp_path: Path) -> None:
     asyncio.run(_fill(tmp_path / "a.db", [use_line(NOW)], NOW))
     write(tmp_path / "log", QUIET)

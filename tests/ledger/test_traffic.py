@@ -71,7 +71,9 @@ async def test_what_is_older_than_anybody_asks_for_is_left_out(tmp_path: Path) -
     source = tmp_path / "ledger.db"
     async with running(source, clock=Clock(THIS_HOUR - timedelta(days=61))) as ledger:
         carry(ledger, 2)
-    assert carried(read_evidence(source)) == []
+    async with running(source, clock=Clock(THIS_HOUR)) as ledger:
+        carry(ledger, 3)
+    assert carried(read_evidence(source)) == [("node-1", THIS_HOUR, 3)]
 
 
 async def test_each_hour_that_a_span_reaches_into_has_a_row(tmp_path: Path) -> None:
