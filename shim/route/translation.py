@@ -62,10 +62,11 @@ _NEW_ROUTE: Final = re.compile(_VERSION + rb"/invocations/[^/]+/(cancel|kill|pur
 _BATCH: Final = re.compile(
     _VERSION + rb"/internal/invocations_batch_operations/(cancel|kill|purge)"
 )
-# Requests as probes and scrapers send them, up to the white space behind their target.
+# Requests as probes and scrapers send them, up to the white space behind their target.  People and
+# programs ask for / and /version too.
 _PROBE: Final = re.compile(
-    rb"(?:GET|HEAD|OPTIONS) (?:/v[0-9]+)?"
-    rb"/(?:healthz?|readyz?|livez?|ping|version|metrics)?(?:[?#][^ ]*)? "
+    rb"(?:(?:GET|HEAD|OPTIONS) (?:/v[0-9]+)?/(?:healthz?|readyz?|livez?|ping|metrics)"
+    rb"|(?:HEAD|OPTIONS) /)(?:[?#][^ ]*)? "
 )
 _READS: Final = frozenset((b"GET", b"HEAD"))
 

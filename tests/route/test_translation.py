@@ -283,13 +283,16 @@ def test_the_hint_says_what_is_meant(method: bytes, target: bytes, hint: str) ->
         *(
             (b"GET /" + name + b" HTTP/1.1", True)
             for name in (
-                *(b"", b"health", b"healthz", b"ready", b"readyz", b"live", b"livez", b"ping"),
-                *(b"version", b"metrics", b"?x=/y", b"health?verbose", b"health#x"),
+                *(b"health", b"healthz", b"ready", b"readyz", b"live", b"livez", b"ping"),
+                *(b"metrics", b"health?verbose", b"health#x"),
             )
         ),
         (b"HEAD / HTTP/1.1", True),
         (b"OPTIONS /v2/health HTTP/1.0", True),
-        (b"GET /v12/ HTTP/1.1", True),
+        (b"OPTIONS /?x=/y HTTP/1.1", True),
+        (b"GET /v12/health HTTP/1.1", True),
+        (b"GET / HTTP/1.1", False),
+        (b"GET /version HTTP/1.1", False),
         (b"POST /health HTTP/1.1", False),
         (b"GET /healthy HTTP/1.1", False),
         (b"GET /health/x HTTP/1.1", False),

@@ -59,14 +59,14 @@ def test_what_came_through_is_counted_but_for_probes(
 ) -> None:
     shim = start("--ledger", str(ledger), upstream=own_origin.url)
     asked = [
-        *(("GET", target) for target in ("/", "/health", "/v3/version?x=y", "/metrics", "/ready")),
-        *(("HEAD", "/health"), ("OPTIONS", "/v2/health")),
+        *(("GET", target) for target in ("/health", "/v3/health?x=y", "/metrics", "/ready")),
+        *(("HEAD", "/health"), ("HEAD", "/"), ("OPTIONS", "/v2/health")),
     ]
     counted = [
         *(("GET", "/services"), ("POST", "/query"), ("GET", "/health/x"), ("POST", "/health")),
         *(("DELETE", "/invocations/inv_1"), ("DELETE", "/invocations/inv_1?mode=bogus")),
         *(("PATCH", "/invocations/inv_1/kill"), ("POST", "/invocations/inv_1/kill")),
-        ("HEAD", "/services"),
+        *(("HEAD", "/services"), ("GET", "/"), ("GET", "/version")),
     ]
     with Client(shim.proxy) as client:
         for method, target in [*asked, *counted]:

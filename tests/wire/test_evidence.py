@@ -17,11 +17,14 @@ from tests.support.client import Client, ask, request
 from tests.support.clock import http_date
 from tests.support.origin import Connection, Origin, Received, answer, reply
 from tests.support.running import Shim, restate_shim
+from tests.support.waiting import wait_until
 
 WINDOW = 4.0
 # One in which a shim that is gone for more than half of it is still seen, on a slow machine too.
 LONG = 10.0
 USE = request("DELETE", "/invocations/inv_1?mode=kill")
+# A shim that nothing comes through proves nothing.
+ANY_CALL = request("GET", "/services")
 
 
 def verdict(ledger: Path, window: str = f"{WINDOW:g}s") -> tuple[int, str]:
@@ -52,6 +55,7 @@ def test_a_shim_that_was_killed_proves_nothing_about_the_time_since(
     ledger: Path, origin: Origin, start: Callable[..., Shim]
 ) -> None:
     shim = start("--ledger", str(ledger), upstream=origin.url)
+    assert ask(shim.proxy, ANY_CALL).status == 200
     time.sleep(WINDOW + 0.5)
     assert verdict(ledger) == (0, "safe")
     shim.process.kill()
@@ -75,8 +79,44 @@ def test_one_that_was_stopped_in_order_is_not_missed_while_another_records(
 ) -> None:
     # A pod that a rolling update had replaced left the verdict unproven for the whole window.
     old = start("--ledger", str(ledger), "--instance", "pod-old", upstream=origin.url)
-    start("--ledger", str(ledger), "--instance", "pod-new", upstream=origin.url)
+    new = start("--ledger", str(ledger), "--instance", "pod-new", upstream=origin.url)
+    for shim in (old, new):
+        assert ask(shim.proxy, ANY_CALL).status == 200
     assert verdict_after(old, signal, ledger) == expected
+
+
+# "Safe, 100 % observed" was said of a sidecar before the Service was switched to it.
+def test_a_shim_that_only_probes_come_through_proves_nothing(
+    ledger: Path, origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start("--ledger", str(ledger), upstream=origin.url)
+    end = time.monotonic() + WINDOW + 1
+    while time.monotonic() < end:
+        assert ask(shim.proxy, request("GET", "/health")).status == 200
+        time.sleep(0.2)
+    assert verdict(ledger) == (4, "unproven")
+    told = ask(shim.ops, request("GET", f"/verdict?within={WINDOW:g}s"))
+    assert (told.status, told.json()["status"]) == (425, "unproven")
+    assert "nothing came through in the last 4 s, probes aside" in told.json()["reason"]
+    assert ask(shim.proxy, ANY_CALL).status == 200
+    wait_until(lambda: verdict(ledger) == (0, "safe"))
+    asked = request("GET", f"/verdict?within={WINDOW:g}s")
+    wait_until(lambda: ask(shim.ops, asked).status == 200)
+
+
+# Coverage knew nothing of members that nobody ever saw: one replica's ledger of three was "safe".
+def test_one_ledger_of_three_is_no_proof_where_three_should_record(
+    ledger: Path, origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start("--ledger", str(ledger), "--instances", "3", upstream=origin.url)
+    assert ask(shim.proxy, ANY_CALL).status == 200
+    time.sleep(WINDOW + 0.5)
+    told = ask(shim.ops, request("GET", f"/verdict?within={WINDOW:g}s"))
+    assert told.status == 425
+    assert "3 shims should record" in told.json()["reason"]
+    assert verdict(ledger) == (0, "safe")
+    words = ("report", "--ledger", str(ledger), "--instances", "3", "--fail-if-used-within", "4s")
+    assert restate_shim(*words).returncode == 4
 
 
 def test_one_of_two_shims_of_one_name_is_missed_too(
@@ -127,6 +167,7 @@ def test_a_shim_that_upstream_contradicts_about_the_time_proves_nothing_until_th
     )
     assert ask(shim.proxy, request()).status == 200
     shim.event("clock_agrees")
+    assert ask(shim.proxy, ANY_CALL).status == 200
     time.sleep(WINDOW + 1)
     assert verdict(ledger) == (0, "safe")
 
