@@ -22,6 +22,7 @@ from shim.commands.sources import UsageError, reading_record, record, refuse_cop
 from shim.ledger.log_lines import Lines
 from shim.ledger.records import USE_EVENT
 from shim.moments import parse_duration, parse_moment
+from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
 from shim.report.model import Report
 from shim.report.text import plain, plural
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
             with _reader_may_leave(out):
                 _print(report, args.format, out)
         return report.verdict.exit_code if window else 0
-    except (UsageError, SettingError) as error:
+    except (UsageError, SettingError, AddressNamesError) as error:
         err.write(f"restate-shim report: {plain(str(error), None)}\n")
         return BAD_USAGE
     except OSError as error:
@@ -194,6 +195,7 @@ def _report(
         verdict_window=window,
         lost=lost,
         sunset=settings.sunset,
+        address_names=read_address_names(settings.address_names),
     )
     err.writelines(f"restate-shim report: {plain(text, None)}\n" for text in report.warnings)
     return report
@@ -255,7 +257,7 @@ def _print(report: Report, style: str, out: TextIO) -> None:
 
 def _settings(args: argparse.Namespace) -> Settings:
     flags = {"ledger": args.ledger, "fleet": args.fleet, "instances": args.instances}
-    return load(flags, os.environ, args.config, needed=(*flags, "sunset"))
+    return load(flags, os.environ, args.config, needed=(*flags, "sunset", "address_names"))
 
 
 def _say_problems(lines: Lines, err: TextIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from shim.ledger.records import Use
 from shim.ledger.tables.opening import LedgerError
 from shim.record.log import Logger
 from shim.record.metrics import Metrics
+from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
 from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
 from shim.report.formats.spreadsheet import usage_csv
@@ -76,7 +77,14 @@ class Usage:
 
     def _build(self, evidence: Evidence, window: timedelta = DEFAULT_WINDOW) -> Report:
         settings = self._reload.settings
-        return build_report(
+        names: Mapping[str, str] = {}
+        problems = []
+        try:
+            # Each time anew: pods come and go.
+            names = read_address_names(settings.address_names)
+        except AddressNamesError as error:
+            problems.append(f"Addresses have no names: {error}.")
+        report = build_report(
             evidence,
             now=self._clock(),
             rules=settings.callers,
@@ -84,7 +92,9 @@ class Usage:
             verdict_window=window,
             lost=self._ledger.state().dropped,
             sunset=settings.sunset,
+            address_names=names,
         )
+        return replace(report, warnings=(*report.warnings, *problems))
 
     async def verdict(self, request: web.Request) -> web.Response:
         """``GET /verdict?within=14d``: the verdict as JSON and, for those who wait, as a status."""

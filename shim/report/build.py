@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatch
+from types import MappingProxyType
 from typing import Final
 
 from shim.ledger.evidence import REACHED, CallerFacts, Evidence, Kind, Span, Sum
@@ -40,14 +41,16 @@ def build_report(
     verdict_window: timedelta | None = None,
     lost: int = 0,
     sunset: datetime | None = None,
+    address_names: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Build the report at ``now``; ``evidence`` is the whole record.
 
     ``shown`` is the part of it from ``since`` on: the sums of the report are about that, and the
     states of its callers and the verdict about all.  The verdict's window is ``verdict_window``, by
     default 14 days.  ``instances`` are the shims that should record.  ``lost`` is the number of
-    records known to be missing: with one missing, silence is no proof.  Only callers of ``owner``
-    (a glob) are listed, where one is named; the verdict is about all.
+    records known to be missing: with one missing, silence is no proof.  ``address_names`` is what
+    the team calls its callers' addresses, ``sunset`` when the route is to go.  Where an ``owner``
+    (a glob) is named, only theirs are listed; the verdict is about all.
     """
     window = verdict_window or DEFAULT_WINDOW
     start = now - window
@@ -81,6 +84,7 @@ def build_report(
                 days=days[name],
                 rule=None if name == OTHER else entry_for(rules, name, now),
                 names=tuple(evidence.others) if name == OTHER else (),
+                address_names=address_names,
                 now=now,
                 since=since,
                 start=start,
@@ -147,6 +151,7 @@ def _caller(
     days: Sequence[DayCount],
     rule: CallerRule | None,
     names: tuple[str, ...],
+    address_names: Mapping[str, str],
     now: datetime,
     since: datetime | None,
     start: datetime,
@@ -166,6 +171,7 @@ def _caller(
             masked[str(sum_.upstream_status)] += sum_.count
     last_seen = max((sum_.last for sum_ in uses), default=None)
     user_agent = facts.user_agent if facts else None
+    clients = facts.clients if facts else ()
     mode = main_mode(modes)
     waited_for = history.waited_for(now)
     return CallerReport(
@@ -187,8 +193,13 @@ def _caller(
         hint=advice_for(user_agent, mode, times_masked=masked.total()) if uses else None,
         replacement=replacement_for(facts.replacement if facts else None, mode),
         user_agent=user_agent,
-        clients=facts.clients if facts else (),
+        clients=clients,
         names=names,
+        address_names={
+            one.address: address_names[one.address]
+            for one in clients
+            if one.address in address_names
+        },
         owner=history.owner,
         contact=rule.contact if rule else None,
         note=rule.note if rule else None,

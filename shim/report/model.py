@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -130,8 +131,8 @@ class CallerReport:
     ``invalid``.  ``masked`` goes by the status that the new endpoint gave.  ``interval`` is the
     time that typically lies between its uses, ``due`` when the next one is, as long as one is to be
     waited for.  ``moved_percent`` is the share of new calls among its calls in the verdict's
-    window.  ``clients`` are who uses its name, on the whole record.  ``names`` are, of those past
-    the cap, some who are summed here.
+    window.  ``clients`` are who uses its name, on the whole record; ``address_names`` what the
+    team calls their addresses.  ``names`` are, of those past the cap, some who are summed here.
     """
 
     caller: str
@@ -154,6 +155,7 @@ class CallerReport:
     user_agent: str | None
     clients: tuple[Client, ...]
     names: tuple[str, ...]
+    address_names: Mapping[str, str]
     owner: str | None
     contact: str | None
     note: str | None
@@ -199,6 +201,7 @@ class CallerReport:
             "hint": self.hint,
             "replacement": self.replacement,
             "addresses": self.addresses,
+            "address_names": dict(self.address_names),
             "owner": self.owner,
             "contact": self.contact,
             "acknowledged_until": _day(self.acknowledged_until),

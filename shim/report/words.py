@@ -129,9 +129,12 @@ def details(caller: CallerReport, now: datetime) -> list[str]:
 
 
 def addresses(caller: CallerReport, most: int = 3) -> str:
-    """Return ``10.0.0.7 40, 10.0.0.8 3``, the busiest first."""
-    known = caller.addresses
-    shown = [f"{plain(address)} {count:,}" for address, count in list(known.items())[:most]]
+    """Return ``10.0.0.7 billing/cron 40, 10.0.0.8 3``, the busiest first."""
+    known, names = caller.addresses, caller.address_names
+    shown = []
+    for address, count in list(known.items())[:most]:
+        name = f" {plain(names[address])}" if address in names else ""
+        shown.append(f"{plain(address)}{name} {count:,}")
     if len(known) > most:
         shown.append(f"{len(known) - most} more")
     return ", ".join(shown)

@@ -314,6 +314,12 @@ class Settings:
         "NAME",
         "this shim's name in the record (default: the host's)",
     )
+    address_names: Path | None = _optional(
+        parse_file,
+        "FILE",
+        "names for callers' addresses in reports, as /etc/hosts has them",
+        live=True,
+    )
     instances: Instances | None = _optional(
         parse_instances,
         "N|NAME,NAME",

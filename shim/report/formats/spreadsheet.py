@@ -10,7 +10,7 @@ from typing import Any, Final
 from shim.ledger.records import Decision
 from shim.report.model import CallerReport, Report
 from shim.report.text import plain
-from shim.report.words import counts
+from shim.report.words import addresses
 
 _COUNTED: Final = {
     "modes": ("cancel", "kill", "purge", "invalid"),
@@ -20,6 +20,7 @@ _COUNTED: Final = {
 # What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); full-width forms too.
 _FORMULA: Final = re.compile(r"[\s'\"]*[=+\-@|%＝＋－＠]")
 _LONGEST_CELL: Final = 32_000
+_ALL: Final = 1000
 
 
 def usage_csv(report: Report) -> str:
@@ -42,7 +43,7 @@ def _row(caller: CallerReport | None) -> dict[str, Any]:
         for name in names:
             row[f"{group.removesuffix('s')}_{name}"] = values.get(group, {}).get(name, 0)
     row |= {name: values.get(name) for name in _AFTER}
-    row["addresses"] = counts(caller.addresses) if caller and caller.clients else None
+    row["addresses"] = addresses(caller, _ALL) if caller and caller.clients else None
     row["note"] = caller.note if caller else None
     return row
 
