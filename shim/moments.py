@@ -54,6 +54,20 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def parse_since(text: str, now: datetime) -> datetime:
+    """Parse a moment before ``now``: a duration back such as ``30d``, or a date or a time."""
+    try:
+        try:
+            since = now - parse_duration(text)
+        except ValueError:
+            since = parse_moment(text)
+    except (ValueError, OverflowError):
+        raise ValueError("a duration back such as 30d, or a date") from None
+    if since >= now:
+        raise ValueError("a moment in the past")
+    return since
+
+
 def parse_iso_duration(text: str) -> timedelta:
     """Parse a duration as ISO 8601 writes it, ``PT30M`` or ``P1DT2H``, and in no other spelling."""
     if not _ISO_DURATION.fullmatch(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from typing import Any, Final, TextIO
 
 import aiohttp
 
+from shim.ledger.tables.opening import LedgerError, open_fleet, reading
 from shim.moments import rfc3339
 from shim.net.addresses import Address
 from shim.route.policy import in_force
@@ -43,11 +45,13 @@ class Finding:
 async def check(settings: Settings, style: str, out: TextIO, now: datetime) -> int:
     """Look at every upstream and print what was found; return 0 if all is well, else 1."""
     findings = [await look(settings, address) for address in settings.upstream]
-    ok = all(finding.ok for finding in findings)
+    fleet = await asyncio.to_thread(_look_at_fleet, settings.fleet)
+    ok = all(finding.ok for finding in findings) and fleet.error is None
     if style == "json":
         body = {
             "ok": ok,
             "upstreams": [{**asdict(finding), "ok": finding.ok} for finding in findings],
+            "fleet": {"asked_for": fleet.asked_for, "error": fleet.error},
             "settings": _summary(settings, now),
         }
         out.write(json.dumps(body, indent=2) + "\n")
@@ -55,10 +59,32 @@ async def check(settings: Settings, style: str, out: TextIO, now: datetime) -> i
         summary = _summary(settings, now)
         width = max(map(len, summary))
         lines = [line for finding in findings for line in _sentences(finding)]
+        if fleet.asked_for:
+            lines.append(fleet.error or "the fleet takes records")
         lines += [f"  {name:<{width}}  {value}" for name, value in summary.items()]
         lines.append("ready to serve" if ok else "not ready to serve: see above")
         out.write("\n".join(lines) + "\n")
     return 0 if ok else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Whether there is to be a fleet, and why it cannot be written."""
+
+    asked_for: bool
+    error: str | None = None
+
+
+def _look_at_fleet(url: str | None) -> Fleet:
+    """Open the fleet as a shim does, which makes its tables where they are missing."""
+    if url is None:
+        return Fleet(asked_for=False)
+    try:
+        with reading(url):
+            open_fleet(url).close()
+    except LedgerError as error:
+        return Fleet(asked_for=True, error=f"fleet: {error}")
+    return Fleet(asked_for=True)
 
 
 async def look(settings: Settings, address: Address) -> Finding:
@@ -106,7 +132,9 @@ async def check_alive(ops: str, err: TextIO) -> int:
     """Ask a running shim's ``/live``; return 0 if it lives, else 1, with the reason on ``err``."""
     path = ops.removeprefix("unix:") if ops.startswith("unix:") else None
     connector = None if path is None else aiohttp.UnixConnector(path)
-    base = ops.rstrip("/") if path is None else "http://localhost"
+    # As --ops-listen has it, too.
+    url = ops if "://" in ops else f"http://{ops}"
+    base = url.rstrip("/") if path is None else "http://localhost"
     try:
         async with (
             aiohttp.ClientSession(

@@ -17,21 +17,26 @@ from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
 from shim.ledger.log_lines import Lines
 from shim.ledger.records import USE_EVENT
-from shim.moments import parse_duration, parse_moment
+from shim.moments import parse_duration, parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
-from shim.report.model import Report
+from shim.report.formats.rendering import FORMATS, render
+from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.text import plain, plural
 from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
 
-FORMATS: Final = ("table", "json", "csv", "markdown", "html")
 BAD_USAGE: Final = 2
+_ANSWER_SECONDS: Final = 60.0
+_MOST_ERROR: Final = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "record",
         nargs="*",
         metavar="FILE",
-        help="ledgers, or the shims' JSON lines (gzip too), or - for lines on stdin; "
-        "without any, the ledger or fleet that is configured",
+        help="ledgers, or the shims' JSON lines (gzip too), or - for lines on stdin, or the URL "
+        "of a shim's ops port; without any, the ledger or fleet that is configured",
     )
     parser.add_argument("--ledger", metavar="PATH", help="the ledger to read")
     parser.add_argument("--fleet", metavar="URL", help="the fleet to read: postgresql://…")
@@ -80,6 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) -> int:
     """Run the command; return the exit code."""
     try:
+        if any("://" in name for name in args.record):
+            return _ask_a_shim(args, out)
         since = _since(args.since, now)
         window = _window(args.fail_if_used_within, now)
         if args.uses:
@@ -103,6 +110,43 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
         return BAD_USAGE
 
 
+def _ask_a_shim(args: argparse.Namespace, out: TextIO) -> int:
+    """Have a running shim make the report, of what it reads itself: its ledger, or its fleet."""
+    if len(args.record) > 1 or args.ledger or args.fleet or args.uses or args.instances:
+        raise UsageError(
+            "takes one shim's URL by itself: it reads its own ledger or fleet, by its own settings"
+        )
+    query = {
+        "format": args.format,
+        "since": args.since,
+        "owner": args.owner,
+        "within": args.fail_if_used_within,
+    }
+    asked = urlencode({name: value for name, value in query.items() if value is not None})
+    url = f"{args.record[0].rstrip('/')}/report?{asked}"
+    settings = load({}, os.environ, args.config, needed=("ops_token",))
+    headers = {"Authorization": f"Bearer {settings.ops_token}"} if settings.ops_token else {}
+    try:
+        request = Request(url, headers=headers)  # noqa: S310 - http and https, as it is checked
+        if request.type not in ("http", "https"):
+            raise UsageError(f"{args.record[0]} is no http or https URL")
+        with urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - as above
+            text = answer.read().decode()
+            status = answer.headers["X-Restate-Shim-Verdict"]
+    except HTTPError as error:
+        said = error.read(_MOST_ERROR).decode("utf-8", "replace")
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(said)["message"]
+        raise UsageError(f"{args.record[0]} answered {error.code}: {said}") from None
+    except (URLError, ValueError, TimeoutError) as error:
+        raise UsageError(f"{args.record[0]} cannot be asked: {error}") from None
+    if status not in list(Status):
+        raise UsageError(f"{args.record[0]} answered, but not as a shim's ops port does")
+    with _reader_may_leave(out):
+        out.write(text)
+    return EXIT_CODES[Status(status)] if args.fail_if_used_within else 0
+
+
 @contextlib.contextmanager
 def _reader_may_leave(out: TextIO) -> Iterator[None]:
     """Let ``| head`` end the printing early: the exit code answers all the same."""
@@ -123,24 +167,10 @@ def _let_go(out: TextIO) -> None:
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:
-    if text is None:
-        return None
     try:
-        since = _back(text, now) or parse_moment(text)
-    except ValueError:
-        raise UsageError(
-            f"--since: got {text!r}, takes a duration back such as 30d, or a date"
-        ) from None
-    if since >= now:
-        raise UsageError(f"--since: {text!r} is not in the past")
-    return since
-
-
-def _back(text: str, now: datetime) -> datetime | None:
-    try:
-        return now - parse_duration(text)
-    except (ValueError, OverflowError):
-        return None
+        return None if text is None else parse_since(text, now)
+    except ValueError as error:
+        raise UsageError(f"--since: got {text!r}, takes {error}") from None
 
 
 def _window(text: str | None, now: datetime) -> timedelta | None:
@@ -234,25 +264,12 @@ def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:
 
 
 def _print(report: Report, style: str, out: TextIO) -> None:
-    # Each is imported where it is asked for: what CI runs in a loop should start quickly.
     if style == "table":
-        from shim.report.formats.terminal import print_table  # noqa: PLC0415
+        from shim.report.formats.terminal import print_table  # noqa: PLC0415 - as in rendering
 
         print_table(report, out)
-    elif style == "json":
-        out.write(json.dumps(report.as_json(), indent=2) + "\n")
-    elif style == "csv":
-        from shim.report.formats.spreadsheet import usage_csv  # noqa: PLC0415
-
-        out.write(usage_csv(report))
-    elif style == "markdown":
-        from shim.report.formats.markdown import usage_markdown  # noqa: PLC0415
-
-        out.write(usage_markdown(report))
     else:
-        from shim.report.formats.page import render_document  # noqa: PLC0415
-
-        out.write(render_document(report))
+        out.write(render(report, style))
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -74,6 +74,7 @@ def make_app(
             web.get("/phase", phase),
             web.get("/metrics", metrics),
             web.get("/verdict", usage.verdict),
+            web.get("/report", usage.report_as),
             web.get("/usage", usage.page),
             web.get("/usage.json", usage.json),
             web.get("/usage.csv", usage.csv),

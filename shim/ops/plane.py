@@ -9,9 +9,10 @@ from aiohttp import web
 
 from shim.net.listening import Listener, listen, open_socket, remove_socket, url_of
 from shim.ops.app import make_app
+from shim.ops.callers import count_callers
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
-from shim.ops.usage_page import Usage, count_callers
+from shim.ops.usage_page import Usage
 from shim.proxy.plane import ProxyPlane
 from shim.record.metrics import Numbers
 from shim.record.plane import RecordPlane

@@ -1,4 +1,4 @@
-"""The report as pages, and its sums as metrics."""
+"""The report as pages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,32 @@ from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence, read_recent
 from shim.ledger.records import Use
 from shim.ledger.tables.opening import LedgerError
-from shim.record.log import Logger
-from shim.record.metrics import Metrics
+from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
-from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, Recording, render_page
+from shim.report.formats.page import (
+    CONTENT_SECURITY_POLICY,
+    Filters,
+    Recording,
+    render_page,
+)
+from shim.report.formats.rendering import FORMATS, render
 from shim.report.formats.spreadsheet import usage_csv
-from shim.report.model import Report, State, Status
+from shim.report.model import Report, Status
 from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.parsers import parse_positive
 from shim.settings.reload import Reload
 
 _RECENT: Final = 200
 _FRESH_SECONDS: Final = 1.0
-_COUNT_SECONDS: Final = 60.0
-_RETRY_SECONDS: Final = 5.0
-_TAKES: Final = "within takes a duration above zero such as 14d"
+_COLUMNS: Final = 80
+_TYPES: Final = {
+    "table": "text/plain",
+    "json": "application/json",
+    "csv": "text/csv",
+    "markdown": "text/markdown",
+    "html": "text/html",
+}
 _ANSWERS: Final = {
     Status.SAFE: 200,
     Status.IN_USE: 409,
@@ -67,15 +77,22 @@ class Usage:
                 self._reports[window] = await asyncio.to_thread(self._build, self._evidence, window)
             return self._reports[window]
 
-    def _read(self, source: Path | str) -> Evidence:
+    def _read(self, source: Path | str, since: datetime | None = None) -> Evidence:
         state = self._ledger.state()
-        evidence = read_evidence(source, waiting=self._ledger.waiting())
+        evidence = read_evidence(source, since, waiting=self._ledger.waiting())
         if state.ok and state.fleet_ok is not False:
             return evidence
         # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
         return replace(evidence, unwritten=[*evidence.unwritten, self._clock()])
 
-    def _build(self, evidence: Evidence, window: timedelta = DEFAULT_WINDOW) -> Report:
+    def _build(
+        self,
+        evidence: Evidence,
+        window: timedelta = DEFAULT_WINDOW,
+        *,
+        since: datetime | None = None,
+        owner: str | None = None,
+    ) -> Report:
         settings = self._reload.settings
         names: Mapping[str, str] = {}
         problems = []
@@ -84,9 +101,13 @@ class Usage:
             names = read_address_names(settings.address_names)
         except AddressNamesError as error:
             problems.append(f"Addresses have no names: {error}.")
+        shown = None if since is None else self._read(self._source, since)
         report = build_report(
             evidence,
             now=self._clock(),
+            since=since,
+            shown=shown,
+            owner=owner,
             rules=settings.callers,
             instances=settings.instances,
             verdict_window=window,
@@ -96,14 +117,40 @@ class Usage:
         )
         return replace(report, warnings=(*report.warnings, *problems))
 
+    def now(self) -> datetime:
+        """Return the time that reports are made at."""
+        return self._clock()
+
     async def verdict(self, request: web.Request) -> web.Response:
         """``GET /verdict?within=14d``: the verdict as JSON and, for those who wait, as a status."""
-        try:
-            window = parse_positive(request.query.get("within", "14d"))
-        except ValueError:
-            raise web.HTTPBadRequest(reason=_TAKES) from None
-        verdict = (await self.report(window)).verdict
+        verdict = (await self.report(_within(request))).verdict
         return web.json_response(verdict.as_json(), status=_ANSWERS[verdict.status])
+
+    async def report_as(self, request: web.Request) -> web.Response:
+        """``GET /report?format=…&since=…&owner=…&within=…``: what the command of that name prints.
+
+        The verdict's status is in ``X-Restate-Shim-Verdict``.
+        """
+        window, query = _within(request), request.query
+        style = query.get("format", "table")
+        if style not in FORMATS:
+            raise web.HTTPBadRequest(reason=f"format takes one of {', '.join(FORMATS)}")
+        try:
+            since = parse_since(query["since"], self._clock()) if "since" in query else None
+        except ValueError as error:
+            raise web.HTTPBadRequest(reason=f"since takes {error}") from None
+        await self.report(window)
+
+        def made() -> tuple[Report, str]:
+            report = self._build(self._evidence, window, since=since, owner=query.get("owner"))
+            return report, render(report, style, width=_COLUMNS)
+
+        report, text = await asyncio.to_thread(made)
+        return web.Response(
+            text=text,
+            content_type=_TYPES[style],
+            headers={"X-Restate-Shim-Verdict": report.verdict.status.value},
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """``GET /usage``."""
@@ -168,26 +215,9 @@ class Usage:
         return web.Response(text=usage_csv(await self.report()), content_type="text/csv")
 
 
-async def count_callers(usage: Usage, metrics: Metrics, logger: Logger, *, most: int) -> None:
-    """Tell the metrics who uses the old route by the record, at once and every minute.
-
-    ``most`` of the busiest callers are named; the counts since the start know of no use before it.
-    """
-    while True:
-        try:
-            report = await usage.report()
-        except Exception as error:  # noqa: BLE001 - a record that cannot be read now may be later
-            logger.debug("callers_not_counted", error=str(error))
-            await asyncio.sleep(_RETRY_SECONDS)
-            continue
-        users = [caller for caller in report.callers if caller.uses]
-        # Those without an owner are there from the start: an alert sees the first of them come.
-        counts: dict[tuple[str, ...], int] = {(state.value, ""): 0 for state in State}
-        for caller in users:
-            key = caller.state.value, caller.owner or ""
-            counts[key] = counts.get(key, 0) + 1
-        busiest = sorted(users, key=lambda caller: -caller.uses)[:most]
-        metrics.callers(counts, {caller.caller: caller.uses for caller in busiest} or None)
-        if report.verdict.last_use is not None:
-            metrics.last_used(report.verdict.last_use.timestamp())
-        await asyncio.sleep(_COUNT_SECONDS)
+def _within(request: web.Request) -> timedelta:
+    try:
+        return parse_positive(request.query.get("within", "14d"))
+    except ValueError:
+        reason = "within takes a duration above zero such as 14d"
+        raise web.HTTPBadRequest(reason=reason) from None

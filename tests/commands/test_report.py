@@ -75,7 +75,7 @@ def test_the_exit_code_answers(
     ("arguments", "said"),
     [
         (["--since", "yesterday"], "--since: got 'yesterday', takes a duration back such as 30d"),
-        (["--since", "2027-01-01"], "not in the past"),
+        (["--since", "2027-01-01"], "takes a moment in the past"),
         (["--fail-if-used-within", "soon"], "takes a duration such as"),
         (["--fail-if-used-within", "0s"], "above zero"),
         (["--fail-if-used-within", "9999999d"], "--fail-if-used-within"),

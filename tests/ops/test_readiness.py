@@ -44,6 +44,15 @@ async def test_without_its_upstream_it_is_not_ready_but_live(ops: Ops) -> None:
     assert (await ops.client.get("/ready")).status == 200
 
 
+async def test_a_fleet_that_was_asked_for_and_is_not_there_is_shown(start: Start) -> None:
+    ops = await start(fleet="postgresql://nobody@127.0.0.1:1/none")
+    await until(lambda: ops.ledger.state().fleet_error is not None)
+    got = await ops.client.get("/ready")
+    told = await got.json()
+    assert (got.status, told["fleet"]["ok"]) == (200, False)
+    assert "the fleet cannot be reached or written: " in told["fleet"]["error"]
+
+
 async def test_one_that_drains_is_not_ready(ops: Ops) -> None:
     await ops.proxy.drain()
     got = await ops.client.get("/ready")

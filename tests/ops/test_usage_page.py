@@ -128,6 +128,37 @@ async def test_the_verdict_is_a_status_for_those_who_wait_for_it(
     assert told["reason"]
 
 
+@pytest.mark.parametrize("style", ["table", "json", "csv", "markdown", "html"])
+async def test_the_report_is_made_here_for_those_who_have_no_ledger(style: str, used: Ops) -> None:
+    got = await used.client.get("/report", params={"format": style, "within": "14d"})
+    assert got.status == 200
+    assert got.headers["X-Restate-Shim-Verdict"] == "in_use"
+    assert "ci-7" in await got.text()
+
+
+async def test_a_part_of_it_is_asked_for(used: Ops) -> None:
+    query = {"format": "json", "since": "1d", "owner": "plat*"}
+    told = await (await used.client.get("/report", params=query)).json()
+    assert [caller["caller"] for caller in told["callers"]] == ["ci-7"]
+    # One of ci-7's, and the near miss is of somebody else.
+    assert (told["callers"][0]["uses"], told["totals"]["uses"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("format=pdf", "format takes one of table, json, csv, markdown, html"),
+        ("since=soon", "since takes a duration back such as 30d, or a date"),
+        ("since=2099-01-01", "since takes a moment in the past"),
+        ("within=never", "within takes a duration above zero such as 14d"),
+    ],
+)
+async def test_what_cannot_be_asked_for_is_said(query: str, said: str, used: Ops) -> None:
+    got = await used.client.get(f"/report?{query}")
+    assert got.status == 400
+    assert said in (await got.json())["message"]
+
+
 @pytest.mark.parametrize("within", ["soon", "0s", "-1d", "99999999d", ""])
 async def test_a_verdict_takes_a_duration(within: str, used: Ops) -> None:
     got = await used.client.get("/verdict", params={"within": within})

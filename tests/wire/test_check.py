@@ -103,6 +103,9 @@ def test_it_says_what_the_settings_amount_to(own_origin: Origin, tmp_path: Path)
     assert settings["headers"] == "Deprecation, Link, Sunset 2127-01-31T00:00:00.000Z"
     assert settings["[[caller]] entries"] == "1"
     assert "hunter" not in done.stdout + done.stderr
+    # It said "ready to serve", and "fleet: yes", of one that nobody could reach.
+    assert done.returncode == 1
+    assert "fleet: " in json.loads(done.stdout)["fleet"]["error"]
 
 
 def test_an_unusable_setting_is_no_finding() -> None:
@@ -124,6 +127,8 @@ def test_a_running_shim_is_asked_whether_it_lives(
     own = tmp_path / "ops.sock"
     start("--ops-listen", f"unix:{own}", upstream=own_origin.url)
     assert check("--ops", "--ops-listen", f"unix:{own}").returncode == 0
+    # As --ops-listen is written; it was taken for the scheme of a URL.
+    assert check("--ops", shim.ops.removeprefix("http://")).returncode == 0
     shim.stop()
     done = check("--ops", shim.ops)
     assert (done.returncode, done.stdout) == (1, "")

@@ -279,3 +279,23 @@ def test_a_long_target_is_sent_on_whole_and_recorded_in_short(
     assert len(json.dumps(line)) < 8000
     records = [*read_uses(ledger), *read_near_misses(ledger)]
     assert line["target"] in [record["target"] for record in records]
+
+
+def test_a_running_shim_is_asked_for_the_report(
+    ledger: Path, origin: Origin, start: Callable[..., Shim]
+) -> None:
+    shim = start("--ledger", str(ledger), "--ops-token", "open-sesame", upstream=origin.url)
+    assert ask(shim.proxy, USE).status == 202
+    wait_until(lambda: verdict(ledger, "1h") == (3, "in_use"))
+    words = ("report", shim.ops, "--format", "json", "--fail-if-used-within", "1h")
+    done = restate_shim(*words, SHIM_OPS_TOKEN="open-sesame")
+    assert (done.returncode, json.loads(done.stdout)["totals"]["uses"]) == (3, 1)
+    refused = restate_shim(*words)
+    assert refused.returncode == 2
+    assert "answered 401: A bearer token is needed" in refused.stderr
+    for other in (shim.proxy, "ftp://x/", "http://127.0.0.1:1/"):
+        done = restate_shim("report", other)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert other in done.stderr
+    done = restate_shim("report", shim.ops, "--uses", SHIM_OPS_TOKEN="open-sesame")
+    assert "takes one shim's URL by itself" in done.stderr

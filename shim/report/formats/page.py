@@ -245,7 +245,7 @@ def _environment() -> Environment:
         "details": details,
         "by_when": by_when,
         "carried": carried,
-        "anchor": _anchor,
+        "anchor": anchor_of,
         "first_of": lambda values, most: dict(list(values.items())[:most]),
     }
     return environment
@@ -314,7 +314,7 @@ def _owners(report: Report) -> dict[str, int]:
     return dict(busiest[:MOST_OWNERS])
 
 
-def _anchor(caller: str) -> str:
+def anchor_of(caller: str) -> str:
     """Return the name of a caller's place on the page."""
     digest = hashlib.sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()
     return f"caller-{digest[:12]}"
