@@ -15,16 +15,33 @@ SECONDS ?= 600
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-# The stamp makes every target do its own set-up, once per change of pyproject.toml.
-$(VENV)/.done: pyproject.toml
+# A Python that is asked for (PYTHON=) makes .venv anew where it is of another version; without one,
+# what is there stays. The stamps hold the version, and are redone when pyproject.toml changes.
+ifeq ($(origin PYTHON),file)
+OURS := $(or $(wildcard $(BIN)/python),$(PYTHON))
+else
+OURS := $(PYTHON)
+endif
+VERSION := $(shell $(OURS) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+RUNS := $(VENV)/.runs-$(VERSION)
+TESTS := $(VENV)/.tests-$(VERSION)
+
+$(RUNS): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing; Python 3.11 or later is needed" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or later is needed; set PYTHON=" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[demo,fleet]' --group test --group lint
+	@$(BIN)/python -c 'import pip, sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+	@echo "make: installing what running needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo,fleet]'
+	@touch $@
+	@echo "make: the command is $(BIN)/restate-shim"
+
+$(TESTS): $(RUNS)
+	@echo "make: installing what testing needs besides"
+	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo,fleet]' --group test --group lint
 	@touch $@
 
-setup: $(VENV)/.done ## make .venv with the command .venv/bin/restate-shim
+setup: $(RUNS) ## make .venv with the command .venv/bin/restate-shim
 
 demo: setup ## see it work: a real restate-server, old callers, the report (DEMO_ARGS=--once)
 	@$(BIN)/restate-shim demo $(DEMO_ARGS)
@@ -32,38 +49,38 @@ demo: setup ## see it work: a real restate-server, old callers, the report (DEMO
 run: setup ## serve before your own cluster: make run UPSTREAM=http://host:9070
 	@$(BIN)/restate-shim serve --upstream $(UPSTREAM) --log-format console
 
-test: setup ## run every test
+test: $(TESTS) ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lanes: setup ## hold both lanes to the same bytes, over a million generated messages (PAIRS=)
+lanes: $(TESTS) ## hold both lanes to the same bytes, over a million generated messages (PAIRS=)
 	$(BIN)/python -m tests.proxy.agreement $(PAIRS)
 
-fuzz: setup ## mutated messages against both framers, fields, names, meanings (SECONDS=600)
+fuzz: $(TESTS) ## mutated messages against both framers, fields, names, meanings (SECONDS=600)
 	$(BIN)/python -m tests.fuzz $(SECONDS)
 
-soak: setup ## load with faults in between, everything accounted for (SECONDS=600)
+soak: $(TESTS) ## load with faults in between, everything accounted for (SECONDS=600)
 	$(BIN)/python -m tests.soak $(SECONDS)
 
-lint: setup ## ruff, mypy, import-linter
+lint: $(TESTS) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## let ruff format
+format: $(TESTS) ## let ruff format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # Debian: wrk haproxy nginx libnginx-mod-http-js caddy. A whole run takes half an hour.
-bench: setup ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
+bench: $(TESTS) ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
-lock: setup ## write deploy/*.lock anew after a change of dependencies
+lock: $(TESTS) ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/lock.sh
 
-audit: setup ## known vulnerabilities of what the image holds; an error where it cannot look
+audit: $(TESTS) ## known vulnerabilities of what the image holds; an error where it cannot look
 	$(BIN)/python -m pip install --quiet --group deploy
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/audit.sh
 

@@ -12,6 +12,11 @@ from tests.support.tools import needs_module, tool
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# What .ci/run installs: with it nothing is skipped.
+EVERYTHING = (
+    "apt-get install buildah caddy chromium haproxy libnginx-mod-http-js nginx prometheus strace "
+    "systemd wrk && .venv/bin/python -m pip install --group deploy --group bench"
+)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -27,3 +32,14 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last what was left out, and the line that gets it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped}
+    wanting = sorted(reason for reason in reasons if reason.startswith("missing: "))
+    if wanting:
+        names = ", ".join(reason.removeprefix("missing: ") for reason in wanting)
+        terminalreporter.write_line(f"{len(skipped)} tests were skipped for want of: {names}")
+        terminalreporter.write_line(f"On Debian as root, this gets it all: {EVERYTHING}")
