@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
+from tests.support.kubernetes import render
 from tests.support.ledger_records import a_use, kept, now, running
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.running import restate_shim
@@ -100,6 +102,19 @@ def test_of_naming_the_runbook(tmp_path: Path) -> None:
         text = (tmp_path / "deploy" / name).read_text()
         urls = set(re.findall(r"runbook_url: (\S+)#", text))
         assert urls == {"https://YOURS/deploy/RUNBOOK.md"}
+
+
+def test_of_taking_the_second_step(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path, dirs_exist_ok=True)
+    place = tmp_path / "example"
+    (line,) = [
+        found.strip()
+        for found in (DEPLOY / "README.md").read_text().splitlines()
+        if found.startswith("    sed ") and "../swap" in found
+    ]
+    assert "9072" not in yaml.safe_dump_all(render(place))
+    run(*shlex.split(line), cwd=place)
+    assert "9072" in yaml.safe_dump_all(render(place))
 
 
 # Files that its reader has, or that a command makes.
