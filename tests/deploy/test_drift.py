@@ -48,6 +48,11 @@ _OTHERS = frozenset(
         *("--retries", "--rm", "--secret", "--start-period", "--stop", "--strip-extras", "--tag"),
         *("--timeout", "--user", "--version", "--volume", "--wait", "--without-pip", "--mount"),
         *("--disable-pip", "--progress-spinner", "--requirement", "--strict"),
+        *("--enable-helm", "--detach", "--restart", "--image", "--patch", "--type", "--tail"),
+        *("--env", "--filename", "--ignore-not-found", "--namespace", "--previous", "--username"),
+        *("--context", "--fail", "--fail-with-body", "--show-error"),
+        # Of the shim, where it is not there yet.
+        "--upstream-host",
         *("--chown", "--data", "--header", "--include", "--silent", "--output", "--help"),
     )
 )
@@ -94,7 +99,10 @@ def test_every_command_takes_the_flags_it_is_given(path: Path, flags: dict[str, 
 @pytest.mark.parametrize("path", _FILES, ids=_IDS)
 def test_every_file_that_is_named_is_there(path: Path) -> None:
     # A comment went on naming a folder that had been renamed.
-    folders = "kubernetes|prometheus|grafana|gateway|systemd|compose|sidecar|switch|example"
+    folders = (
+        "kubernetes|prometheus|grafana|gateway|gate|systemd|compose|aws|sidecar|swap|policy|names"
+        "|helm|operator|argocd|example"
+    )
     named = re.findall(rf"(?<![\w./-])((?:{folders})/[\w./-]+\.\w+)", path.read_text())
     places = (path.parent, DEPLOY, DEPLOY / "kubernetes", DEPLOY / "grafana", ROOT)
     for name in named:
@@ -128,13 +136,28 @@ def test_the_readme_explains_every_folder(folder: str) -> None:
     assert f"{folder}/" in (DEPLOY / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["kubernetes/example", "gateway", "systemd", "compose.yaml"])
-def test_three_values_are_marked_to_be_changed(name: str) -> None:
-    place = DEPLOY / name
-    files = [place] if place.is_file() else [one for one in place.iterdir() if one.is_file()]
-    if name == "gateway":
-        for file in files:
-            assert re.findall(r"(\d) of 3", file.read_text()) == ["1", "2", "3"], file.name
-        return
-    marks = "".join(file.read_text() for file in files)
-    assert sorted(re.findall(r"(\d) of 3", marks)) == ["1", "2", "3"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["kubernetes/example"],
+        ["kubernetes/helm"],
+        ["kubernetes/operator"],
+        ["kubernetes/argocd"],
+        ["systemd"],
+        ["gate/job"],
+        ["gate/github.yaml"],
+        ["compose/overlay.yaml"],
+        ["compose/three-nodes.yaml"],
+        # The settings are in a folder that is mounted.
+        ["compose.yaml", "compose/shim.toml"],
+        *([f"gateway/{one.name}"] for one in (DEPLOY / "gateway").iterdir()),
+    ],
+    ids=" ".join,
+)
+def test_three_values_are_marked_to_be_changed(names: list[str]) -> None:
+    places = [DEPLOY / name for name in names]
+    files = [file for one in places for file in (one.iterdir() if one.is_dir() else [one])]
+    marks = [re.findall(r"(\d) of 3", file.read_text()) for file in files if file.is_file()]
+    # A value that stands in the file of either step has its mark in both.
+    assert {mark for found in marks for mark in found} == {"1", "2", "3"}
+    assert all(len(found) == len(set(found)) for found in marks)

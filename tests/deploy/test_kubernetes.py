@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,33 +15,22 @@ from shim.settings.declared import SETTINGS
 from shim.settings.loading import load
 from tests.support.client import ask, request
 from tests.support.kubernetes import Resource, only, pods, render, sidecar_of
+from tests.support.layouts import npm, overlay
 from tests.support.origin import Origin
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.running import Shim
 from tests.support.tools import run, tool
-from tests.support.wanting import missing
 
 pytestmark = pytest.mark.deploy
 
 _FOLDER = DEPLOY / "kubernetes"
-_ALL = ("../sidecar", "../switch")
-
-
-def _overlay(folder: Path, *components: str) -> Path:
-    """Copy the example, with these components."""
-    shutil.copytree(_FOLDER, folder, dirs_exist_ok=True)
-    file = folder / "example/kustomization.yaml"
-    overlay = yaml.safe_load(file.read_text())
-    overlay["components"] = list(components)
-    if not components:
-        del overlay["configMapGenerator"]
-    file.write_text(yaml.safe_dump(overlay))
-    return folder / "example"
+_ALL = ("sidecar", "names", "swap", "policy")
 
 
 @pytest.fixture(scope="module")
-def rendered() -> list[Resource]:
-    return render(_FOLDER / "example")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
+    """Everything that the example can have."""
+    return render(overlay(tmp_path_factory.mktemp("all"), "example", *_ALL))
 
 
 def test_kubernetes_takes_every_resource(rendered: list[Resource]) -> None:
@@ -67,18 +55,7 @@ def models() -> Path:
         "@kubernetes-models/gateway-api@2.0.0",
     ]
     if not (folder / "node_modules/@kubernetes-models/gateway-api").is_dir():
-        if shutil.which("npm") is None:
-            missing("npm")
-        npm = [
-            "npm",
-            "install",
-            "--loglevel=error",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            str(folder),
-        ]
-        run(*npm, *packages, timeout=120)
+        npm(folder, *packages)
     return folder / "node_modules/@kubernetes-models"
 
 
@@ -118,7 +95,7 @@ def test_it_is_a_native_sidecar_with_probes(rendered: list[Resource]) -> None:
     sidecar = sidecar_of(rendered)
     assert sidecar["restartPolicy"] == "Always"
     ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
-    assert ports == {"shim": 9170, "shim-ops": 9171}
+    assert ports == {"shim-ops": 9171}
     for probe in ("livenessProbe", "readinessProbe"):
         assert sidecar[probe]["httpGet"] == {"path": "/live", "port": "shim-ops"}
 
@@ -149,45 +126,20 @@ def test_our_containers_are_restricted(name: str, rendered: list[Resource]) -> N
     assert ":" in container["image"]
 
 
-def test_the_admin_port_leads_to_the_shim_and_the_others_as_before(
-    rendered: list[Resource],
-) -> None:
-    ports = {port["name"]: port for port in only(rendered, "Service", "restate")["spec"]["ports"]}
-    assert ports == {
-        "admin": {"name": "admin", "port": 9070, "targetPort": 9170},
-        "ingress": {"name": "ingress", "port": 8080},
-        "node": {"name": "node", "port": 5122},
-    }
-
-
-def test_nothing_but_the_shim_reaches_restates_admin_port(rendered: list[Resource]) -> None:
-    policy = only(rendered, "NetworkPolicy")["spec"]
-    labels = only(rendered, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
-    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
-    assert policy["policyTypes"] == ["Ingress"]
-    for_all, for_monitoring = policy["ingress"]
-    assert "from" not in for_all
-    assert {port["port"] for port in for_all["ports"]} == {8080, 5122, 9170}
-    assert [port["port"] for port in for_monitoring["ports"]] == [9171]
-    assert for_monitoring["from"]
-
-
-def test_the_sidecar_alone_changes_no_path_to_restate(tmp_path: Path) -> None:
-    without = render(_overlay(tmp_path / "without"))
-    sidecar = render(_overlay(tmp_path / "sidecar", "../sidecar"))
-    name = "restate"
-    assert only(sidecar, "Service", name) == only(without, "Service", name)
-    assert all(one["kind"] != "NetworkPolicy" for one in sidecar)
-
-
-def test_the_switch_restarts_no_pod(tmp_path: Path) -> None:
-    sidecar = render(_overlay(tmp_path / "sidecar", "../sidecar"))
-    both = render(_overlay(tmp_path / "both", *_ALL))
-    assert only(both, "StatefulSet") == only(sidecar, "StatefulSet")
+def test_what_the_readme_applies_first_is_the_first_step(rendered: list[Resource]) -> None:
+    # The first `apply` took the riskiest step, for both components were listed.
+    first = render(_FOLDER / "example")
+    assert "9072" not in yaml.safe_dump(only(first, "StatefulSet"))
+    assert all(one["kind"] != "NetworkPolicy" for one in first)
+    assert "9072" in yaml.safe_dump(only(rendered, "StatefulSet"))
+    for name in ("example", "argocd"):
+        text = (_FOLDER / name / "kustomization.yaml").read_text()
+        commented = set(re.findall(r"^  # - \.\./(\w+)$", text, re.MULTILINE))
+        assert commented == {"swap", "policy"}
 
 
 def test_without_the_components_everything_is_as_it_was(tmp_path: Path) -> None:
-    without = render(_overlay(tmp_path / "without"))
+    without = render(overlay(tmp_path, "example"))
     before = [
         one for one in yaml.safe_load_all((_FOLDER / "example/restate.yaml").read_text()) if one
     ]
@@ -203,7 +155,9 @@ def test_without_the_components_everything_is_as_it_was(tmp_path: Path) -> None:
 def test_one_label_finds_all_that_is_to_be_deleted(
     rendered: list[Resource], tmp_path: Path
 ) -> None:
-    before = {(one["kind"], one["metadata"]["name"]) for one in render(_overlay(tmp_path))}
+    before = {
+        (one["kind"], one["metadata"]["name"]) for one in render(overlay(tmp_path, "example"))
+    }
     for resource in rendered:
         added = (resource["kind"], resource["metadata"]["name"]) not in before
         labels = resource["metadata"].get("labels", {})
@@ -211,13 +165,13 @@ def test_one_label_finds_all_that_is_to_be_deleted(
 
 
 def test_other_init_containers_stay(tmp_path: Path) -> None:
-    overlay = _overlay(tmp_path, *_ALL)
-    file = overlay / "restate.yaml"
+    place = overlay(tmp_path, "example", *_ALL)
+    file = place / "restate.yaml"
     extra = "      initContainers: [{name: warm-up, image: busybox:1.37}]\n      containers:\n"
     text = file.read_text()
     assert text.count("      containers:\n") == 1
     file.write_text(text.replace("      containers:\n", extra))
-    containers = only(render(overlay), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
+    containers = only(render(place), "StatefulSet")["spec"]["template"]["spec"]["initContainers"]
     assert sorted(one["name"] for one in containers) == ["restate-shim", "warm-up"]
 
 
@@ -235,7 +189,7 @@ def test_the_shim_takes_its_settings(rendered: list[Resource], tmp_path: Path) -
     config.write_text(only(rendered, "ConfigMap")["data"]["shim.toml"])
     settings = load({}, {**environment, "SHIM_CONFIG": str(config)})
     assert settings.sunset is not None
-    assert settings.upstream[0].port == 9070
+    assert settings.upstream[0].port == 9072
 
 
 def test_the_callers_in_the_example_are_taken_once_they_are_uncommented(tmp_path: Path) -> None:
@@ -260,17 +214,6 @@ def test_a_shim_takes_less_memory_than_is_set_aside_for_it(rendered: list[Resour
         origin.close()
 
 
-def test_the_verdict_reads_the_shims_ledger(rendered: list[Resource]) -> None:
-    job = only(rendered, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    container, sidecar = job["containers"][0], sidecar_of(rendered)
-    assert container["image"] == sidecar["image"]
-    assert container["volumeMounts"] == sidecar["volumeMounts"]
-    stateful = only(rendered, "StatefulSet")
-    claims = [one["metadata"]["name"] for one in stateful["spec"]["volumeClaimTemplates"]]
-    claim = next(one for one in job["volumes"] if one["name"] == "storage")
-    assert claim["persistentVolumeClaim"]["claimName"] == f"{claims[0]}-restate-0"
-
-
 def test_the_verdicts_command_is_one(
     rendered: list[Resource],
     tmp_path: Path,
@@ -281,14 +224,3 @@ def test_the_verdicts_command_is_one(
     monkeypatch.setenv("SHIM_LEDGER", str(tmp_path / "none.db"))
     assert main(job["containers"][0]["args"]) == 2
     assert "there is no ledger" in capsys.readouterr().err
-
-
-def test_taking_it_out_never_leaves_a_port_that_is_denied() -> None:
-    # Applied first, the Service went back to the port that the policy still denied.
-    lines = (DEPLOY / "README.md").read_text().split("# Take it out:")[1].split("\n\n")[0]
-    assert lines.index("delete networkpolicy restate-shim") < lines.index("apply -k .")
-    policy = yaml.safe_load((_FOLDER / "switch/networkpolicy.yaml").read_text())
-    allowed = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
-    service = yaml.safe_load((_FOLDER / "switch/service.yaml").read_text())
-    assert {port["targetPort"] for port in service["spec"]["ports"]} <= allowed
-    assert 9070 not in allowed

@@ -26,7 +26,7 @@ _NOT_WANTED = {
     "CKV_K8S_21": "a pod out of its resource has no namespace",
     "CKV_K8S_35": "the shim reads its one secret from the environment, and shows it nowhere",
     "CKV_K8S_43": "who pushes the image knows its digest",
-    "CKV2_K8S_6": "it looks for a NetworkPolicy in the same file; the switch has it",
+    "CKV2_K8S_6": "it looks for a NetworkPolicy in the same file; the component policy has it",
     "CKV_K8S_8": "a job that ends has no liveness",
     "CKV_K8S_9": "a job that ends has no readiness",
 }

@@ -45,7 +45,8 @@ def _names_in_code() -> set[str]:
     source = (ROOT / "shim/record/metrics.py").read_text()
     names = set(re.findall(r'"(restate_shim_[a-z_]*[a-z])"', source))
     names |= {f"restate_shim_ledger_{name}" for name in re.findall(r'name \+ "(\w+)"', source)}
-    return names
+    # Told by what looks after upstream while nobody calls.
+    return names | {"restate_shim_upstream_up"}
 
 
 def _queries() -> Iterator[tuple[str, str]]:
@@ -87,8 +88,49 @@ def test_an_alert_that_never_fires_would_be_noticed(rule: dict[str, Any], tmp_pa
 def test_an_alert_says_how_bad_it_is_and_what_happened(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("info", "warning", "critical")
     assert rule["annotations"]["summary"]
-    # Which shim, or whose callers.
-    assert re.search(r"\$labels\.(instance|owner)", rule["annotations"]["description"])
+    # Which shim, by its pod where it is in one; or which of several fleets, or whose callers.
+    said = rule["annotations"]["description"]
+    if rule["alert"] != "RestateShimAbsent":
+        assert re.search(r"or \$labels\.pod \$labels\.instance|\$labels\.(owner|job)", said)
+
+
+@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_leads_to_what_to_do(rule: dict[str, Any]) -> None:
+    base, _, anchor = rule["annotations"]["runbook_url"].partition("RUNBOOK.md#")
+    assert base == "https://git.example.com/restate-shim/deploy/"
+    text = (DEPLOY / "RUNBOOK.md").read_text()
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert anchor == rule["alert"].lower(), "as headings are linked to"
+    assert "*Means*" in sections[rule["alert"]]
+    assert "*Do*" in sections[rule["alert"]]
+
+
+def test_the_runbook_has_no_alert_that_is_none() -> None:
+    text = (DEPLOY / "RUNBOOK.md").read_text()
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == {
+        rule["alert"] for rule in _rules()
+    }
+
+
+@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule["alert"])
+def test_shims_of_a_fleet_tell_of_a_caller_in_one_alert(rule: dict[str, Any]) -> None:
+    # Three shims told of one new caller, which was three alerts.
+    if re.search(r"deprecated_(callers|last_used)", rule["expr"]):
+        assert re.search(r"max by \(namespace, job", rule["expr"])
+
+
+def test_panels_count_a_caller_once_and_can_be_narrowed_down() -> None:
+    dashboard = json.loads(_DASHBOARD.read_text())
+    names = [variable["name"] for variable in dashboard["templating"]["list"]]
+    assert names == ["datasource", "namespace", "job", "instance"]
+    for title, query in _queries():
+        if "$instance" not in query:
+            continue
+        for selector in re.findall(r"\{([^}]*)\}", query):
+            for name in names[1:]:
+                assert f'{name}=~"${name}"' in selector, f"{title}: {query}"
+        if "deprecated_callers" in query:
+            assert "max by (namespace, job, owner, state)" in query, title
 
 
 @pytest.mark.parametrize(("where", "query"), list(_queries()))

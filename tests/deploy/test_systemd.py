@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -119,3 +120,42 @@ def test_the_shim_is_given_the_time_it_takes_to_end() -> None:
     limit = re.search(r"^TimeoutStopSec=(\d+)$", _UNIT.read_text(), re.MULTILINE)
     assert limit is not None
     assert int(limit[1]) > grace
+
+
+# The port swap: a drop-in for each of the two units
+
+_SWAP = DEPLOY / "systemd/swap"
+
+
+def _settings_of(text: str) -> dict[str, str]:
+    """Return the environment that a unit or drop-in gives."""
+    lines = re.findall(r"^Environment=(.*)$", text, re.MULTILINE)
+    return dict(word.split("=", 1) for line in lines for word in shlex.split(line))
+
+
+def test_the_swap_moves_restate_to_where_the_shim_looks_for_it() -> None:
+    environment = _settings_of(_UNIT.read_text())
+    assert environment.pop("SHIM_CONFIG") == "/etc/restate-shim/shim.toml"
+    environment |= _settings_of((_SWAP / "restate-shim.conf").read_text())
+    settings = load({}, environment, DEPLOY / "systemd/shim.toml")
+    (upstream,) = settings.upstream
+    moved = _settings_of((_SWAP / "restate.conf").read_text())
+    assert moved == {"RESTATE_ADMIN__BIND_ADDRESS": f"{upstream.host}:{upstream.port}"}
+    assert (settings.listen.host, settings.listen.port) == ("::", 9070)
+
+
+def test_before_the_swap_the_shim_is_beside_restate() -> None:
+    settings = load({}, {}, DEPLOY / "systemd/shim.toml")
+    assert settings.listen.port == 9170
+    assert settings.upstream[0].port == 9070
+
+
+def test_systemd_takes_the_units_with_their_drop_ins(tmp_path: Path) -> None:
+    units = [_installed(tmp_path), tmp_path / "restate.service"]
+    units[1].write_text("[Service]\nExecStart=/bin/true\n")
+    for unit, name in zip(units, ("restate-shim.conf", "restate.conf"), strict=True):
+        folder = tmp_path / f"{unit.name}.d"
+        folder.mkdir()
+        (folder / "swap.conf").write_text((_SWAP / name).read_text())
+    said = run(_analyze(), "verify", "--man=no", *map(str, units))
+    assert "swap.conf" not in said, said

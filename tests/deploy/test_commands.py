@@ -1,0 +1,208 @@
+"""Every command that the pages print is run here, or says above it what it needs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from tests.support.kubernetes import render
+from tests.support.ledger_records import a_use, kept, now, running
+from tests.support.paths import DEPLOY, ROOT
+from tests.support.running import restate_shim
+from tests.support.tools import run, tool
+
+pytestmark = pytest.mark.deploy
+
+_PAGES: Final = ("README.md", "RUNBOOK.md")
+_NEEDS: Final = {
+    "# needs a cluster",
+    "# needs Docker",
+    "# needs root and systemd",
+    "# needs a shim",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines that stand together, without what is behind a `#`."""
+
+    page: str
+    needs: str | None
+    commands: tuple[str, ...]
+
+
+def _blocks() -> Iterator[Block]:
+    for page in _PAGES:
+        text = (DEPLOY / page).read_text()
+        assert "```" not in text, "commands are indented"
+        for found in re.findall(r"(?<=\n\n)(?: {4}.*\n)+", text):
+            first, *rest = found.splitlines()
+            marked = first.strip() if first.strip().startswith("# needs") else None
+            lines = "\n".join(rest if marked else [first, *rest]).replace("\\\n", " ")
+            # A comment is a line, or ends one; within quotes it is none.
+            commands = (
+                re.sub(r"^ *#.*|\s#[^']*$", "", line).strip() for line in lines.splitlines()
+            )
+            said = tuple(re.sub(r" +", " ", one) for one in commands if one)
+            yield Block(page, marked, said)
+
+
+_BLOCKS: Final = list(_blocks())
+_CHECK: Final = "promtool check rules deploy/prometheus/alerts.yaml"
+_TEST: Final = "promtool test rules deploy/prometheus/alerts_test.yaml"
+_DECIDE: Final = (
+    "/opt/restate-shim/bin/restate-shim report --config /etc/restate-shim/shim.toml"
+    " --ledger /var/lib/restate-shim/ledger.db --fail-if-used-within 14d"
+)
+_RUNBOOK: Final = (
+    "sed -i 's|https://git.example.com/restate-shim|https://YOURS|'"
+    " deploy/prometheus/alerts.yaml deploy/kubernetes/sidecar/prometheusrule.yaml"
+)
+
+
+def test_every_command_is_run_below_or_says_what_it_needs() -> None:
+    printed = {command for block in _BLOCKS if block.needs is None for command in block.commands}
+    assert printed == {_CHECK, _TEST, _DECIDE, _RUNBOOK}
+    assert {block.needs for block in _BLOCKS} - {None} == _NEEDS
+
+
+@pytest.mark.parametrize("command", [_CHECK, _TEST])
+def test_of_promtool(command: str) -> None:
+    _, *words = shlex.split(command)
+    run(tool("promtool", "Debian prometheus"), *words)
+
+
+async def test_of_deciding_under_systemd(tmp_path: Path) -> None:
+    # It read the journal, which forgets, and of which a shim's heartbeats may be gone.
+    ledger = tmp_path / "ledger.db"
+    async with running(ledger) as writing:
+        assert await writing.append(a_use(timestamp=now()))
+        await kept(writing)
+    places = {
+        "/etc/restate-shim/shim.toml": str(DEPLOY / "systemd/shim.toml"),
+        "/var/lib/restate-shim/ledger.db": str(ledger),
+    }
+    _, *words = (places.get(word, word) for word in shlex.split(_DECIDE))
+    done = restate_shim(*words)
+    assert done.returncode == 3, done.stderr
+
+
+def test_of_naming_the_runbook(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    run(*shlex.split(_RUNBOOK), cwd=tmp_path)
+    for name in ("prometheus/alerts.yaml", "kubernetes/sidecar/prometheusrule.yaml"):
+        text = (tmp_path / "deploy" / name).read_text()
+        urls = set(re.findall(r"runbook_url: (\S+)#", text))
+        assert urls == {"https://YOURS/deploy/RUNBOOK.md"}
+
+
+def test_of_taking_the_second_step(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path, dirs_exist_ok=True)
+    place = tmp_path / "example"
+    (line,) = [
+        found.strip()
+        for found in (DEPLOY / "README.md").read_text().splitlines()
+        if found.startswith("    sed ") and "../swap" in found
+    ]
+    assert "9072" not in yaml.safe_dump_all(render(place))
+    run(*shlex.split(line), cwd=place)
+    assert "9072" in yaml.safe_dump_all(render(place))
+
+
+# Files that its reader has, or that a command makes.
+_THEIRS: Final = {
+    "values.yaml",
+    "docker-compose.yml",
+    "overlay.yaml",
+    "restate.yaml",
+    "kustomization.yaml",
+}
+
+
+@pytest.mark.parametrize(
+    "block", [one for one in _BLOCKS if one.needs], ids=lambda block: block.commands[0][:60]
+)
+def test_what_the_others_name_is_there(block: Block) -> None:
+    where = ROOT
+    for command in block.commands:
+        words = shlex.split(command)
+        if words[0] == "cd":
+            where = ROOT / words[1]
+            assert where.is_dir()
+        if "-k" in words and where != ROOT:
+            assert (where / words[words.index("-k") + 1] / "kustomization.yaml").is_file()
+        for word in words:
+            if re.fullmatch(r"(?!/)[\w./-]+\.(yaml|yml|toml|conf|sh|service)", word):
+                assert word in _THEIRS or (where / word).is_file(), word
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_no_command_is_one_platforms(page: str) -> None:
+    # `open` is there on macOS alone.
+    assert not re.search(r"^ +(open|xdg-open|vi) ", (DEPLOY / page).read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_every_anchor_is_a_heading(page: str) -> None:
+    for target, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", (DEPLOY / page).read_text()):
+        text = (DEPLOY / (target or page)).read_text()
+        headings = {
+            re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        }
+        assert anchor in headings
+
+
+# The order of the steps
+
+
+def _commands_of(section: str) -> list[str]:
+    text = (DEPLOY / "README.md").read_text()
+    found = re.search(rf"^##+ {re.escape(section)}$(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, section
+    lines = found[1].replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("    ")]
+
+
+@pytest.mark.parametrize(
+    ("section", "first", "then"),
+    [
+        ("Restate's chart, and nothing else", "-f beside.yaml", "-f swap.yaml"),
+        ("Kustomize, for what the chart renders", "# step 1", "- ../swap"),
+        ("RestateCluster (restate-operator 2.7.0 or later)", "beside.yaml", "swap.yaml"),
+        ("systemd", "enable --now restate-shim", "swap/restate.conf"),
+    ],
+)
+def test_what_is_applied_first_changes_nothing_for_callers(
+    section: str, first: str, then: str
+) -> None:
+    lines = "\n".join(_commands_of(section))
+    assert lines.index(first) < lines.index(then)
+
+
+def test_a_pod_finds_its_settings_when_it_starts() -> None:
+    for section in (
+        "Restate's chart, and nothing else",
+        "RestateCluster (restate-operator 2.7.0 or later)",
+    ):
+        lines = "\n".join(_commands_of(section))
+        assert lines.index("apply -k .") < lines.index("# step 1")
+
+
+def test_taking_it_out_undoes_the_swap_first() -> None:
+    lines = "\n".join(_commands_of("Take it out"))
+    assert (
+        lines.index("../swap")
+        < lines.index("`components`")
+        < lines.index("kubectl -n restate delete")
+    )
+    under_systemd = "\n".join(_commands_of("systemd"))
+    assert under_systemd.index("rm /etc") < under_systemd.index("disable --now restate-shim")
