@@ -123,9 +123,9 @@ def ops_url(listen: Address) -> str:
     """Return where to ask a shim on this machine whose ``--ops-listen`` is ``listen``."""
     if listen.path is not None:
         return listen.url
-    # A listener on all interfaces is asked on the loopback one.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host or "", listen.host)  # noqa: S104
-    return Address(host, listen.port).url
+    # A listener on all interfaces is asked on the loopback one; not each has an address of IPv6.
+    everywhere = listen.host in ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
+    return Address("127.0.0.1" if everywhere else listen.host, listen.port).url
 
 
 async def check_alive(ops: str, err: TextIO) -> int:

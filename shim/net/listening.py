@@ -17,6 +17,7 @@ from shim.net.addresses import Address
 _BACKLOG: Final = 1024
 _HANDSHAKE_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.1
+_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class CannotListenError(Exception):
@@ -29,23 +30,35 @@ def open_socket(address: Address, flag: str) -> socket.socket:
         if address.path is not None:
             return _open_unix_socket(address.path)
         assert address.host is not None
-        infos = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, where = infos[0]
-        listener = socket.socket(family, kind, protocol)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
-        except BaseException:
-            listener.close()
-            raise
+            listener = _open_tcp_socket(address.host, address.port)
+        except OSError as error:
+            if address.host != "::" or error.errno not in _NO_IPV6:
+                raise
+            # All addresses there are: of this kernel those of IPv4.
+            listener = _open_tcp_socket("0.0.0.0", address.port)  # noqa: S104 - as it was asked for
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE:
             why = "the address is in use; stop who listens there, or choose another"
         raise CannotListenError(f"{flag}: cannot listen on {address}: {why}") from None
     listener.listen(_BACKLOG)
+    return listener
+
+
+def _open_tcp_socket(host: str, port: int | None) -> socket.socket:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, where = infos[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and host == "::":
+            # Whatever the machine's default is: callers by IPv4 come in here too.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(where)
+    except BaseException:
+        listener.close()
+        raise
     return listener
 
 

@@ -45,8 +45,7 @@ def _names_in_code() -> set[str]:
     source = (ROOT / "shim/record/metrics.py").read_text()
     names = set(re.findall(r'"(restate_shim_[a-z_]*[a-z])"', source))
     names |= {f"restate_shim_ledger_{name}" for name in re.findall(r'name \+ "(\w+)"', source)}
-    # Told by what looks after upstream while nobody calls.
-    return names | {"restate_shim_upstream_up"}
+    return names
 
 
 def _queries() -> Iterator[tuple[str, str]]:
