@@ -27,6 +27,8 @@ _HEADLINES: Final = {
 }
 # A shorter time shows little: what runs once a week is not seen in it.
 _LONG_ENOUGH: Final = timedelta(days=7)
+# Calls that follow upon each other within an hour are a burst, and no rhythm for people.
+_WORTH_SAYING: Final = timedelta(hours=1)
 STATES: Final = {
     State.ACTIVE: "active",
     State.CAME_BACK: "came back",
@@ -101,6 +103,8 @@ def ago(moment: datetime | None, now: datetime, *, whole_days: bool = False) -> 
     if moment > now:
         return minute(moment)
     passed = now - moment
+    if passed < timedelta(seconds=1):
+        return "just now"
     return f"{length(timedelta(days=passed.days) if whole_days and passed.days else passed)} ago"
 
 
@@ -116,7 +120,7 @@ def details(caller: CallerReport, now: datetime) -> list[str]:
         lines.append(f"from {addresses(caller)}")
     if caller.came_back:
         lines.append("came back after a pause longer than its rhythm")
-    if caller.due is not None and caller.interval is not None:
+    if caller.due is not None and caller.interval is not None and caller.interval >= _WORTH_SAYING:
         every = length(caller.interval)
         lines.append(f"calls every {every} or so, next about {minute(caller.due)}")
     if caller.near_miss_kinds:
