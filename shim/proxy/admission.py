@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv6Address
 
 from shim.record.metrics import MAX_CONNECTIONS, MAX_PER_ADDRESS
 
@@ -10,7 +11,8 @@ from shim.record.metrics import MAX_CONNECTIONS, MAX_PER_ADDRESS
 class Admission:
     """Counts the connections from callers.
 
-    A Unix socket has no addresses, and only the limit in all.
+    A Unix socket has no addresses, and only the limit in all.  Of IPv6 a network of 64 bits counts as
+    one address: whoever has one has all in it (RFC 6177).
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:
@@ -24,15 +26,25 @@ class Admission:
         """Count one more from ``address``, or return the limit for which it is refused."""
         if self.open >= self._most:
             return MAX_CONNECTIONS
-        if address != "unix" and self._by_address[address] >= self._most_per_address:
+        network = _network_of(address)
+        if address != "unix" and self._by_address[network] >= self._most_per_address:
             return MAX_PER_ADDRESS
         self.open += 1
-        self._by_address[address] += 1
+        self._by_address[network] += 1
         return None
 
     def release(self, address: str) -> None:
         """Count one less."""
+        network = _network_of(address)
         self.open -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        self._by_address[network] -= 1
+        if not self._by_address[network]:
+            del self._by_address[network]
+
+
+def _network_of(address: str) -> str:
+    """Return what an address is counted under: itself, or of IPv6 its first 64 bits."""
+    if ":" not in address:
+        return address
+    bits = int(IPv6Address(address.partition("%")[0]))
+    return str(IPv6Address(bits >> 64 << 64))
