@@ -116,6 +116,8 @@ class Evidence:
     traffic: list[Traffic] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """Callers past the cap, summed as ``(other)``: some of them, the latest first."""
+    beat: timedelta = timedelta(seconds=1)
+    """How often shims give a sign of life in what this was read from."""
     unwritten: list[datetime] = field(default_factory=list)
     """Since when there are records in the memory of a shim alone, or were when it ended."""
 
@@ -149,6 +151,7 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
         phase_changes=[change for part in parts for change in part.phase_changes],
         traffic=[hour for part in parts for hour in part.traffic],
         others=list(dict.fromkeys(name for part in parts for name in part.others)),
+        beat=max((part.beat for part in parts), default=timedelta(seconds=1)),
         unwritten=[moment for part in parts for moment in part.unwritten],
     )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, BinaryIO, Final
 
 import msgspec
@@ -33,6 +33,7 @@ from shim.ledger.records import (
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
 _LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
+_BEAT: Final = timedelta(minutes=1)
 _DROPPED: Final = "log_lines_dropped"
 _PHASE: Final = "phase_changed"
 _REFUSED: Final = "request_refused"
@@ -145,7 +146,7 @@ class Lines:
         for (instance, moment, _), requests in self._passed.items():
             self._count.add_passed(instance, requests, moment)
         self.shown = None if shown is None else shown.evidence()
-        return self._count.evidence()
+        return replace(self._count.evidence(), beat=_BEAT)
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""

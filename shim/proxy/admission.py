@@ -11,8 +11,8 @@ from shim.record.metrics import MAX_CONNECTIONS, MAX_PER_ADDRESS
 class Admission:
     """Counts the connections from callers.
 
-    A Unix socket has no addresses, and only the limit in all.  Of IPv6 a network of 64 bits counts as
-    one address: whoever has one has all in it (RFC 6177).
+    A Unix socket has no addresses, and only the limit in all.  Of IPv6 a network of 64 bits counts
+    as one address: whoever has one has all in it (RFC 6177).
     """
 
     def __init__(self, most: int, most_per_address: int) -> None:

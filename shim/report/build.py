@@ -11,22 +11,17 @@ from typing import Final
 
 from shim.ledger.evidence import REACHED, CallerFacts, Evidence, Kind, Span, Sum
 from shim.ledger.records import OTHER, PhaseChange
-from shim.moments import length
 from shim.report.advice import advice_for, main_mode, replacement_for
+from shim.report.cautions import cautions
 from shim.report.coverage import observe
-from shim.report.histories import History, history_of
+from shim.report.histories import History, Way, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
-from shim.report.text import listed, name_of, plain, plural
 from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
 from shim.route.policy import CallerRule, entry_for
 from shim.settings.parsers import Instances
 
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
-# How many requests that cannot be read are worth a word, and how many names stand in it.
-_MANY: Final = 10
-_NAMED: Final = 3
-_LONGEST_TOLERATED: Final = timedelta(days=366)
 
 
 def build_report(
@@ -58,17 +53,17 @@ def build_report(
     whole = _by_caller(evidence.sums)
     histories = {
         name: _history(
-            name, sums, days[name], None if name == OTHER else entry_for(rules, name, now)
+            name, sums, days[name], None if name == OTHER else entry_for(rules, name, now), now
         )
         for name, sums in whole.items()
     }
-    idle = idle_among(evidence, start, now)
-    coverage = observe(evidence.spans, start, now, instances=instances, idle=idle.members)
+    idle = idle_among(evidence, start, now, instances)
+    coverage = observe(evidence.spans, start, now, beat=evidence.beat, instances=instances)
     recording_since = _recording_since(evidence.spans)
     proof = Proof(
         coverage=coverage,
         recording_since=recording_since,
-        idle=tuple(sorted(idle.members)),
+        idle=idle.members,
         all_idle=idle.all,
         lost=lost,
         unwritten=evidence.unwritten,
@@ -104,10 +99,19 @@ def build_report(
         instances=members_of(evidence, start, now),
         callers=tuple(callers),
         verdict=judge(histories.values(), proof),
-        warnings=tuple(_warnings(rules, histories.values(), unreadable, window, now)),
+        warnings=tuple(
+            cautions(
+                evidence,
+                histories.values(),
+                rules=rules,
+                unreadable=unreadable,
+                now=now,
+                window=window,
+            )
+        ),
         unreadable=unreadable,
         recording_since=recording_since,
-        coverage=_strip(evidence, since or _first_known(evidence), now, instances, idle.members),
+        coverage=_strip(evidence, since or _first_known(evidence), now, instances),
         phase_changes=_phase_changes(evidence.phase_changes),
         sunset=sunset,
     )
@@ -122,16 +126,30 @@ def _by_caller(sums: Iterable[Sum]) -> dict[str, list[Sum]]:
 
 
 def _history(
-    name: str, sums: Sequence[Sum], days: Sequence[DayCount], rule: CallerRule | None
+    name: str, sums: Sequence[Sum], days: Sequence[DayCount], rule: CallerRule | None, now: datetime
 ) -> History:
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
+    new = [sum_ for sum_ in sums if _is_new_call(sum_) and sum_.first <= now]
+    modes = {sum_.mode for sum_ in (*uses, *new) if sum_.mode is not None}
+    ways = {
+        mode: Way(
+            last_use=max((one.last for one in uses if one.mode == mode), default=None),
+            # One that is dated ahead tells nothing of when it was made.
+            last_new=max((min(one.last, now) for one in new if one.mode == mode), default=None),
+        )
+        for mode in modes
+    }
+    if unclear := [sum_.last for sum_ in uses if sum_.mode is None]:
+        # Any new call is what that one meant.
+        latest = max((way.last_new for way in ways.values() if way.last_new), default=None)
+        ways["invalid"] = Way(last_use=max(unclear), last_new=latest)
     return history_of(
         name,
         days,
+        now=now,
         uses=sum(sum_.count for sum_ in uses),
         first=min((sum_.first for sum_ in uses), default=None),
-        last=max((sum_.last for sum_ in uses), default=None),
-        last_new=max((sum_.last for sum_ in sums if _is_new_call(sum_)), default=None),
+        ways=ways,
         only_refused=all(sum_.decision == "refused" for sum_ in uses),
         rule=rule,
     )
@@ -259,37 +277,6 @@ def _unreadable(sums: Iterable[Sum], start: datetime) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _warnings(
-    rules: Iterable[CallerRule],
-    histories: Iterable[History],
-    unreadable: Mapping[str, int],
-    window: timedelta,
-    now: datetime,
-) -> Iterable[str]:
-    for rule in rules:
-        until = rule.acknowledged_until
-        if until is None or until < now.date() or (rule.until and rule.until < now.date()):
-            continue
-        if not rule.match.strip("*?"):
-            yield (
-                f'The entry "{plain(rule.match)}" acknowledges every caller, known or not: '
-                "nobody who uses the route is in the way of the verdict."
-            )
-        elif until - now.date() > _LONGEST_TOLERATED:
-            named = plain(rule.match)
-            yield f'The entry "{named}" acknowledges for more than a year, until {until}.'
-    ahead = [one.caller for one in histories if one.last_use and one.last_use > now]
-    if ahead:
-        who = listed([name_of(name) for name in ahead], _NAMED)
-        yield f"Uses of {who} are on record for a time that has not come yet: some clock is wrong."
-    if sum(unreadable.values()) >= _MANY:
-        who = listed([plain(address) for address in unreadable], _NAMED)
-        yield (
-            f"{plural(sum(unreadable.values()), 'request')} of the last {length(window)} could not "
-            f"be read, from {who}: there may be old calls among them."
-        )
-
-
 def _recording_since(spans: Iterable[Span]) -> datetime | None:
     # A span of no length is a sign of somebody who claims nothing.
     return min((span.start for span in spans if span.end > span.start), default=None)
@@ -302,16 +289,13 @@ def _first_known(evidence: Evidence) -> datetime | None:
 
 
 def _strip(
-    evidence: Evidence,
-    start: datetime | None,
-    now: datetime,
-    instances: Instances | None,
-    idle: frozenset[str],
+    evidence: Evidence, start: datetime | None, now: datetime, instances: Instances | None
 ) -> tuple[DayCoverage, ...]:
     """Cover the report's whole time by days."""
     if start is None or start >= now:
         return ()
-    return observe(evidence.spans, start, now, instances=instances, idle=idle).by_day()
+    coverage = observe(evidence.spans, start, now, beat=evidence.beat, instances=instances)
+    return coverage.by_day()
 
 
 def _phase_changes(changes: Iterable[PhaseChange]) -> tuple[PhaseChange, ...]:

@@ -6,8 +6,8 @@ side for an hour, in the window or in the 30 days before it; and whoever records
 expected from then on, until it is stopped in order or another takes its place.  One that goes dark
 may be passing calls on that nobody writes down, so the others do not stand in for it.
 
-The record of a running shim is as fresh as its last heartbeat: at the end, and only there, a
-heartbeat may be two minutes old.
+The record of a running shim is as fresh as its last heartbeat: at the end, and only there, the time
+since counts as observed, if it is no longer than heartbeats may be late.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from shim.ledger.evidence import HEARTBEAT_SLACK, Span
+from shim.ledger.evidence import Span
 from shim.report.model import DayCoverage, Gap
 from shim.settings.parsers import Instances
 
@@ -29,7 +29,6 @@ LOOKED_BACK: Final = timedelta(days=30)
 LONGEST_PAUSE: Final = timedelta(minutes=2)
 """What a restart or a rolling update may take: two heartbeats."""
 _SIDE_BY_SIDE: Final = timedelta(hours=1)
-# The ledger takes a heartbeat every second.
 _LEAST_SLACK: Final = timedelta(seconds=1.5)
 
 
@@ -37,12 +36,13 @@ _LEAST_SLACK: Final = timedelta(seconds=1.5)
 class Coverage:
     """The gaps between ``start`` and ``end``, in order and without overlap.
 
-    ``expected`` is how many shims should have recorded.
+    ``expected`` is how many shims should have recorded, ``said`` whether somebody said so.
     """
 
     start: datetime
     end: datetime
     expected: int
+    said: bool
     gaps: tuple[Gap, ...]
 
     @cached_property
@@ -95,23 +95,22 @@ def observe(
     start: datetime,
     end: datetime,
     *,
+    beat: timedelta,
     instances: Instances | None = None,
-    idle: frozenset[str] = frozenset(),
 ) -> Coverage:
     """Work out what ``spans`` say about the time from ``start`` to ``end``.
 
-    ``instances`` is what is said of how many should record, ``None`` where nothing is.  What
-    ``idle`` ones recorded proves nothing; they are expected all the same.
+    ``beat`` is how often shims give a sign, and ``instances`` what is said of how many should
+    record, ``None`` where nothing is.
     """
-    lives = list(_lives(spans, start - LOOKED_BACK, end, slack_of(end - start)))
-    proving = [life for life in lives if life.instance not in idle]
+    lives = list(_lives(spans, start - LOOKED_BACK, end, slack_of(end - start, beat)))
     names = instances if isinstance(instances, tuple) else ()
     if isinstance(instances, int):
         expected = instances
     else:
         expected = len(names) or max(1, _side_by_side(lives))
     gaps: list[Gap] = []
-    for moment in _moments(proving, start, end):
+    for moment in _moments(lives, start, end):
         if names:
             missing = tuple(name for name in names if name not in moment.there)
             short = len(missing)
@@ -119,7 +118,7 @@ def observe(
             # Unless it is said how many there are, whoever is there is expected from then on.
             needed = max(expected, moment.needed) if instances is None else expected
             short = needed - moment.there.total()
-            missing = _missing(proving, moment, short) if short > 0 else ()
+            missing = _missing(lives, moment, short) if short > 0 else ()
         if short <= 0:
             continue
         before = gaps[-1] if gaps else None
@@ -127,16 +126,17 @@ def observe(
             gaps[-1] = Gap(start=before.start, end=moment.end, silent=missing)
         else:
             gaps.append(Gap(start=moment.start, end=moment.end, silent=missing))
-    return Coverage(start, end, expected, tuple(gaps))
+    return Coverage(start, end, expected, instances is not None, tuple(gaps))
 
 
-def slack_of(window: timedelta) -> timedelta:
+def slack_of(window: timedelta, beat: timedelta) -> timedelta:
     """Return how old the last heartbeat of a shim that is up may be.
 
-    For windows shorter than four minutes it is half the window, so that a shim that was just
-    killed does not pass for one that is up.
+    Twice its interval, and for long windows up to two minutes; for very short ones half the window,
+    so that a shim that was just killed does not pass for one that is up.
     """
-    return min(HEARTBEAT_SLACK, max(_LEAST_SLACK, window / 2))
+    late = min(LONGEST_PAUSE, max(2 * beat, window / 20))
+    return min(late, max(_LEAST_SLACK, window / 2))
 
 
 class _Life(NamedTuple):

@@ -11,22 +11,27 @@ from typing import Final, NamedTuple
 from shim.ledger.evidence import Evidence, Span, Traffic
 from shim.report.coverage import LOOKED_BACK, slack_of
 from shim.report.model import Member, MemberState
+from shim.settings.parsers import Instances
 
 _HOUR: Final = timedelta(hours=1)
+_LONG_ENOUGH: Final = timedelta(days=1)
 
 
 class Idle(NamedTuple):
     """The ``members`` that carried nothing but probes though they were up, and whether ``all``."""
 
-    members: frozenset[str]
+    members: tuple[str, ...]
     all: bool
 
 
-def idle_among(evidence: Evidence, start: datetime, end: datetime) -> Idle:
+def idle_among(
+    evidence: Evidence, start: datetime, end: datetime, instances: Instances | None
+) -> Idle:
     """Find those that nobody's calls go through: their silence is that of an empty road.
 
     Nothing is held against an hour of a version that did not count.  A member that was there for
-    less than an hour, or half of a shorter window, has had no time to carry anything.
+    less than a day, or half of a shorter window, has had no time to carry anything.  Where it is
+    said how many should record, it is enough that so many carried something.
     """
     spans = _within(evidence.spans, start, end)
     requests = _requests(evidence.traffic, start, end)
@@ -38,14 +43,19 @@ def idle_among(evidence: Evidence, start: datetime, end: datetime) -> Idle:
         for instance, own in spans.items()
         if not requests.get(instance) and _hours(own) <= counted[instance]
     }
-    long = min(_HOUR, (end - start) / 2)
-    members = frozenset(name for name in nothing if _length(spans[name]) >= long)
-    return Idle(members, bool(spans) and len(nothing) == len(spans))
+    long = min(_LONG_ENOUGH, (end - start) / 2)
+    members = {name for name in nothing if _length(spans[name]) >= long}
+    if isinstance(instances, tuple):
+        members &= set(instances)
+    elif instances is not None and len(spans) - len(members) >= instances:
+        members = set()
+    return Idle(tuple(sorted(members)), bool(spans) and len(nothing) == len(spans))
 
 
 def members_of(evidence: Evidence, start: datetime, end: datetime) -> tuple[Member, ...]:
     """Return who recorded in the window or in the 30 days before, by name."""
     requests = _requests(evidence.traffic, start, end)
+    count = {traffic.instance for traffic in evidence.traffic}
     everything: defaultdict[str, list[Span]] = defaultdict(list)
     for span in evidence.spans:
         everything[span.instance].append(span)
@@ -61,9 +71,9 @@ def members_of(evidence: Evidence, start: datetime, end: datetime) -> tuple[Memb
                 instance=instance,
                 first_seen=min(span.start for span in spans),
                 last_seen=last.end,
-                state=_state(last, end, slack_of(end - start)),
+                state=_state(last, end, slack_of(end - start, evidence.beat)),
                 observed_percent=math.floor(share * 10000 + 1e-6) / 100,
-                requests=requests.get(instance),
+                requests=requests[instance] if instance in count else None,
             )
         )
     return tuple(members)

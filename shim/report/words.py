@@ -70,9 +70,9 @@ def headline(verdict: Verdict) -> str:
 def is_acute(caller: CallerReport) -> bool:
     """Tell whether somebody has to look at it now: it uses the old route, and nobody tolerates it.
 
-    Who only tries the new endpoints, and fails, is among them.
+    Who is waited for is among them, and who only tries the new endpoints, and fails.
     """
-    if caller.uses and caller.state in (State.ACTIVE, State.CAME_BACK):
+    if caller.uses and (caller.state in (State.ACTIVE, State.CAME_BACK) or caller.due):
         return not caller.acknowledged
     return caller.near_misses > 0 and caller.state is not State.MIGRATED
 

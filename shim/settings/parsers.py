@@ -175,6 +175,7 @@ def parse_instances(text: str) -> Instances:
             raise ValueError(takes)
         return int(text)
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if not all(re.fullmatch(r"[!-+\--~]{1,100}", name) for name in names):
+    # What looks like a number was meant as one.
+    if not all(re.fullmatch(r"(?![-+.0-9]+\Z)[!-+\--~]{1,100}", name) for name in names):
         raise ValueError(takes)
     return names

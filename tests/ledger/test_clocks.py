@@ -74,7 +74,8 @@ async def test_a_clock_that_jumped_drops_nothing_however_often_it_starts(tmp_pat
 
 
 def covered(source: Path, start: datetime, end: datetime) -> float:
-    return observe(read_evidence(source).spans, start, end).share
+    evidence = read_evidence(source)
+    return observe(evidence.spans, start, end, beat=evidence.beat).share
 
 
 @pytest.mark.parametrize("off", [-DAY, 200 * DAY], ids=["behind", "ahead"])
@@ -108,7 +109,8 @@ async def test_a_shim_with_a_wrong_clock_is_missed_where_others_are_up(tmp_path:
     (sign,) = spans
     assert (sign.start, sign.end, sign.stopped) == (NOON, NOON, False)
     start, end = NOON - timedelta(hours=6), NOON + timedelta(hours=6)
-    other = observe([*spans, type(sign)(instance="other", start=start, end=end)], start, end)
+    spans = [*spans, type(sign)(instance="other", start=start, end=end)]
+    other = observe(spans, start, end, beat=timedelta(seconds=1))
     assert [(gap.start, gap.end, gap.silent) for gap in other.gaps] == [(NOON, end, ("node-1",))]
 
 

@@ -27,7 +27,7 @@ def stopped(start: datetime, end: datetime, instance: str = "shim-a") -> Span:
 def observed(
     *spans: Span, window: timedelta = WINDOW, instances: Instances | None = None
 ) -> Coverage:
-    return observe(spans, NOW - window, NOW, instances=instances)
+    return observe(spans, NOW - window, NOW, beat=SECOND, instances=instances)
 
 
 def gaps(coverage: Coverage) -> list[tuple[timedelta, timedelta, tuple[str, ...]]]:
@@ -231,9 +231,31 @@ def test_the_record_is_held_to_the_shims_that_are_said_to_be_there(
     assert gaps(observed(*spans, instances=instances)) == found
 
 
+# A shim that had been dead for 100 seconds counted as observing, in a window of four minutes.
+@pytest.mark.parametrize(
+    ("ago", "window", "beat", "observed_to_the_end"),
+    [
+        (100 * SECOND, 4 * MINUTE, SECOND, False),
+        (10 * SECOND, 4 * MINUTE, SECOND, True),
+        (100 * SECOND, HOUR, SECOND, True),
+        (121 * SECOND, 14 * DAY, SECOND, False),
+        (119 * SECOND, 14 * DAY, SECOND, True),
+        # In a log there is a sign a minute.
+        (100 * SECOND, 4 * MINUTE, MINUTE, True),
+        (2 * SECOND, 4 * SECOND, SECOND, True),
+        (2.1 * SECOND, 4 * SECOND, SECOND, False),
+    ],
+)
+def test_a_shim_is_up_for_as_long_as_its_next_sign_may_be_late(
+    ago: timedelta, window: timedelta, beat: timedelta, observed_to_the_end: bool
+) -> None:
+    coverage = observe([up(LONG_AGO, NOW - ago)], NOW - window, NOW, beat=beat)
+    assert (coverage.gaps == ()) == observed_to_the_end
+
+
 def test_coverage_by_day_adds_up() -> None:
     start = NOW - 3 * DAY
     spans = [up(start, NOW - 2 * DAY), up(NOW - 1 * DAY)]
-    coverage = observe(spans, start, NOW)
+    coverage = observe(spans, start, NOW, beat=SECOND)
     assert [round(day.observed, 3) for day in coverage.by_day()] == [1, 0.604, 0.396, 1]
     assert coverage.share == pytest.approx(2 / 3)

@@ -8,7 +8,7 @@ import pytest
 
 from shim.ledger.evidence import Evidence, merge
 from shim.report.build import build_report
-from shim.report.histories import History, history_of
+from shim.report.histories import History, Way, history_of
 from shim.report.model import CallerReport, DayCount, State
 from shim.route.policy import CallerRule
 from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, used
@@ -30,10 +30,10 @@ def history(*days_ago: float, uses: int | None = None) -> History:
     return history_of(
         "a",
         [DayCount(day=day, uses=1, replacement_calls=0) for day in days],
+        now=NOW,
         uses=len(moments) if uses is None else uses,
         first=moments[0],
-        last=moments[-1],
-        last_new=None,
+        ways={"cancel": Way(last_use=moments[-1])},
         only_refused=False,
         rule=None,
     )
@@ -49,14 +49,19 @@ def history(*days_ago: float, uses: int | None = None) -> History:
         # Working days.
         ((1, 2, 3, 4, 5, 8, 9, 10, 11, 12), DAY),
         # Three days in a row each month.
-        ((20, 21, 22, 50, 51, 52, 80, 81, 82), 28 * DAY),
+        ((20, 21, 22, 50, 51, 52, 80, 81, 82), 30 * DAY),
         # Every day, but for one holiday.
         ((*range(10, 30), *range(60, 80)), DAY),
-        ((0, 1, 31), 15.5 * DAY),
+        ((0, 1, 31), 30 * DAY),
         # A weekly job that once was late.
         ((7, 14, 21, 31, 38), 7 * DAY),
         # Two days that meet at midnight.
         ((0.60, 0.61, 0.605), 0.01 * DAY),
+        # Daily once, and monthly by now.
+        ((*range(140, 240), 20, 50, 80, 110), 30 * DAY),
+        # Two bursts, whatever the hour at which they begin.
+        ((20, 21, 50, 51), 30 * DAY),
+        ((20, 21, 22, 50, 51, 52), 30 * DAY),
         # Within one day.
         ((0.1, 0.2, 0.3, 0.4), 0.1 * DAY),
     ],
@@ -81,6 +86,61 @@ def test_a_caller_is_gone_when_it_is_quiet_for_twice_its_rhythm(
     until = None if waited_for is None else NOW + (waited_for - quiet) * DAY
     found = one.waited_for(NOW)
     assert found == (until if until is None else pytest.approx(until, abs=HOUR))
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "waited_for"),
+    [
+        # Two weeks on and two weeks off, again and again.
+        ([day + 15 + 28 * n for n in range(4) for day in range(14)], True),
+        # A nightly job of working days, on a Sunday.
+        ([2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 16, 17, 18, 19, 20], True),
+        ([4, 5, 6, 7, 8, 11, 12, 13, 14, 15], False),
+        # A pause that happened once is no custom.
+        ([*range(15, 30), *range(60, 90)], False),
+    ],
+)
+def test_a_caller_is_waited_for_as_long_as_it_was_away_more_than_once(
+    days_ago: list[int], waited_for: bool
+) -> None:
+    assert (history(*days_ago).waited_for(NOW) is not None) == waited_for
+
+
+@pytest.mark.parametrize(
+    ("parts", "state"),
+    [
+        # The daily kills have moved, the monthly purges have not.
+        (
+            [
+                used("a", *range(20, 60), mode="kill"),
+                used("a", 20.5, 50, 80, 110, mode="purge"),
+                moved("a", *range(20), mode="kill"),
+            ],
+            State.QUIET,
+        ),
+        (
+            [
+                used("a", *range(20, 60), mode="kill"),
+                used("a", 20.5, 50, 80, 110, mode="purge"),
+                moved("a", *range(20), mode="kill"),
+                moved("a", 1, mode="purge"),
+            ],
+            State.MIGRATED,
+        ),
+        ([used("a", 20, mode="purge"), moved("a", 1, 2, 3, mode="kill")], State.QUIET),
+        ([used("a", 20, mode="purge"), moved("a", 1, mode="purge")], State.MIGRATED),
+        ([used("a", 20, mode=None, decision="invalid"), moved("a", 1)], State.MIGRATED),
+        # Tried by hand on the day after, when no old call was due.
+        ([used("a", 20, 50, 80, times=100), moved("a", 19)], State.QUIET),
+        ([used("a", 40, 70, 100, times=100), moved("a", 11)], State.MIGRATED),
+        # Dated ahead: when that was nobody knows.
+        ([used("a", 20, 50, 80), moved("a", -3)], State.QUIET),
+    ],
+)
+def test_a_caller_has_moved_when_its_new_calls_come_in_place_of_the_old_ones(
+    parts: list[Evidence], state: State
+) -> None:
+    assert caller_of(*parts).state is state
 
 
 @pytest.mark.parametrize(
@@ -156,7 +216,14 @@ def test_how_far_a_caller_has_moved_is_said_of_the_last_window(
 
 @pytest.mark.parametrize(
     ("retired", "waited_for"),
-    [(NOW.date() - 10 * DAY, False), (NOW.date() - 20 * DAY, False), (date(2026, 1, 1), True)],
+    [
+        (NOW.date() - 10 * DAY, False),
+        (NOW.date() - 20 * DAY, False),
+        (NOW.date(), False),
+        (date(2026, 1, 1), True),
+        # Its owner says that it will be gone: until then it is not.
+        (NOW.date() + DAY, True),
+    ],
 )
 def test_nobody_waits_for_a_caller_that_is_retired_unless_it_was_seen_since(
     retired: date, waited_for: bool

@@ -49,9 +49,9 @@ def test_a_use_blocks_for_as_long_as_the_window(
 @pytest.mark.parametrize(
     ("until", "status", "said"),
     [
-        (date(2026, 12, 31), Status.ACKNOWLEDGED, "still using it: ci-7 until 2026-12-31"),
+        (date(2026, 12, 31), Status.ACKNOWLEDGED, "are acknowledged: ci-7 until 2026-12-31"),
         # That day included, as it is written and as `until` has it.
-        (date(2026, 11, 23), Status.ACKNOWLEDGED, "Acknowledged"),
+        (date(2026, 11, 23), Status.ACKNOWLEDGED, "Removing it breaks those who are acknowledged"),
         (date(2026, 11, 22), Status.IN_USE, "acknowledgement of ci-7 ran out on 2026-11-22"),
         (date(2026, 1, 1), Status.IN_USE, "acknowledgement of ci-7 ran out on 2026-01-01"),
         (None, Status.IN_USE, "1 caller used the route"),
@@ -229,7 +229,13 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
         [used("monthly", 20, 50, 80), recorded(FOREVER)],
         {"rules": [CallerRule(match="monthly", retired=date(2026, 11, 10))]},
         Status.SAFE,
-        "",
+        "Retired, by what is said of them: monthly since 2026-11-10.",
+    ),
+    "that job is said to retire next year": (
+        [used("monthly", 20, 50, 80), recorded(FOREVER)],
+        {"rules": [CallerRule(match="monthly", retired=date(2027, 12, 10))]},
+        Status.UNPROVEN,
+        "monthly, which calls every 30 days or so",
     ),
     "that job is said to be retired, and ran once more": (
         [used("monthly", 2, 32, 62), recorded(FOREVER)],
@@ -247,7 +253,7 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
         [used("ci-7", *range(30)), recorded(FOREVER)],
         {"rules": [ACKNOWLEDGED]},
         Status.ACKNOWLEDGED,
-        "Removing it breaks them",
+        "Removing it breaks those who are acknowledged: ci-7 until 2027-01-31 (ci)",
     ),
     "tolerated callers use it, and the record has a hole": (
         [used("ci-7", *range(30)), recorded(up(LONG_AGO, NOW - 3 * DAY), up(NOW - 2 * DAY))],
@@ -333,6 +339,54 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
         {},
         Status.SAFE,
         "observed by 2 shims",
+    ),
+    "a rolling update three hours ago, and nobody has called since": (
+        [
+            recorded(
+                replace(up(LONG_AGO, NOW - 3 * HOUR), stopped=True),
+                up(NOW - 3 * HOUR + 20 * SECOND, instance="new"),
+                traffic=hours_of("shim-a", 900) + hours_of("new", 0, days=1),
+            )
+        ],
+        {},
+        Status.SAFE,
+        "",
+    ),
+    "an idle newcomer beside the one that is said to record": (
+        [
+            recorded(
+                FOREVER,
+                up(NOW - 3 * DAY, instance="b"),
+                traffic=hours_of("shim-a", 900) + hours_of("b", 0),
+            )
+        ],
+        {"instances": ("shim-a",)},
+        Status.SAFE,
+        "",
+    ),
+    "nothing came through for longer than anybody looks back": (
+        [recorded(up(NOW - 200 * DAY), traffic=hours_of("shim-a", 0, days=201))],
+        {"verdict_window": 90 * DAY},
+        Status.UNPROVEN,
+        "nothing came through in the last 90 days",
+    ),
+    "a restart of two minutes, and the last hour": (
+        [recorded(up(LONG_AGO, NOW - 30 * 60 * SECOND), up(NOW - 28 * 60 * SECOND))],
+        {"verdict_window": HOUR},
+        Status.SAFE,
+        "one gap of 2 min",
+    ),
+    "a restart of two minutes, and the last ten": (
+        [recorded(up(LONG_AGO, NOW - 5 * 60 * SECOND), up(NOW - 3 * 60 * SECOND))],
+        {"verdict_window": 10 * 60 * SECOND},
+        Status.UNPROVEN,
+        "only 80 % of the last 10 min was observed",
+    ),
+    "scaled down, and nobody has said so": (
+        [recorded(FOREVER, replace(up(LONG_AGO, NOW - 3 * DAY, "b"), stopped=True))],
+        {},
+        Status.UNPROVEN,
+        "as many as did side by side (--instances says how many there are now)",
     ),
     "a version that did not count until yesterday": (
         [recorded(FOREVER, traffic=hours_of("shim-a", 0, days=1))],
@@ -434,12 +488,36 @@ def test_the_earliest_day_on_which_it_can_be_safe(
         (CallerRule(match="ci-*", acknowledged_until=date(2027, 1, 1)), None),
         (CallerRule(match="*", acknowledged_until=date(2026, 1, 1)), None),
         (CallerRule(match="*", owner="all"), None),
+        (CallerRule(match="*", retired=date(2026, 1, 1)), "calls every caller retired"),
+        (CallerRule(match="a", retired=date(2027, 1, 1)), "which has not come yet"),
     ],
 )
 def test_an_acknowledgement_of_too_much_is_warned_of(rule: CallerRule, said: str | None) -> None:
     warnings = build_report(recorded(FOREVER), now=NOW, rules=[rule]).warnings
     assert (said is None) == (warnings == ())
     assert said is None or said in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (recorded(up(LONG_AGO, NOW + HOUR)), "What shim-a recorded reaches into a time that has"),
+        (merge([used("a", -2), recorded(FOREVER)]), "Uses of a are on record for a time that has"),
+        (
+            recorded(
+                FOREVER,
+                traffic=[
+                    Traffic(instance="shim-a", hour=NOW - n * HOUR, requests=int(n > 300))
+                    for n in range(24 * 60)
+                ],
+            ),
+            "Nothing has come through shim-a since 2026-11-11",
+        ),
+    ],
+)
+def test_what_looks_wrong_is_said_beside_the_verdict(evidence: Evidence, said: str) -> None:
+    (warning,) = build_report(evidence, now=NOW).warnings
+    assert said in warning
 
 
 def test_what_could_not_be_read_is_said_beside_the_verdict_where_it_is_much() -> None:

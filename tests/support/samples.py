@@ -271,7 +271,12 @@ def lively_evidence(days: int = 45) -> Evidence:
         ("10.42.7.19", 12, 3),
     ):
         moments = [NOW - (days - 1 - n) * DAY for n in range(start, days)]
-        calls = {"kind": Kind.REPLACEMENT_CALL, "decision": REACHED, "upstream_status": 200}
+        calls: dict[str, Any] = {
+            "kind": Kind.REPLACEMENT_CALL,
+            "decision": REACHED,
+            "upstream_status": 200,
+        }
+        calls["mode"] = next(mode for name, _, mode, _ in plans if name == caller)
         sums.append(use_sum(caller, *moments, **calls, count=len(moments) * count))
         day_sums += [
             DaySum(day=m.date(), caller=caller, kind=Kind.REPLACEMENT_CALL, count=count)
