@@ -56,6 +56,7 @@ async def running(
             **headers_of(settings),
             ledger=str(settings.ledger or "memory"),
             instance=settings.instance,
+            run=record.run,
             version=__version__,
         )
         watches = [
@@ -76,4 +77,4 @@ async def running(
             await proxy.drain()
             await record.finish()
             requests = record.recorder.take_requests()
-            logger.info("stopped", instance=settings.instance, requests=requests)
+            logger.info("stopped", instance=settings.instance, run=record.run, requests=requests)

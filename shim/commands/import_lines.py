@@ -24,7 +24,9 @@ from shim.settings.declared import Settings
 
 
 def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextIO) -> int:
-    """Run the command; return 0, or 2 where there is nothing to add to or a file is unreadable.
+    """Run the command; return 0, 1 where a file ends early or no shim shows in it, or 2.
+
+    That is where there is nothing to add to, or a file is unreadable.
 
     A record that is there already changes nothing, so that a file may be given twice.  Heartbeats
     and sums of calls to the new endpoints are not added: a report of the lines counts them.
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextI
         err.write(f"restate-shim import: {plain(str(error), None)}\n")
         return 2
     err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)
+    err.writelines(f"  {plain(name)}: no shim shows in it\n" for name in lines.silent)
     out.write(
         f"{plural(done.new, 'record')} added, {done.known} already there, "
         f"{done.too_old} older than what is kept, {lines.broken} unreadable\n"
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextI
         "on the ledger,\nand sums (new calls, what was carried): "
         "restate-shim report FILE… counts them in the lines themselves.\n"
     )
-    return 0
+    return 1 if lines.silent or lines.cut_short else 0
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -31,6 +32,7 @@ from shim.report.formats.rendering import FORMATS, render
 from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.text import plain, plural
 from shim.report.verdict import DEFAULT_WINDOW
+from shim.route.policy import CallerRule, entry_for
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
 
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
             if window and "-" in args.record:
                 raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
             with _reader_may_leave(out):
-                _print_uses(args, since, out, err)
+                _print_uses(args, since, now, out, err)
             if window is None:
                 return 0
         report = _report(args, since, window, now, err)
@@ -231,13 +233,21 @@ def _report(
     return report
 
 
-def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, err: TextIO) -> None:
+def _print_uses(
+    args: argparse.Namespace, since: datetime | None, now: datetime, out: TextIO, err: TextIO
+) -> None:
     settings = _settings(args)
+
+    def theirs(uses: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        if args.owner is None:
+            return uses
+        return (use for use in uses if _is_of(args.owner, use["caller"], settings.callers, now))
+
     with contextlib.ExitStack() as stack:
         ledgers, sources = record(args, settings, stack)
         if sources:
             lines = Lines(since)
-            _write_uses(lines.uses(sources), out)
+            _write_uses(theirs(lines.uses(sources)), out)
             _say_problems(lines, err)
         else:
             from shim.ledger.reading import read_uses  # noqa: PLC0415 - lines need none
@@ -246,7 +256,12 @@ def _print_uses(args: argparse.Namespace, since: datetime | None, out: TextIO, e
             with reading_record(LedgerError):
                 refuse_copies(ledgers)
                 uses = chain.from_iterable(read_uses(ledger, since) for ledger in ledgers)
-                _write_uses(uses if len(ledgers) == 1 else _each_once(uses), out)
+                _write_uses(theirs(uses if len(ledgers) == 1 else _each_once(uses)), out)
+
+
+def _is_of(owner: str, caller: str, rules: Sequence[CallerRule], now: datetime) -> bool:
+    rule = entry_for(rules, caller, now)
+    return fnmatchcase((rule.owner if rule else None) or "", owner)
 
 
 def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -283,3 +298,4 @@ def _say_problems(lines: Lines, err: TextIO) -> None:
     if lines.broken:
         err.write(f"restate-shim report: {plural(lines.broken, 'line')} without a record\n")
     err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)
+    err.writelines(f"  {plain(name)}: no shim shows in it\n" for name in lines.silent)

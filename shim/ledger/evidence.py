@@ -116,6 +116,8 @@ class Evidence:
     traffic: list[Traffic] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     """Callers past the cap, summed as ``(other)``: some of them, the latest first."""
+    silent_sources: list[str] = field(default_factory=list)
+    """Ledgers and logs, beside others, in which no shim shows."""
     beat: timedelta = timedelta(seconds=1)
     """How often shims give a sign of life in what this was read from."""
     unwritten: list[datetime] = field(default_factory=list)
@@ -151,6 +153,7 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
         phase_changes=[change for part in parts for change in part.phase_changes],
         traffic=[hour for part in parts for hour in part.traffic],
         others=list(dict.fromkeys(name for part in parts for name in part.others)),
+        silent_sources=[name for part in parts for name in part.silent_sources],
         beat=max((part.beat for part in parts), default=timedelta(seconds=1)),
         unwritten=[moment for part in parts for moment in part.unwritten],
     )

@@ -6,6 +6,7 @@ uses are held in memory (about 100 bytes each); lines are not.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,8 @@ _REFUSED: Final = "request_refused"
 _SIGNS: Final = (*_LIFE, _DROPPED, _PHASE)
 # A line that speaks of one of these and cannot be read is a use less, or more than one.
 _TELLING: Final = (USE_EVENT.encode(), _DROPPED.encode())
+# What a collector of logs has put into an object of its own, where nobody can tell who wrote it.
+_WRAPPED_USE: Final = re.compile(rb'event\\*"\s*:\s*\\*"' + USE_EVENT.encode())
 _MOST_PROBLEMS: Final = 20
 
 
@@ -93,6 +96,7 @@ class _Sign(_Timed, frozen=True):
     phases: str | None = None
     lines: Annotated[int, Meta(gt=0)] = 1
     requests: Annotated[int, Meta(ge=0)] | None = None
+    run: str = ""
 
 
 _Counted = Record | _Calls | _Refused
@@ -114,7 +118,8 @@ class Lines:
 
     ``broken`` is the number of lines without a record in them, ``lost`` the number of records
     known to be missing: lines that the shim dropped, ``lost_since`` then, uses that cannot be read,
-    files that end too early.  ``problems`` names the first of them.  ``shown`` is the evidence from
+    files that end too early.  ``problems`` names the first of them.  ``silent`` are sources in
+    which no shim shows; ``cut_short`` tells that one ended early.  ``shown`` is the evidence from
     ``since`` on, once all has been read.
     """
 
@@ -125,28 +130,33 @@ class Lines:
         self.lost = 0
         self.problems: list[str] = []
         self.shown: Evidence | None = None
+        self.silent: list[str] = []
+        self.cut_short = False
         self._since = since
         self._lost_since = lost_since
         self._seen: set[bytes | str] = set()
         self._count = Count()
         # By instance, moment and what it is: a line in two files tells one thing.
         self._passed: dict[tuple[str, datetime, str], int] = {}
-        self._life: defaultdict[str, set[tuple[datetime, int]]] = defaultdict(set)
+        # By instance and process: two of one name are two.
+        self._life: defaultdict[tuple[str, str], set[tuple[datetime, int]]] = defaultdict(set)
 
     def evidence(self, sources: Iterable[Source]) -> Evidence:
         """Read everything and return the sums."""
         shown = None if self._since is None else Count()
-        for source in sources:
+        number = 0
+        for number, source in enumerate(sources, 1):  # noqa: B007 - how many there are
             for record in self._records(source):
                 _add(self._count, record)
                 if shown is not None and self._is_wanted(record):
                     _add(shown, record)
-        for instance, marks in self._life.items():
+        for (instance, _), marks in self._life.items():
             self._count.spans.extend(_spans(instance, marks))
         for (instance, moment, _), requests in self._passed.items():
             self._count.add_passed(instance, requests, moment)
         self.shown = None if shown is None else shown.evidence()
-        return replace(self._count.evidence(), beat=_BEAT)
+        silent = self.silent if len(self.silent) < number else []
+        return replace(self._count.evidence(), beat=_BEAT, silent_sources=silent)
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
@@ -165,15 +175,19 @@ class Lines:
         """Yield the records that are new, and note the shims' signs of life."""
         unframer = Unframer()
         number = 0
+        self._shows_a_shim = False
         try:
             for number, line in enumerate(raw_lines(source.stream), 1):
                 if record := self._take(unframer, line, f"{source.name}:{number}"):
                     yield record
         except (OSError, EOFError) as error:
             self.lost += 1
+            self.cut_short = True
             self._problem(f"{source.name}: ends early, after line {number}: {error}")
         if record := self._take(unframer, None, f"{source.name}:{number}"):
             yield record
+        if not self._shows_a_shim:
+            self.silent.append(source.name)
 
     def _take(self, unframer: Unframer, line: bytes | None, where: str) -> _Counted | None:
         try:
@@ -200,9 +214,12 @@ class Lines:
             else:
                 if event.name in _SIGNS:
                     self._note(_signs.decode(event.line))
+                elif not event.name and _WRAPPED_USE.search(event.line):
+                    raise BrokenLineError("a use within something else", event.line)
                 return None
         except (ValueError, OverflowError, RecursionError) as error:
             raise BrokenLineError(str(error), event.line) from None
+        self._shows_a_shim = True
         key = _key(record.id)
         if key in self._seen:
             return None
@@ -215,8 +232,9 @@ class Lines:
             self.lost += sign.lines
         if sign.instance is None:
             return
+        self._shows_a_shim = True
         if sign.event in _LIFE:
-            self._life[sign.instance].add((moment, _LIFE[sign.event]))
+            self._life[sign.instance, sign.run].add((moment, _LIFE[sign.event]))
             if sign.requests is not None:
                 self._passed[sign.instance, moment, sign.event] = sign.requests
         phase = sign.phases or sign.phase

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from heapq import merge as merged
 from operator import attrgetter
@@ -60,8 +61,6 @@ from shim.ledger.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
 _MOST_OTHERS: Final = 10
-# How far back anybody asks what came through.
-_TRAFFIC_DAYS: Final = 60
 # SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.
 _PERIODS: Final = 500
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
@@ -87,7 +86,7 @@ def read_evidence(
         kept = Evidence(
             sums=sums,
             days=_days(connection, start),
-            callers=_callers(connection, {one.caller for one in sums}),
+            callers=_callers(connection, {one.caller for one in sums}, start),
             spans=[
                 Span(
                     instance=row.instance,
@@ -120,14 +119,16 @@ def read_all(sources: Sequence[Path | str], since: datetime | None = None) -> Ev
     So it does where the log of one shim was imported into the ledger of another.  Records are known
     by their ids, for as long as single ones are kept.
     """
-    parts = [read_evidence(source, since) for source in sources]
-    of_sources = [_instances(source) for source in sources] if len(parts) > 1 else []
-    often = Counter(instance for instances in of_sources for instance in instances)
+    if len(sources) == 1:
+        return read_evidence(sources[0], since)
+    read = [(source, read_evidence(source, since)) for source in sources]
+    # In whatever order they are named: what has a name of its own somewhere keeps it.
+    read.sort(key=lambda one: (_past_the_cap(one[1]), str(one[0])))
+    parts = [part for _, part in read]
+    often = Counter(instance for source in sources for instance in _instances(source))
     shared = {instance for instance, count in often.items() if count > 1}
-    if not shared:
-        return merge(parts)
     seen: set[str] = set()
-    for number, source in enumerate(sources):
+    for number, (source, _) in enumerate(read) if shared else ():
         doubles = Doubles(parts[number], since)
         for kind in (Use, NearMiss):
             for record in read_records(source, kind):
@@ -137,7 +138,43 @@ def read_all(sources: Sequence[Path | str], since: datetime | None = None) -> Ev
                     doubles.add(record)
                 seen.add(record.id)
         parts[number] = doubles.taken_off()
-    return merge(parts)
+    silent = [str(source) for source, part in read if not part.spans]
+    twins = _twins(parts)
+    apart = [
+        _told_apart(part, twins, source) for part, (source, _) in zip(parts, read, strict=True)
+    ]
+    return replace(merge(apart), silent_sources=silent)
+
+
+def _past_the_cap(part: Evidence) -> int:
+    return sum(one.count for one in part.sums if one.caller == OTHER)
+
+
+def _twins(parts: Sequence[Evidence]) -> set[str]:
+    """Return the names that two shims had at a time, each with a ledger of its own."""
+    latest: dict[str, tuple[datetime, int]] = {}
+    twins = set()
+    spans = [(span, number) for number, part in enumerate(parts) for span in part.spans]
+    for span, number in sorted(spans, key=lambda one: (one[0].start, one[0].end)):
+        end, of_part = latest.get(span.instance, (span.start, number))
+        if of_part != number and span.start < end:
+            twins.add(span.instance)
+        if span.end >= end:
+            latest[span.instance] = span.end, number
+    return twins
+
+
+def _told_apart(part: Evidence, twins: set[str], source: Path | str) -> Evidence:
+    """Give shims that share their name one with their ledger's."""
+
+    def name(instance: str) -> str:
+        return f"{instance} ({source})" if instance in twins else instance
+
+    return replace(
+        part,
+        spans=[replace(span, instance=name(span.instance)) for span in part.spans],
+        traffic=[replace(hour, instance=name(hour.instance)) for hour in part.traffic],
+    )
 
 
 def _instances(source: Path | str) -> set[str]:
@@ -339,10 +376,17 @@ def _sums(connection: Connection, start: int | None) -> list[Sum]:
     ]
 
 
-def _callers(connection: Connection, names: AbstractSet[str]) -> dict[str, CallerFacts]:
-    """Return what the latest use of each of ``names`` showed, and who has used that name."""
+def _callers(
+    connection: Connection, names: AbstractSet[str], start: int | None
+) -> dict[str, CallerFacts]:
+    """Return what the latest use of each of ``names`` showed, and who has used that name.
+
+    From ``start`` on, as far as single uses are kept that long.
+    """
     callers = schema.callers.c
-    clients = _clients(connection)
+    kept = int(writing.read_fact(connection, "pruned_before") or 0)
+    whole = start is None or start < kept
+    clients = _clients(connection) if whole else _clients_since(connection, start or 0)
     return {
         row.caller: facts_of(row.user_agent, row.replacement, clients.get(row.caller, ()))
         for row in connection.execute(
@@ -369,16 +413,27 @@ def _clients(connection: Connection) -> Mapping[str, Sequence[Client]]:
     return found
 
 
+def _clients_since(connection: Connection, start: int) -> Mapping[str, Sequence[Client]]:
+    uses = schema.uses.c
+    key = (uses.caller, uses.client_address, uses.user_agent)
+    query = select(*key, func.count(), func.max(uses.timestamp)).where(uses.timestamp >= start)
+    found: defaultdict[str, list[Client]] = defaultdict(list)
+    for caller, address, user_agent, count, last in connection.execute(query.group_by(*key)):
+        client = Client(
+            address=address, user_agent=user_agent or None, count=count, last=from_ms(last)
+        )
+        found[caller].append(client)
+    return found
+
+
 def _traffic(connection: Connection) -> list[Traffic]:
     if not holds(connection, schema.traffic):
         return []
     traffic = schema.traffic.c
-    latest = select(func.max(traffic.hour)).scalar_subquery()
-    rows = select(schema.traffic).where(traffic.hour >= latest - 24 * _TRAFFIC_DAYS)
     return [
         Traffic(instance=instance, hour=from_ms(hour * HOUR), requests=requests)
         for instance, hour, requests in connection.execute(
-            rows.order_by(traffic.hour, traffic.instance)
+            select(schema.traffic).order_by(traffic.hour, traffic.instance)
         )
     ]
 

@@ -19,14 +19,12 @@ from msgspec import Meta, Struct
 from msgspec.structs import asdict, force_setattr, replace
 
 from shim.moments import rfc3339
+from shim.route.text import OTHER as OTHER  # noqa: PLC0414 - part of what a record is
 
 USE_EVENT: Final = "deprecated_route_used"
 NEAR_MISS_EVENT: Final = "migration_near_miss"
 PHASE_EVENT: Final = "phase_changed"
 REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
-
-OTHER: Final = "(other)"
-"""The name under which callers past a cap are summed."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
 # What each of the two databases takes: PostgreSQL's integer has 32 bits.

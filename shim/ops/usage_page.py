@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -24,12 +25,12 @@ from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
 from shim.report.formats.page import (
     CONTENT_SECURITY_POLICY,
+    NO_OWNER,
     Filters,
     Recording,
     render_page,
 )
 from shim.report.formats.rendering import FORMATS, render
-from shim.report.formats.spreadsheet import usage_csv
 from shim.report.model import Report, Status
 from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.parsers import parse_positive
@@ -131,21 +132,35 @@ class Usage:
 
         The verdict's status is in ``X-Restate-Shim-Verdict``.
         """
-        window, query = _within(request), request.query
-        style = query.get("format", "table")
+        style = request.query.get("format", "table")
         if style not in FORMATS:
             raise web.HTTPBadRequest(reason=f"format takes one of {', '.join(FORMATS)}")
+        return await self._made(request, style)
+
+    async def json(self, request: web.Request) -> web.Response:
+        """``GET /usage.json``, of a part as ``/report``."""
+        return await self._made(request, "json")
+
+    async def csv(self, request: web.Request) -> web.Response:
+        """``GET /usage.csv``, of a part as ``/report``."""
+        return await self._made(request, "csv")
+
+    async def _made(self, request: web.Request, style: str) -> web.Response:
+        window, query = _within(request), request.query
         try:
             since = parse_since(query["since"], self._clock()) if "since" in query else None
         except ValueError as error:
             raise web.HTTPBadRequest(reason=f"since takes {error}") from None
-        await self.report(window)
+        whole = await self.report(window)
+        part = since is not None or "owner" in query
 
-        def made() -> tuple[Report, str]:
-            report = self._build(self._evidence, window, since=since, owner=query.get("owner"))
+        def make() -> tuple[Report, str]:
+            report = whole
+            if part:
+                report = self._build(self._evidence, window, since=since, owner=query.get("owner"))
             return report, render(report, style, width=_COLUMNS)
 
-        report, text = await asyncio.to_thread(made)
+        report, text = await asyncio.to_thread(make)
         return web.Response(
             text=text,
             content_type=_TYPES[style],
@@ -166,9 +181,13 @@ class Usage:
             source = self._ledger.source
             report = await asyncio.to_thread(self._own_report)
 
-        def render() -> str:
+        def make() -> str:
+            shown = report
+            if filters.owner and not partly:
+                owner = "" if filters.owner == NO_OWNER else glob.escape(filters.owner)
+                shown = self._build(self._evidence, owner=owner)
             return render_page(
-                report,
+                shown,
                 recent=self._recent(source, filters, report.generated_at),
                 filters=filters,
                 recording=recording,
@@ -178,7 +197,7 @@ class Usage:
                 version=__version__,
             )
 
-        text = await asyncio.to_thread(render)
+        text = await asyncio.to_thread(make)
         headers = {
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,
             "Referrer-Policy": "no-referrer",
@@ -205,14 +224,6 @@ class Usage:
             )
         except LedgerError:
             return []
-
-    async def json(self, _: web.Request) -> web.Response:
-        """``GET /usage.json``."""
-        return web.json_response((await self.report()).as_json())
-
-    async def csv(self, _: web.Request) -> web.Response:
-        """``GET /usage.csv``."""
-        return web.Response(text=usage_csv(await self.report()), content_type="text/csv")
 
 
 def _within(request: web.Request) -> timedelta:

@@ -78,7 +78,8 @@ class Proxy:
         finally:
             self.in_flight -= 1
             if readable:
-                self._recorder.carried(b"%b %b " % (head.method, head.target))
+                agent = find(head.fields, b"user-agent") or b""
+                self._recorder.carried(b"%b %b %b" % (head.method, head.target, agent))
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
         relayed, head = downstream.relayed, downstream.head

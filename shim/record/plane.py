@@ -41,6 +41,8 @@ class RecordPlane:
     ) -> None:
         self.logger = logger
         self.clock = clock
+        self.run = ids()
+        """What tells this process in the log from another of its name."""
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.metrics.build(__version__)
@@ -72,7 +74,7 @@ class RecordPlane:
 
     async def beat(self) -> None:
         """Say regularly that the shim is up, until cancelled."""
-        await beat(self.recorder, self.logger, self._instance, self.witness)
+        await beat(self.recorder, self.logger, self._instance, self.run, self.witness)
 
     async def finish(self) -> None:
         """Write what there is to write, and say what could not be."""

@@ -339,7 +339,9 @@ class Recorder:
 _HEARTBEAT_SECONDS: Final = 60.0
 
 
-async def beat(recorder: Recorder, logger: Logger, instance: str, witness: Witness) -> None:
+async def beat(
+    recorder: Recorder, logger: Logger, instance: str, run: str, witness: Witness
+) -> None:
     """Say regularly that the shim is up: silence in the log is then evidence.
 
     Not while the clock is in doubt: what the log says of the time is not evidence then.
@@ -348,4 +350,5 @@ async def beat(recorder: Recorder, logger: Logger, instance: str, witness: Witne
         await asyncio.sleep(_HEARTBEAT_SECONDS)
         recorder.tell_sums()
         if witness.agrees:
-            logger.info("heartbeat", instance=instance, requests=recorder.take_requests())
+            requests = recorder.take_requests()
+            logger.info("heartbeat", instance=instance, run=run, requests=requests)

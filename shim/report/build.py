@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Final
 
@@ -67,6 +67,7 @@ def build_report(
         all_idle=idle.all,
         lost=lost,
         unwritten=evidence.unwritten,
+        silent_sources=tuple(evidence.silent_sources),
     )
     part = evidence if shown is None else shown
     callers = sorted(
@@ -75,7 +76,7 @@ def build_report(
                 name,
                 sums,
                 histories[name],
-                evidence.callers.get(name),
+                part.callers.get(name) or evidence.callers.get(name),
                 days=days[name],
                 rule=None if name == OTHER else entry_for(rules, name, now),
                 names=tuple(evidence.others) if name == OTHER else (),
@@ -88,14 +89,19 @@ def build_report(
         ),
         key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
     )
+    owners = Counter(caller.owner or "" for caller in callers if caller.is_acute)
+    sums = part.sums
     if owner is not None:
-        callers = [caller for caller in callers if fnmatch(caller.owner or "", owner)]
+        callers = [caller for caller in callers if fnmatchcase(caller.owner or "", owner)]
+        theirs = {caller.caller for caller in callers}
+        sums = [sum_ for sum_ in sums if sum_.caller in theirs]
     unreadable = _unreadable(evidence.sums, start)
     return Report(
         generated_at=now,
         since=since,
         owner=owner,
-        totals=_totals(part.sums),
+        totals=_totals(sums),
+        owners=dict(sorted(owners.items(), key=lambda one: (-one[1], one[0]))),
         instances=members_of(evidence, start, now),
         callers=tuple(callers),
         verdict=judge(histories.values(), proof),
@@ -204,6 +210,11 @@ def _caller(
         decisions=dict(sorted(decisions.items())),
         masked=dict(sorted(masked.items())),
         replacement_calls=sum(sum_.count for sum_ in sums if _is_new_call(sum_)),
+        unreached_calls=sum(
+            sum_.count
+            for sum_ in sums
+            if sum_.kind is Kind.REPLACEMENT_CALL and not _is_new_call(sum_)
+        ),
         near_misses=near_misses.total(),
         near_miss_kinds=dict(near_misses.most_common()),
         near_miss_last=max((sum_.last for sum_ in misses), default=None),

@@ -128,11 +128,12 @@ class CallerReport:
     """One caller.  ``first_seen`` and ``last_seen`` are of its uses of the old route.
 
     ``modes`` and ``decisions`` add up to ``uses``; a mode that cannot be read counts as
-    ``invalid``.  ``masked`` goes by the status that the new endpoint gave.  ``interval`` is the
-    time that typically lies between its uses, ``due`` when the next one is, as long as one is to be
-    waited for.  ``moved_percent`` is the share of new calls among its calls in the verdict's
-    window.  ``clients`` are who uses its name, on the whole record; ``address_names`` what the
-    team calls their addresses.  ``names`` are, of those past the cap, some who are summed here.
+    ``invalid``.  ``masked`` goes by the status that the new endpoint gave.  ``unreached_calls`` to
+    the new endpoints were answered by no handler: they moved nobody.  ``interval`` is the time that
+    typically lies between its uses, ``due`` when the next one is, as long as one is to be waited
+    for.  ``moved_percent`` is the share of new calls among its calls in the verdict's window.
+    ``clients`` are who uses its name, ``address_names`` what the team calls their addresses.
+    ``names`` are, of those past the cap, some who are summed here.
     """
 
     caller: str
@@ -146,6 +147,7 @@ class CallerReport:
     decisions: dict[str, int]
     masked: dict[str, int]
     replacement_calls: int
+    unreached_calls: int
     near_misses: int
     near_miss_kinds: dict[str, int]
     near_miss_last: datetime | None
@@ -166,6 +168,16 @@ class CallerReport:
     due: datetime | None
     moved_percent: int | None
     days: tuple[DayCount, ...]
+
+    @property
+    def is_acute(self) -> bool:
+        """Whether somebody has to look at it now: it uses the old route, and nobody tolerates it.
+
+        Who is waited for is among them, and who only tries the new endpoints, and fails.
+        """
+        if self.uses and (self.state in (State.ACTIVE, State.CAME_BACK) or self.due):
+            return not self.acknowledged
+        return self.near_misses + self.unreached_calls > 0 and self.state is not State.MIGRATED
 
     @property
     def times_masked(self) -> int:
@@ -194,6 +206,7 @@ class CallerReport:
             "decisions": self.decisions,
             "masked": self.masked,
             "replacement_calls": self.replacement_calls,
+            "unreached_calls": self.unreached_calls,
             "near_misses": self.near_misses,
             "near_miss_last": _time(self.near_miss_last),
             "came_back": self.came_back,
@@ -253,11 +266,13 @@ class Report:
     ``warnings`` are sentences to be read beside the verdict; ``unreadable`` counts, by address,
     requests in the verdict's window that may have been old calls and could not be read.  ``phase``
     is the last that the record tells of, ``sunset`` the day on which the route is to go.
+    ``owners`` counts, by owner (``""``: none), the callers that somebody has to look at, of all.
     """
 
     generated_at: datetime
     since: datetime | None
     owner: str | None
+    owners: dict[str, int]
     totals: Totals
     instances: tuple[Member, ...]
     callers: tuple[CallerReport, ...]

@@ -40,6 +40,7 @@ class Proof:
 
     ``idle`` shims recorded, but nothing came through them; ``lost`` records are known to be
     missing; ``unwritten`` are the moments since when records are in the memory of a shim alone.
+    In ``silent_sources`` no shim shows, though they were read with others.
     """
 
     coverage: Coverage
@@ -48,6 +49,7 @@ class Proof:
     all_idle: bool = False
     lost: int = 0
     unwritten: Sequence[datetime] = ()
+    silent_sources: Sequence[str] = ()
 
     @property
     def percent(self) -> float:
@@ -110,7 +112,7 @@ def _earliest(users: Sequence[History], proof: Proof) -> datetime | None:
     """
     start, now = proof.coverage.start, proof.coverage.end
     window = now - start
-    if proof.idle or proof.all_idle or proof.lost:
+    if proof.idle or proof.all_idle or proof.lost or proof.silent_sources:
         return None
     moments = [now]
     for one in users:
@@ -240,6 +242,8 @@ def _nothing(proof: Proof) -> str:
 def _lost(proof: Proof) -> str:
     if proof.lost:
         return f"the record is known to lack {plural(proof.lost, 'line')}: they may be uses"
+    if proof.silent_sources:
+        return f"no shim shows in {listed([plain(name) for name in proof.silent_sources], _NAMED)}"
     if any(moment >= proof.coverage.start for moment in proof.unwritten):
         return "the disk did not take what a shim recorded: they may be uses"
     return ""

@@ -67,19 +67,9 @@ def headline(verdict: Verdict) -> str:
     return said
 
 
-def is_acute(caller: CallerReport) -> bool:
-    """Tell whether somebody has to look at it now: it uses the old route, and nobody tolerates it.
-
-    Who is waited for is among them, and who only tries the new endpoints, and fails.
-    """
-    if caller.uses and (caller.state in (State.ACTIVE, State.CAME_BACK) or caller.due):
-        return not caller.acknowledged
-    return caller.near_misses > 0 and caller.state is not State.MIGRATED
-
-
 def acute(report: Report) -> list[CallerReport]:
     """Return the callers that somebody has to look at now."""
-    return [caller for caller in report.callers if is_acute(caller)]
+    return [caller for caller in report.callers if caller.is_acute]
 
 
 def counts(numbers: Mapping[str, int], show: Callable[[str], str] = plain) -> str:
@@ -126,6 +116,11 @@ def details(caller: CallerReport, now: datetime) -> list[str]:
     if caller.near_miss_kinds:
         last = ago(caller.near_miss_last, now)
         lines.append(f"near misses: {counts(caller.near_miss_kinds)}; last {last}")
+    if caller.unreached_calls:
+        lines.append(
+            f"{plural(caller.unreached_calls, 'call')} to the new endpoints reached no handler: "
+            "a wrong path, or a Restate before 1.4"
+        )
     if caller.names:
         names = ", ".join(name_of(name, 40) for name in caller.names)
         lines.append(f"past the cap: {names} and others; report --uses lists every use")

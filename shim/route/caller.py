@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from shim.http1.fields import Fields, find
 from shim.net.addresses import unmapped
-from shim.route.text import MOST, bounded, shortened
+from shim.route.text import MOST, OTHER, bounded, shortened
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -54,7 +54,8 @@ def identify(
             break
     trace = _TRACEPARENT.fullmatch(find(fields, b"traceparent") or b"")
     return Identity(
-        caller=bounded(caller, MAX_CALLER_LENGTH),
+        # Callers past a cap have that name together: whoever takes it has it in quotes.
+        caller=f'"{OTHER}"' if caller == OTHER else bounded(caller, MAX_CALLER_LENGTH),
         caller_source=source,
         client_address=address,
         user_agent=user_agent,

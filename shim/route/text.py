@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+OTHER: Final = "(other)"
+"""The name under which callers past a cap are summed; nobody else may have it."""
 MOST: Final = 1000
 """Characters of one field of a record; a head may have 64 KiB, and each use is kept for months."""
 

@@ -62,12 +62,17 @@ _NEW_ROUTE: Final = re.compile(_VERSION + rb"/invocations/[^/]+/(cancel|kill|pur
 _BATCH: Final = re.compile(
     _VERSION + rb"/internal/invocations_batch_operations/(cancel|kill|purge)"
 )
-# Requests as probes and scrapers send them, up to the white space behind their target.  People and
-# programs ask for / and /version too.
+# Requests as probes and scrapers send them, up to the white space behind their target.
 _PROBE: Final = re.compile(
     rb"(?:(?:GET|HEAD|OPTIONS) (?:/v[0-9]+)?/(?:healthz?|readyz?|livez?|ping|metrics)"
     rb"|(?:HEAD|OPTIONS) /)(?:[?#][^ ]*)? "
 )
+_ROOT: Final = re.compile(rb"GET (?:/v[0-9]+)?/(?:version)?(?:[?#][^ ]*)? ")
+_PROBERS: Final = re.compile(
+    rb"kube-probe/|ELB-HealthChecker|GoogleHC/|Blackbox Exporter|blackbox_exporter|Prometheus/"
+    rb"|Consul Health Check|Uptime-Kuma/|HAProxy-Check"
+)
+_LOOKED_AT: Final = 2000
 _READS: Final = frozenset((b"GET", b"HEAD"))
 
 
@@ -222,8 +227,13 @@ def interpret(method: bytes, target: bytes) -> Meaning:
 
 
 def is_probe(request: bytes) -> bool:
-    """Tell a health check or a scrape from all else, by how the request begins."""
-    return _PROBE.match(request) is not None
+    """Tell a health check or a scrape from all else, by how the request's head begins.
+
+    People and programs ask for ``/`` and ``/version`` too: there the ``User-Agent`` tells.
+    """
+    if _PROBE.match(request):
+        return True
+    return _ROOT.match(request) is not None and _PROBERS.search(request, 0, _LOOKED_AT) is not None
 
 
 def may_concern_us(request: bytes) -> bool:

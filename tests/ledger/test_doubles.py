@@ -13,7 +13,9 @@ from shim.ledger.adding import import_records
 from shim.ledger.evidence import Evidence, Kind, merge
 from shim.ledger.reading import read_all, read_evidence
 from shim.ledger.records import NearMiss, Use
+from tests.support.clock import Clock
 from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, running
+from tests.support.waiting import until
 
 MINUTE = timedelta(minutes=1)
 USES = [
@@ -36,7 +38,8 @@ def same(one: Evidence, other: Evidence) -> bool:
 
     def sorted_(evidence: Evidence) -> Evidence:
         sums = sorted(evidence.sums, key=repr)
-        return replace(evidence, sums=sums, days=sorted(evidence.days, key=repr))
+        days = sorted(evidence.days, key=repr)
+        return replace(evidence, sums=sums, days=days, silent_sources=[])
 
     return sorted_(one) == sorted_(other)
 
@@ -88,3 +91,52 @@ def test_ledgers_of_different_instances_are_joined_as_they_are(tmp_path: Path) -
     sources = write(tmp_path, USES, [a_use("x", instance="a")])
     assert same(read_all(sources), merge([read_evidence(source) for source in sources]))
     assert same(read_all(sources[:1]), read_evidence(sources[0]))
+
+
+async def live(source: Path, requests: int) -> None:
+    """Run a shim's ledger for some seconds of its clock, with so many requests."""
+    clock = Clock(NOON)
+    async with running(source, clock=clock, instance="restate-0") as ledger:
+        for _ in range(requests):
+            ledger.passed()
+        await until(lambda: ledger.state().ok)
+        clock.moment += timedelta(seconds=9)
+
+
+async def test_two_shims_of_one_name_are_told_apart_by_their_ledgers(tmp_path: Path) -> None:
+    # Their traffic was one: the idle one of them proved something.
+    sources = [tmp_path / "a.db", tmp_path / "b.db"]
+    for source, number in zip(sources, (1, 0), strict=True):
+        await live(source, number)
+    read = read_all(sources)
+    assert {span.instance for span in read.spans} == {f"restate-0 ({one})" for one in sources}
+    requests = {hour.instance: hour.requests for hour in read.traffic}
+    assert requests == {f"restate-0 ({one})": n for one, n in zip(sources, (1, 0), strict=True)}
+    assert {span.instance for span in read_all(sources[:1]).spans} == {"restate-0"}
+
+
+async def test_one_shim_with_a_new_ledger_is_one(tmp_path: Path) -> None:
+    for name, moment in (("a.db", NOON), ("b.db", NOON + 60 * MINUTE)):
+        async with running(tmp_path / name, clock=Clock(moment), instance="restate-0"):
+            pass
+    read = read_all([tmp_path / "a.db", tmp_path / "b.db"])
+    assert {span.instance for span in read.spans} == {"restate-0"}
+
+
+async def test_a_ledger_in_which_no_shim_shows_is_named(tmp_path: Path) -> None:
+    # Beside another it counted for nothing.
+    async with running(tmp_path / "a.db", clock=Clock(NOON)):
+        pass
+    (empty,) = write(tmp_path, [a_use("c0")])
+    assert read_all([tmp_path / "a.db", empty]).silent_sources == [str(empty)]
+    assert read_all([empty]).silent_sources == []
+
+
+def test_the_order_in_which_ledgers_are_named_changes_nothing(tmp_path: Path) -> None:
+    # Where a caller was past the cap in one of them, the verdict went by the first.
+    one, other = tmp_path / "a.db", tmp_path / "c.db"
+    uses = [a_use("x", NOON + n * MINUTE) for n in range(5)]
+    import_records(one, uses)
+    import_records(other, [*(a_use(f"n{n}", NOON) for n in range(3)), *uses], caller_cap=3)
+    assert same(read_all([one, other]), read_all([other, one]))
+    assert {sum_.caller for sum_ in read_all([other, one]).sums} == {"x", "n0", "n1", "n2"}

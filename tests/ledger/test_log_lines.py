@@ -356,3 +356,53 @@ def test_uses_come_back_once_each_with_the_fields_of_the_specification() -> None
     (use,) = lines.uses([Source("a", io.BytesIO(as_lines(values)))])
     assert list(use) == [*Use.__struct_fields__[: -len(("would_refuse", "announced"))]]
     assert use["id"] == values[1]["id"]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda line: {"message": json.dumps(line)},
+        lambda line: {"jsonPayload": line},
+        lambda line: {"a": {"b": json.dumps({"c": json.dumps(line)})}},
+    ],
+    ids=["a string", "an object", "strings in strings"],
+)
+def test_a_use_within_something_else_is_lost_and_not_passed_over(wrap: Any) -> None:
+    # What collectors of logs wrap lines in was no error, and the verdict rested on the others.
+    lines = as_lines([*beats(NOW - HOUR, NOW), wrap(use_line(NOW))])
+    evidence, read_lines = read(lines)
+    assert (read_lines.lost, read_lines.broken) == (1, 1)
+    assert evidence.sums == []
+
+
+def test_what_callers_write_into_our_own_lines_loses_nothing() -> None:
+    said = life_line("caller_left", NOW, client_address='"event":"deprecated_route_used"')
+    _, lines = read(as_lines([*beats(NOW - HOUR, NOW), said]))
+    assert (lines.lost, lines.broken) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'Error from server (NotFound): pods "b" not found\n',
+        b'{"level":"info"}\n',
+        b"\xff\xfe",
+    ],
+)
+def test_a_file_in_which_no_shim_shows_is_named_beside_others(content: bytes) -> None:
+    evidence, lines = read(as_lines(beats(NOW - HOUR, NOW)), content)
+    assert (evidence.silent_sources, lines.silent) == (["log1"], ["log1"])
+    # By itself it proves nothing anyway.
+    assert read(content)[0].silent_sources == []
+
+
+def test_two_processes_of_one_name_are_two() -> None:
+    # Their lines were joined, and that one of them had gone dark was not seen.
+    one = [line | {"run": "1"} for line in beats(NOW - 3 * HOUR, NOW)]
+    other = [line | {"run": "2"} for line in beats(NOW - 3 * HOUR, NOW - HOUR)]
+    spans = read(as_lines([*one, *other]))[0].spans
+    assert sorted((NOW - span.start, NOW - span.end) for span in spans) == [
+        (3 * HOUR, 0 * HOUR),
+        (3 * HOUR, HOUR),
+    ]

@@ -182,9 +182,13 @@ def test_an_owner_s_callers_are_found_and_those_without_one_are_marked() -> None
     everything = Document(render_page(report)).said()
     assert "no owner 4 " in everything
     assert "data 1 platform 1 " in everything
-    for owner, count in (("data", 1), ("no owner", 6), ("nobody", 0)):
-        page = render_page(report, filters=Filters.from_query({"owner": owner}))
+    for owner, shown, count in (("data", "data", 1), ("", "no owner", 6), ("x", "x", 0)):
+        part = build_report(samples.lively_evidence(), now=NOW, rules=rules, owner=owner)
+        page = render_page(part, filters=Filters.from_query({"owner": shown}))
         assert page.count("<article") == count
+        # Not only the rows, and the way to the others stays.
+        uses = sum(caller.uses for caller in part.callers)
+        assert (part.totals.uses, part.owners) == (uses, report.owners)
 
 
 def test_the_facts_above_the_fold_are_there() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -35,14 +34,12 @@ from shim.report.words import (
     NEAR_MISSES,
     STATES,
     UNSEEN,
-    acute,
     ago,
     by_when,
     carried,
     could_be_safe,
     details,
     headline,
-    is_acute,
 )
 
 MOST_CALLERS: Final = 200
@@ -172,9 +169,8 @@ def _render(
 ) -> str:
     series = series_of(report)
     days = days_of(report)
-    owner = filters.owner
-    listed = [caller for caller in report.callers if owner in ("", caller.owner or NO_OWNER)]
-    shown = listed[:MOST_CALLERS]
+    shown = report.callers[:MOST_CALLERS]
+    owners = {owner or NO_OWNER: count for owner, count in report.owners.items()}
     verdict = report.verdict
     if (partly or not recording.ok) and verdict.status is not Status.IN_USE:
         verdict = replace(verdict, status=Status.UNPROVEN)
@@ -194,9 +190,9 @@ def _render(
             could_be_safe=could_be_safe(report),
             burn_down=burn_down(report, days),
             groups=_groups(shown),
-            owners=_owners(report),
+            owners=dict(list(owners.items())[:MOST_OWNERS]),
             filters=filters,
-            left_out=len(listed) - len(shown),
+            left_out=len(report.callers) - len(shown),
             masked=[caller for caller in shown if caller.times_masked],
             missed=[caller for caller in shown if caller.near_misses],
             series=series,
@@ -296,7 +292,7 @@ def _groups(callers: Iterable[CallerReport]) -> dict[str, list[CallerReport]]:
         name: [] for name in ("acute", "acknowledged", "quiet", "migrated")
     }
     for caller in callers:
-        if is_acute(caller):
+        if caller.is_acute:
             groups["acute"].append(caller)
         elif caller.acknowledged:
             groups["acknowledged"].append(caller)
@@ -305,13 +301,6 @@ def _groups(callers: Iterable[CallerReport]) -> dict[str, list[CallerReport]]:
         else:
             groups["quiet"].append(caller)
     return groups
-
-
-def _owners(report: Report) -> dict[str, int]:
-    """Count each owner's callers that somebody has to look at."""
-    owners = Counter(caller.owner or NO_OWNER for caller in acute(report))
-    busiest = sorted(owners.items(), key=lambda one: (-one[1], one[0]))
-    return dict(busiest[:MOST_OWNERS])
 
 
 def anchor_of(caller: str) -> str:

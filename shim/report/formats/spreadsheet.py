@@ -53,7 +53,8 @@ _BEFORE: Final = (
     "came_back",
 )
 _AFTER: Final = (
-    *("replacement_calls", "near_misses", "near_miss_last", "due", "hint", "replacement"),
+    *("replacement_calls", "unreached_calls", "near_misses", "near_miss_last", "due"),
+    *("hint", "replacement"),
     *("owner", "contact", "acknowledged_until"),
 )
 
