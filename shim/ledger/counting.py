@@ -32,7 +32,7 @@ class Count:
         self.spans: Final[list[Span]] = []
         self.phase_changes: Final[set[tuple[datetime, str, str]]] = set()
         self._sums: dict[_Key, tuple[int, datetime, datetime]] = {}
-        self._days: Counter[tuple[date, str, Kind]] = Counter()
+        self._days: Counter[tuple[date, str, Kind, str | None]] = Counter()
         self._facts: dict[str, tuple[datetime, str, str | None, str]] = {}
         self._clients: defaultdict[str, dict[_Client, tuple[int, datetime]]] = defaultdict(dict)
         self._traffic: Counter[tuple[datetime, str]] = Counter()
@@ -92,8 +92,8 @@ class Count:
                 ) in self._sums.items()
             ],
             days=[
-                DaySum(day=day, caller=caller, kind=kind, count=count)
-                for (day, caller, kind), count in self._days.items()
+                DaySum(day=day, caller=caller, kind=kind, count=count, mode=mode)
+                for (day, caller, kind, mode), count in self._days.items()
             ],
             callers={
                 caller: facts_of(user_agent, replacement, self._clients_of(caller))
@@ -114,7 +114,7 @@ class Count:
         count, first, last = self._sums.get(key, (0, moment, moment))
         self._sums[key] = count + number, min(first, moment), max(last, moment)
         if key[2] is not Kind.REPLACEMENT_CALL or key[4] == REACHED:
-            self._days[moment.date(), key[0], key[2]] += number
+            self._days[moment.date(), key[0], key[2], key[3]] += number
 
     def _add_client(self, caller: str, client: _Client, moment: datetime) -> None:
         clients = self._clients[caller]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from shim.ledger.evidence import CallerFacts, Client, Evidence, Kind, Sum, facts_of
+from shim.ledger.evidence import CallerFacts, Client, DaySum, Evidence, Kind, Sum, facts_of
 from shim.ledger.records import OTHER, Record, Use
 
 _Client = tuple[str, str | None]
@@ -41,7 +41,7 @@ class Doubles:
             kind, what = Kind.NEAR_MISS, (record.kind, None, None, False)
         name = caller if (kind, caller) in self._named else OTHER
         self._sums[name, record.caller_source, kind, *what] += 1
-        self._days[record.timestamp.date(), name, kind] += 1
+        self._days[record.timestamp.date(), name, kind, what[0]] += 1
 
     def taken_off(self) -> Evidence:
         """Return the evidence without them."""
@@ -54,7 +54,7 @@ class Doubles:
         days = [
             replace(one, count=left)
             for one in part.days
-            if (left := one.count - _take(self._days, (one.day, one.caller, one.kind), one.count))
+            if (left := one.count - _take(self._days, _day_key(one), one.count))
         ]
         names = {one.caller for one in sums}
         callers = {
@@ -79,6 +79,10 @@ class Doubles:
 def _sum_key(one: Sum) -> tuple[Any, ...]:
     how = (one.mode, one.decision, one.upstream_status, one.masked)
     return (one.caller, one.caller_source, one.kind, *how)
+
+
+def _day_key(one: DaySum) -> tuple[Any, ...]:
+    return (one.day, one.caller, one.kind, one.mode)
 
 
 def _take(counts: Counter[tuple[Any, ...]], key: tuple[Any, ...], most: int) -> int:

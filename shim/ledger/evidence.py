@@ -51,12 +51,16 @@ class Sum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySum:
-    """How often one caller did one kind of thing on one day (UTC)."""
+    """How often one caller did one kind of thing in one mode on one day (UTC).
+
+    ``mode`` is as in :class:`Sum`.
+    """
 
     day: date
     caller: str
     kind: Kind
     count: int
+    mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

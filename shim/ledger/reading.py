@@ -451,29 +451,28 @@ def _others(connection: Connection, start: int | None) -> list[str]:
 
 def _days(connection: Connection, start: int | None) -> list[DaySum]:
     days, hours = schema.days.c, schema.hours.c
-    found: dict[tuple[int, str, str], int] = {}
-    query = select(days.day, days.caller, days.kind, func.sum(days.count)).group_by(
-        days.day, days.caller, days.kind
-    )
-    query = query.where(_counts_by_day(days))
+    found: Counter[tuple[int, str, str, str]] = Counter()
+    of_days = (days.day, days.caller, days.kind, days.mode)
+    query = select(*of_days, func.sum(days.count)).where(_counts_by_day(days))
     if start is not None:
         day = start // DAY
         query = query.where(days.day > day)
         within = and_(
             hours.hour > start // HOUR, hours.hour < (day + 1) * 24, _counts_by_day(hours)
         )
-        rest = select(hours.caller, hours.kind, func.sum(hours.count)).where(within)
-        for caller, kind, count in connection.execute(rest.group_by(hours.caller, hours.kind)):
-            found[day, caller, kind] = count
-        for caller, _, kind, _, decision, status, _, count, _, _ in _first_hour(connection, start):
+        of_hours = (hours.caller, hours.kind, hours.mode)
+        rest = select(*of_hours, func.sum(hours.count)).where(within).group_by(*of_hours)
+        for caller, kind, mode, count in connection.execute(rest):
+            found[day, caller, kind, mode] += int(count)
+        for caller, _, kind, mode, decision, status, _, count, *_ in _first_hour(connection, start):
             if kind != Kind.REPLACEMENT_CALL or _reached(decision, status):
-                found[day, caller, kind] = found.get((day, caller, kind), 0) + count
-    for number, caller, kind, count in connection.execute(query):
-        found[number, caller, kind] = count
+                found[day, caller, kind, mode] += int(count)
+    for number, caller, kind, mode, count in connection.execute(query.group_by(*of_days)):
+        found[number, caller, kind, mode] += int(count)
     kinds = {kind.value: kind for kind in Kind}
     return [
-        DaySum(day=to_day(number), caller=caller, kind=kinds[kind], count=int(count))
-        for (number, caller, kind), count in sorted(found.items())
+        DaySum(day=to_day(number), caller=caller, kind=kinds[kind], count=count, mode=mode or None)
+        for (number, caller, kind, mode), count in sorted(found.items())
     ]
 
 

@@ -14,13 +14,15 @@ from shim.ledger.records import OTHER, PhaseChange
 from shim.report.advice import advice_for, main_mode, replacement_for
 from shim.report.cautions import cautions
 from shim.report.coverage import observe
-from shim.report.histories import History, Way, history_of
+from shim.report.histories import Habit, History, habit_of, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
 from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
 from shim.route.policy import CallerRule, entry_for
 from shim.settings.parsers import Instances
 
+# The mode of uses that have none that can be read.
+_UNCLEAR: Final = "invalid"
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
 
 
@@ -53,7 +55,11 @@ def build_report(
     whole = _by_caller(evidence.sums)
     histories = {
         name: _history(
-            name, sums, days[name], None if name == OTHER else entry_for(rules, name, now), now
+            name,
+            sums,
+            days.get(name, {}),
+            None if name == OTHER else entry_for(rules, name, now),
+            now,
         )
         for name, sums in whole.items()
     }
@@ -77,7 +83,7 @@ def build_report(
                 sums,
                 histories[name],
                 part.callers.get(name) or evidence.callers.get(name),
-                days=days[name],
+                days=days.get(name, {}).get("", ()),
                 rule=None if name == OTHER else entry_for(rules, name, now),
                 names=tuple(evidence.others) if name == OTHER else (),
                 address_names=address_names,
@@ -132,32 +138,48 @@ def _by_caller(sums: Iterable[Sum]) -> dict[str, list[Sum]]:
 
 
 def _history(
-    name: str, sums: Sequence[Sum], days: Sequence[DayCount], rule: CallerRule | None, now: datetime
+    name: str,
+    sums: Sequence[Sum],
+    days: Mapping[str, Sequence[DayCount]],
+    rule: CallerRule | None,
+    now: datetime,
 ) -> History:
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
-    new = [sum_ for sum_ in sums if _is_new_call(sum_) and sum_.first <= now]
-    modes = {sum_.mode for sum_ in (*uses, *new) if sum_.mode is not None}
-    ways = {
-        mode: Way(
-            last_use=max((one.last for one in uses if one.mode == mode), default=None),
-            # One that is dated ahead tells nothing of when it was made.
-            last_new=max((min(one.last, now) for one in new if one.mode == mode), default=None),
-        )
-        for mode in modes
-    }
-    if unclear := [sum_.last for sum_ in uses if sum_.mode is None]:
-        # Any new call is what that one meant.
-        latest = max((way.last_new for way in ways.values() if way.last_new), default=None)
-        ways["invalid"] = Way(last_use=max(unclear), last_new=latest)
+    modes = {sum_.mode or _UNCLEAR for sum_ in uses}
+    habits = {mode: _habit(sums, days, mode, now) for mode in ("", *sorted(modes))}
     return history_of(
         name,
-        days,
-        now=now,
-        uses=sum(sum_.count for sum_ in uses),
-        first=min((sum_.first for sum_ in uses), default=None),
-        ways=ways,
+        habits,
+        days.get("", ()),
         only_refused=all(sum_.decision == "refused" for sum_ in uses),
         rule=rule,
+    )
+
+
+def _habit(
+    sums: Sequence[Sum], days: Mapping[str, Sequence[DayCount]], mode: str, now: datetime
+) -> Habit:
+    """Read the habit of one ``mode``, ``""`` for all."""
+    uses = [one for one in sums if one.kind is Kind.USE and mode in ("", one.mode or _UNCLEAR)]
+    # Any new call is what an unclear old one meant.
+    any_new = mode in ("", _UNCLEAR)
+    new = [one for one in sums if _is_new_call(one) and (any_new or one.mode == mode)]
+    own = days.get(mode, ())
+    if mode == _UNCLEAR:
+        new_days = {day.day: day.replacement_calls for day in days.get("", ())}
+        used = {day.day: day.uses for day in own}
+        own = [
+            DayCount(day=day, uses=used.get(day, 0), replacement_calls=new_days.get(day, 0))
+            for day in sorted({*used, *new_days})
+        ]
+    return habit_of(
+        own,
+        now=now,
+        uses=sum(one.count for one in uses),
+        first=min((one.first for one in uses), default=None),
+        last=max((one.last for one in uses), default=None),
+        # One that is dated ahead tells nothing of when it was made.
+        last_new=max((min(one.last, now) for one in new if one.first <= now), default=None),
     )
 
 
@@ -189,7 +211,7 @@ def _caller(
     for sum_ in misses:
         near_misses[sum_.mode or "other"] += sum_.count
     for sum_ in uses:
-        modes[sum_.mode or "invalid"] += sum_.count
+        modes[sum_.mode or _UNCLEAR] += sum_.count
         decisions[sum_.decision or "unknown"] += sum_.count
         if sum_.masked:
             masked[str(sum_.upstream_status)] += sum_.count
@@ -197,7 +219,7 @@ def _caller(
     user_agent = facts.user_agent if facts else None
     clients = facts.clients if facts else ()
     mode = main_mode(modes)
-    waited_for = history.waited_for(now)
+    waited_for, habit = history.waited_for(now), history.habit(now)
     return CallerReport(
         caller=name,
         caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
@@ -235,11 +257,17 @@ def _caller(
         acknowledged_until=history.acknowledged_until,
         acknowledged=history.is_acknowledged(now),
         retired=history.retired_since,
-        interval=history.interval,
-        due=history.due if waited_for is not None else None,
+        interval=habit.interval,
+        due=_due(habit) if waited_for is not None else None,
         moved_percent=_moved(days, start.date()),
         days=tuple(day for day in days if since is None or day.day >= since.date()),
     )
+
+
+def _due(habit: Habit) -> datetime | None:
+    if habit.last_use is None or habit.interval is None:
+        return None
+    return habit.last_use + habit.interval
 
 
 def _moved(days: Iterable[DayCount], start: date) -> int | None:
@@ -252,17 +280,29 @@ def _moved(days: Iterable[DayCount], start: date) -> int | None:
     return 100 * new // (uses + new) if uses + new else None
 
 
-def _days(evidence: Evidence) -> defaultdict[str, list[DayCount]]:
-    counts: Counter[tuple[str, date, Kind]] = Counter()
+def _days(evidence: Evidence) -> Mapping[str, Mapping[str, list[DayCount]]]:
+    """Return each caller's days by mode, in order; under ``""`` those over all."""
+    counts: defaultdict[str, defaultdict[str, Counter[tuple[date, Kind]]]] = defaultdict(
+        lambda: defaultdict(Counter)
+    )
     for day in evidence.days:
-        counts[day.caller, day.day, day.kind] += day.count
-    found: defaultdict[str, list[DayCount]] = defaultdict(list)
-    for caller, when in sorted({(caller, when) for caller, when, _ in counts}):
-        uses = counts[caller, when, Kind.USE]
-        replacement_calls = counts[caller, when, Kind.REPLACEMENT_CALL]
-        if uses or replacement_calls:
-            found[caller].append(DayCount(day=when, uses=uses, replacement_calls=replacement_calls))
-    return found
+        if day.kind in (Kind.USE, Kind.REPLACEMENT_CALL):
+            for mode in ("", day.mode or _UNCLEAR):
+                counts[day.caller][mode][day.day, day.kind] += day.count
+    return {
+        caller: {
+            mode: [
+                DayCount(
+                    day=day,
+                    uses=of_mode[day, Kind.USE],
+                    replacement_calls=of_mode[day, Kind.REPLACEMENT_CALL],
+                )
+                for day in sorted({day for day, _ in of_mode})
+            ]
+            for mode, of_mode in modes.items()
+        }
+        for caller, modes in counts.items()
+    }
 
 
 def _totals(sums: Iterable[Sum]) -> Totals:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import accumulate, pairwise
 from statistics import median
@@ -39,37 +39,65 @@ _SHORT: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """When a caller last made old calls, and new ones that a handler answered, of one mode."""
+class Habit:
+    """How a caller uses the route, in one mode or over all.
 
-    last_use: datetime | None = None
-    last_new: datetime | None = None
+    ``new_calls`` are those to the new endpoints since its ``last_use`` that a handler answered, and
+    ``last_new`` the latest.  ``interval`` is its rhythm, ``None`` where it has none, and ``pause``
+    the longest silence that it has come back from more than once.  ``makes_both`` tells that it
+    made new calls already while it went on making old ones.
+    """
+
+    last_use: datetime | None
+    last_new: datetime | None
+    interval: timedelta | None
+    pause: timedelta
+    new_calls: int
+    makes_both: bool
+
+    def moved(self, now: datetime) -> bool:
+        """Tell whether new calls come in place of the old ones."""
+        if self.last_use is None or self.interval is None or not self.interval:
+            return self.new_calls > 0
+        due = (now - self.last_use) / self.interval
+        if self.makes_both and due <= CLEARLY_LONGER:
+            # Several programs share its name, perhaps; new calls say nothing of the old ones then.
+            return False
+        if self.last_new is None or self.last_new < self.last_use + self.interval / 2:
+            # Tried once, when no old call was due.
+            return False
+        return self.new_calls >= min(_MOST_ASKED, max(1, math.ceil(due / 2)))
+
+    def waited_for(self, now: datetime) -> datetime | None:
+        """Return until when it has to be quiet to be gone, or ``None`` where it is."""
+        if self.last_use is None or self.interval is None or self.moved(now):
+            return None
+        until = self.last_use + max(CLEARLY_LONGER * self.interval, self.pause)
+        return until if until > now else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """One caller on the whole record, whatever part of it is shown.
 
-    ``uses`` are those of the old route, ``new_calls`` those to the new endpoints since its last
-    use.  ``interval`` is its rhythm, ``None`` where it has none, and ``pause`` the longest silence
-    that it has come back from more than once.  ``makes_both`` tells that it made new calls already
-    while it went on making old ones; ``ways`` are by mode.  What its owner says is that of the
-    ``[[caller]]`` entry that counts now.
+    Its habit is looked at over all and in each of its ``modes``: what it does daily must not hide
+    what it does once a month.  What its owner says is that of the ``[[caller]]`` entry that counts
+    now.
     """
 
     caller: str
-    uses: int
-    last_use: datetime | None
-    interval: timedelta | None
-    pause: timedelta
+    whole: Habit
+    modes: Sequence[Habit]
     came_back: bool
-    new_calls: int
-    makes_both: bool
-    ways: Mapping[str, Way]
     only_refused: bool
     owner: str | None
     acknowledged_until: date | None
     retired_since: date | None
+
+    @property
+    def last_use(self) -> datetime | None:
+        """When it last used the old route."""
+        return self.whole.last_use
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Tell whether it is tolerated today: up to the day named, that day included."""
@@ -83,22 +111,9 @@ class History:
         return self.last_use is None or self.last_use.date() <= since
 
     def moved(self, now: datetime) -> bool:
-        """Tell whether it makes the new calls in place of the old ones."""
-        if self.last_use is None:
-            return self.new_calls > 0
-        if not self.new_calls or not all(_has_moved(way) for way in self.ways.values()):
-            return False
-        if not self.interval:
-            return True
-        due = (now - self.last_use) / self.interval
-        if self.makes_both and due <= CLEARLY_LONGER:
-            # Several programs share its name, perhaps; new calls say nothing of the old ones then.
-            return False
-        latest = max((way.last_new for way in self.ways.values() if way.last_new), default=None)
-        if latest is None or latest < self.last_use + self.interval / 2:
-            # Tried once, when no old call was due.
-            return False
-        return self.new_calls >= min(_MOST_ASKED, max(1, math.ceil(due / 2)))
+        """Tell whether it makes the new calls in place of the old ones, in each of its modes."""
+        each = all(mode.new_calls for mode in self.modes if mode.last_use is not None)
+        return each and self.whole.moved(now)
 
     def state(self, now: datetime) -> State:
         """Return where it stands: quiet is whoever made no use for a week and has not moved."""
@@ -108,53 +123,59 @@ class History:
 
     def waited_for(self, now: datetime) -> datetime | None:
         """Return until when it has to be quiet to be gone, or ``None`` where it is."""
-        if self.last_use is None or self.interval is None:
-            return None
-        if self.is_retired(now) or self.moved(now):
-            return None
-        until = self.last_use + max(CLEARLY_LONGER * self.interval, self.pause)
-        return until if until > now else None
+        return None if self.is_retired(now) else self.habit(now).waited_for(now)
 
-    @property
-    def due(self) -> datetime | None:
-        """When its rhythm says that it is to be back."""
-        if self.last_use is None or self.interval is None:
-            return None
-        return self.last_use + self.interval
-
-
-def _has_moved(way: Way) -> bool:
-    if way.last_use is None:
-        return True
-    return way.last_new is not None and way.last_new > way.last_use
+    def habit(self, now: datetime) -> Habit:
+        """Return the habit that it is waited for longest by; over all, where it is by none."""
+        waited = [(one.waited_for(now), one) for one in (self.whole, *self.modes)]
+        longest = max((until for until, _ in waited if until is not None), default=None)
+        return next((one for until, one in waited if until == longest), self.whole)
 
 
 def history_of(
     caller: str,
+    habits: Mapping[str, Habit],
+    days: Sequence[DayCount],
+    *,
+    only_refused: bool,
+    rule: CallerRule | None,
+) -> History:
+    """Put a caller's ``habits`` together, by mode, with that over all under ``""``.
+
+    Those past the cap are nobody in particular, whom nobody can speak for: no ``rule`` is theirs.
+    """
+    whole = habits[""]
+    if caller == OTHER and whole.last_use is not None:
+        interval = max(whole.interval or _OTHERS_INTERVAL, _OTHERS_INTERVAL)
+        whole = replace(whole, interval=interval)
+    return History(
+        caller=caller,
+        whole=whole,
+        modes=[habit for mode, habit in habits.items() if mode],
+        came_back=_came_back(_gaps(days)),
+        only_refused=only_refused,
+        owner=rule.owner if rule else None,
+        acknowledged_until=rule.acknowledged_until if rule else None,
+        retired_since=rule.retired if rule else None,
+    )
+
+
+def habit_of(
     days: Sequence[DayCount],
     *,
     now: datetime,
     uses: int,
     first: datetime | None,
-    ways: Mapping[str, Way],
-    only_refused: bool,
-    rule: CallerRule | None,
-) -> History:
-    """Read a caller's ``days``, in order; ``first`` is the moment of its first use.
-
-    Those past the cap are nobody in particular, whom nobody can speak for: no ``rule`` is theirs.
-    """
-    used = [day.day for day in days if day.uses]
-    gaps = [(after - day).days for day, after in pairwise(used)]
-    last = max((way.last_use for way in ways.values() if way.last_use), default=None)
-    last_new = max((way.last_new for way in ways.values() if way.last_new), default=None)
+    last: datetime | None,
+    last_new: datetime | None,
+) -> Habit:
+    """Read ``days``, in order; the moments are those of the uses and of the new calls."""
+    gaps = _gaps(days)
     interval = None
     if first is not None and last is not None and uses >= _LEAST_USES:
         # Two days that meet at midnight are no day apart.
         typical = timedelta(days=_rhythm(gaps)) if gaps else (last - first) / (uses - 1)
         interval = min(typical, last - first)
-    if caller == OTHER and uses:
-        interval = max(interval or _OTHERS_INTERVAL, _OTHERS_INTERVAL)
     new_calls = sum(
         day.replacement_calls
         for day in days
@@ -169,21 +190,19 @@ def history_of(
     if last is not None and interval is not None:
         earlier = (last - interval).date()
         makes_both = any(day.replacement_calls and day.day < earlier for day in days)
-    return History(
-        caller=caller,
-        uses=uses,
+    return Habit(
         last_use=last,
+        last_new=last_new,
         interval=interval,
         pause=timedelta(days=sorted(gaps)[-2] + 1) if len(gaps) > 1 else timedelta(),
-        came_back=_came_back(gaps),
         new_calls=new_calls,
         makes_both=makes_both,
-        ways=ways,
-        only_refused=only_refused,
-        owner=rule.owner if rule else None,
-        acknowledged_until=rule.acknowledged_until if rule else None,
-        retired_since=rule.retired if rule else None,
     )
+
+
+def _gaps(days: Sequence[DayCount]) -> list[int]:
+    used = [day.day for day in days if day.uses]
+    return [(after - day).days for day, after in pairwise(used)]
 
 
 def _rhythm(gaps: Sequence[int]) -> float:

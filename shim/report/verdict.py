@@ -264,12 +264,14 @@ def _waits(one: History, now: datetime) -> str:
             "callers past the cap used the route, and nobody knows how often each does "
             f"(--uses lists them): their silence counts from {until}"
         )
-    assert one.interval is not None
-    assert one.due is not None
-    when = "is due again about" if one.due > now else "was due again about"
+    habit = one.habit(now)
+    assert habit.last_use is not None
+    assert habit.interval is not None
+    due = habit.last_use + habit.interval
+    when = "is due again about" if due > now else "was due again about"
     return (
-        f"{name_of(one.caller)}, which calls every {length(one.interval)} or so, "
-        f"{when} {minute(one.due)}, and is gone if it is not seen until {until}"
+        f"{name_of(one.caller)}, which calls every {length(habit.interval)} or so, "
+        f"{when} {minute(due)}, and is gone if it is not seen until {until}"
     )
 
 

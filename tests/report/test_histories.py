@@ -8,7 +8,7 @@ import pytest
 
 from shim.ledger.evidence import Evidence, merge
 from shim.report.build import build_report
-from shim.report.histories import History, Way, history_of
+from shim.report.histories import Habit, habit_of
 from shim.report.model import CallerReport, DayCount, State
 from shim.route.policy import CallerRule
 from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, used
@@ -24,18 +24,16 @@ def caller_of(*parts: Evidence, rule: CallerRule | None = None) -> CallerReport:
     return caller
 
 
-def history(*days_ago: float, uses: int | None = None) -> History:
+def habit(*days_ago: float, uses: int | None = None) -> Habit:
     moments = sorted(NOW - ago * DAY for ago in days_ago)
     days = sorted({moment.date() for moment in moments})
-    return history_of(
-        "a",
+    return habit_of(
         [DayCount(day=day, uses=1, replacement_calls=0) for day in days],
         now=NOW,
         uses=len(moments) if uses is None else uses,
         first=moments[0],
-        ways={"cancel": Way(last_use=moments[-1])},
-        only_refused=False,
-        rule=None,
+        last=moments[-1],
+        last_new=None,
     )
 
 
@@ -67,13 +65,13 @@ def history(*days_ago: float, uses: int | None = None) -> History:
     ],
 )
 def test_the_rhythm_of_a_caller(days_ago: tuple[float, ...], interval: timedelta | None) -> None:
-    found = history(*days_ago).interval
+    found = habit(*days_ago).interval
     assert found == (interval if interval is None else pytest.approx(interval, abs=SECOND))
 
 
 def test_two_calls_in_a_day_are_no_rhythm_and_many_in_one_day_are_one_of_that_day() -> None:
-    assert history(0.1, 0.4).interval is None
-    assert history(10.1, 10.4, uses=5).interval == pytest.approx(0.075 * DAY, abs=SECOND)
+    assert habit(0.1, 0.4).interval is None
+    assert habit(10.1, 10.4, uses=5).interval == pytest.approx(0.075 * DAY, abs=SECOND)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,7 @@ def test_two_calls_in_a_day_are_no_rhythm_and_many_in_one_day_are_one_of_that_da
 def test_a_caller_is_gone_when_it_is_quiet_for_twice_its_rhythm(
     quiet: float, waited_for: int | None
 ) -> None:
-    one = history(quiet, quiet + 30, quiet + 60)
+    one = habit(quiet, quiet + 30, quiet + 60)
     until = None if waited_for is None else NOW + (waited_for - quiet) * DAY
     found = one.waited_for(NOW)
     assert found == (until if until is None else pytest.approx(until, abs=HOUR))
@@ -103,7 +101,7 @@ def test_a_caller_is_gone_when_it_is_quiet_for_twice_its_rhythm(
 def test_a_caller_is_waited_for_as_long_as_it_was_away_more_than_once(
     days_ago: list[int], waited_for: bool
 ) -> None:
-    assert (history(*days_ago).waited_for(NOW) is not None) == waited_for
+    assert (habit(*days_ago).waited_for(NOW) is not None) == waited_for
 
 
 @pytest.mark.parametrize(
@@ -212,6 +210,15 @@ def test_how_far_a_caller_has_moved_is_said_of_the_last_window(
 ) -> None:
     parts = [used("a", *old), *([moved("a", *new)] if new else [])]
     assert caller_of(*parts).moved_percent == percent
+
+
+# The daily kills had moved, and the monthly purges went under in them.
+def test_what_is_done_daily_does_not_hide_what_is_done_once_a_month() -> None:
+    kills = [used("a", *range(20, 60), mode="kill"), moved("a", *range(20), mode="kill")]
+    caller = caller_of(*kills, used("a", 20.5, 50.5, 80.5, mode="purge"))
+    assert (caller.interval, caller.state) == (30 * DAY, State.QUIET)
+    assert caller.due == NOW + 9.5 * DAY
+    assert caller_of(*kills).due is None
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def use_sum(caller: str, *moments: datetime, **changes: Any) -> Sum:
 
 
 def days_of(caller: str, *moments: datetime, kind: Kind = Kind.USE) -> list[DaySum]:
-    """Return a day's sum for each of the moments."""
-    return [DaySum(day=m.date(), caller=caller, kind=kind, count=1) for m in moments]
+    """Return a day's sum of cancels for each of the moments."""
+    return [DaySum(day=m.date(), caller=caller, kind=kind, count=1, mode="cancel") for m in moments]
 
 
 def used(caller: str, *days_ago: float, **changes: Any) -> Evidence:
@@ -69,7 +69,8 @@ def used(caller: str, *days_ago: float, **changes: Any) -> Evidence:
     times = changes.pop("times", 1)
     moments = [NOW - days * DAY for days in days_ago]
     kind = changes.get("kind", Kind.USE)
-    days = [DaySum(day=m.date(), caller=caller, kind=kind, count=times) for m in moments]
+    mode = changes.get("mode", "cancel")
+    days = [DaySum(day=m.date(), caller=caller, kind=kind, count=times, mode=mode) for m in moments]
     return Evidence(
         sums=[use_sum(caller, *moments, **({"count": times * len(moments)} | changes))], days=days
     )
@@ -260,7 +261,9 @@ def lively_evidence(days: int = 45) -> Evidence:
             )
         for n in used:
             day = (NOW - (days - 1 - n) * DAY).date()
-            day_sums.append(DaySum(day=day, caller=caller, kind=Kind.USE, count=counts[n]))
+            day_sums.append(
+                DaySum(day=day, caller=caller, kind=Kind.USE, count=counts[n], mode=mode)
+            )
         facts[caller] = CallerFacts(
             user_agent=agent,
             replacement=f"PATCH /invocations/inv_1aiqX0vFEFNH1Umgre58JiCLgHfTtztYK5/{mode}",
@@ -279,7 +282,13 @@ def lively_evidence(days: int = 45) -> Evidence:
         calls["mode"] = next(mode for name, _, mode, _ in plans if name == caller)
         sums.append(use_sum(caller, *moments, **calls, count=len(moments) * count))
         day_sums += [
-            DaySum(day=m.date(), caller=caller, kind=Kind.REPLACEMENT_CALL, count=count)
+            DaySum(
+                day=m.date(),
+                caller=caller,
+                kind=Kind.REPLACEMENT_CALL,
+                count=count,
+                mode=calls["mode"],
+            )
             for m in moments
         ]
     near = {"kind": Kind.NEAR_MISS, "decision": None, "upstream_status": None}
