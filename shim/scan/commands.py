@@ -23,12 +23,20 @@ _METHOD: Final = re.compile(
 _WORD: Final = re.compile(
     r"(?<![\w/.-])[\"']?(?P<value>DELETE|GET|PATCH|POST|PUT|HEAD)[\"']?(?![\w/-])"
 )
+# Somebody's own command that is given the method first.
+_GIVEN_TO: Final = re.compile(
+    r"(?:^|[$(;&|{])\s{0,80}[@-]?[\w./-]{1,60}\s{1,9}[\"']?(?P<value>DELETE|GET|PATCH|POST|PUT)[\"']?\s"
+)
+# A request that is spoken of: in what a script prints, say.
+_MENTIONED: Final = re.compile(r"DELETE\s{1,9}\S{0,300}invocations/")
+_WORDY: Final = frozenset({"http", "https", "xh", "xhs", "httpie"})
 _SMALL_WORD: Final = re.compile(r"\s(?P<value>delete|get|patch|post|put|head)\s")
 _SPLIT: Final = re.compile(r"\s(?:&&|\|\||;|\|)(?=\s)|;(?=\s)|\s&&|\|\|")
 _VARIABLE: Final = re.compile(
     r"\$\{\{\s?(?P<ci>[^{}]{1,80})\}\}|\$\{(?:env:)?(?P<braced>\w{1,60})(?P<default>[^{}]{0,100})\}|\$\((?P<made>\w{1,60})\)|"
     r"\$(?:env:)?(?P<plain>\w{1,60})|%(?P<batch>\w{1,60})%|\$\((?P<run>[^()]{1,120})\)|\{\{(?P<template>[^{}]{1,100})\}\}"
 )
+_DEFAULT: Final = re.compile(r":?[-=](?P<value>[^{}]{0,100})$")
 _ASSIGNED: Final = re.compile(
     r"^\s{0,80}(?:-\s)?(?:(?:export|local|readonly|declare|typeset|set|ENV|ARG|env|def|final|String)\s+(?:-\w+\s+)?)?"
     r"\$?(?:env:|script:|global:)?(?P<name>[A-Za-z_]\w{0,60})\s?(?::=|\?=|=|:\s|\s(?=\S+$))\s?(?P<value>\S.{0,1900})$"
@@ -110,10 +118,15 @@ class Variables:
                 if names[source]:
                     name = names[source].strip().rpartition(".")[2]
             known = self.values.get(name)
-            if known is None or depth > 4 or len(holes) > 40 or name in known:
+            default = _DEFAULT.match(names["default"] or "")
+            if known is None and default is not None:
+                known = default["value"]
+            if known is None or depth > 4 or len(holes) > 40:
                 holes.append(f"{found[0]} {known or ''}"[:300])
                 return HOLE
-            inner, more = self.put_in(known, depth + 1)
+            # A variable that is given its own value has none that is known.
+            others = {one: value for one, value in self.values.items() if one != name}
+            inner, more = Variables(others).put_in(known, depth + 1)
             holes.extend(more)
             return inner
 
@@ -321,9 +334,9 @@ def _of_segment(
     text, found_holes = variables.put_in(segment.text)
     if "invocations" not in text or route(text) is None or _is_told(segment):
         return None
-    client = segment.client
+    client = segment.client or ("curl" if _METHOD.search(text) else "")
     method = _method(text, client)
-    if method is None and not client and "mode=" not in text:
+    if method is None and not client and ("mode=" not in text or _MENTIONED.search(text)):
         return None
     keyed = tuple(one["mode"] for one in _PARAMETER.finditer(text))
     keyed = tuple(HOLE + one if "$" in one or HOLE in one else one for one in keyed)
@@ -355,10 +368,13 @@ def _method(text: str, client: str) -> str | None:
         value = given[-1].upper()
         return None if HOLE in value or "$" in value else value
     words = [found["value"].upper() for found in _WORD.finditer(text)]
-    if client in ("http", "https", "xh", "xhs", "httpie") and (said := _SMALL_WORD.search(text)):
+    if client in _WORDY and (said := _SMALL_WORD.search(text)):
         return said["value"].upper()
-    if client in ("http", "https", "xh", "xhs", "httpie", "") and words:
+    if client in _WORDY and words:
         return words[0]
+    if not client:
+        given_to = _GIVEN_TO.search(text)
+        return given_to["value"] if given_to else None
     if client in ("curl", "wget", "curlie", "irm", "iwr", "invoke-restmethod", "invoke-webrequest"):
         if (
             re.search(r"\x00|@\w", text.partition("invocations")[0].partition("://")[0][:200])

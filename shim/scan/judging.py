@@ -33,7 +33,7 @@ _WORDS_OF_MODE: Final = re.compile(
     r"(?i)(?:^|[^a-z]|(?<=[a-z])(?=[CKP]))(cancel|kill|purge)(?![a-z])"
 )
 _RESTATE: Final = re.compile(
-    r"(?i)(?<![a-z])restate(?!ment|s\b|d\b)|(?<!\d)9070(?!\d)|\binv_[0-9a-zA-Z]{4}"
+    r"(?:(?<![A-Za-z])(?:restate|RESTATE)|Restate)(?!ment|s\b|d\b)|(?<!\d)9070(?!\d)|\binv_[0-9a-zA-Z]{4}"
 )
 _ADMIN: Final = re.compile(r"(?i)(?:^|[^a-z])admin(?![a-z]{1,3}\b)|[a-z]Admin(?![a-z])")
 _OTHERS: Final = re.compile(
@@ -170,10 +170,17 @@ def _mode(call: Call, tail: str) -> tuple[str | None, bool, str]:
     if found:
         value = found["mode"]
         if HOLE in value or "{" in value or "$" in value or "%" in value or not value:
+            if value.startswith("{"):
+                # A place that an argument fills.
+                return mode_in(call.words), True, ""
             at = call.url.count(HOLE, 0, len(call.url) - len(tail) + found.start("mode"))
             label = call.holes[at] if HOLE in value and at < len(call.holes) else value
             return mode_in(label), True, ""
         return _known(value)
+    at = call.url.count(HOLE, 0, len(call.url) - len(tail)) - 1
+    if 0 <= at < len(call.holes) and "mode=" in call.holes[at]:
+        # A query that is there, or not, or another.
+        return None, True, ""
     for value in call.keyed:
         if HOLE in value:
             return mode_in(" ".join(call.holes)) if value == HOLE else mode_in(value), True, ""

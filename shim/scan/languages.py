@@ -19,7 +19,8 @@ class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``calls`` with their ``arguments``; ``functions``, within which variables are followed;
     ``assigns``, which give a variable its value; ``names`` of variables, ``members`` of objects;
     literal ``strings`` with ``holes`` in them; ``joins`` of two values by an operator; ``pairs`` of
-    a key and a value; ``choices`` of one value or another; ``returns``.
+    a key and a value; ``choices`` of one value or another; ``returns``; ``annotations``, which are
+    calls too; ``blocks`` of settings, which are functions that say what to send.
     """
 
     calls: frozenset[str]
@@ -35,6 +36,7 @@ class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     choices: frozenset[str] = frozenset()
     returns: frozenset[str] = frozenset({"return_statement"})
     annotations: frozenset[str] = frozenset()
+    blocks: frozenset[str] = frozenset()
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from ast_grep_py import SgNode
+from ast_grep_py import Range, SgNode
 
 from shim.scan.commands import commands_in
 from shim.scan.finding import HANDLE, Confidence, Edit, Finding
@@ -21,16 +21,22 @@ _MOST_CODE: Final = 600
 # A path in them is told, not called.
 _TELLS: Final = re.compile(
     r"(?i)(?:^|[.:>_\s])(?:log\w{0,8}|debug|info|warn(?:ing)?|error|exception|fatal|trace|print\w{0,3}|"
-    r"console\.\w+|echo|puts|println|eprintln|panic|raise|assert\w*|expect|describe|it|test|\w*Error|\w*Exception|"
+    r"console\.\w+|echo|puts|println|eprintln|panic|raise|assert\w*|expect|describe|it|test|\w*Errorf?|\w*Exception|errors\.New|Wrapf?|"
     r"add_argument|option|skip|fail|route)!?$"
 )
 _STATED_MODE: Final = re.compile(
-    r"(?:[\"'`:]mode[\"'`]?\s?\]?\s?(?:,|:|=>?)\s?|\bmode=|\.mode\s?=\s?)(?P<value>&?[\"'`]?[\w.:$]{1,60})"
+    r"(?:(?<![\"'`:\w])mode\s?[:=]\s?(?=[\"'](?:cancel|kill|purge)[\"'](?!\s?\|))|"
+    r"[\"'`:]mode[\"'`]?\s?\]?\s?(?:,|:|=>?)\s?|\bmode=|\.mode\s?=\s?)"
+    r"(?P<value>&?[\"'`]?[\w.:$]{1,60})"
 )
 _PARAMETERS: Final = re.compile(
     r"(?i)\b(?:params|query|searchparams|query_params|querystring|options|opts)\b"
 )
 _MODE_TYPES: Final = re.compile(r"DeletionMode|TerminationMode")
+_SENDS: Final = re.compile(r"(?i)request|send|write|fetch|call$|api$")
+_GIVEN: Final = re.compile(
+    r"\b(?:DELETE|delete)\(\)|[\"'`:]DELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete"
+)
 _CONTAINER: Final = re.compile(
     r"object|dictionary|hash|tuple|array|list|literal_value|initializer|set$|table"
 )
@@ -74,8 +80,9 @@ class _Reader:
     def findings(self) -> Iterator[Finding]:
         found: list[Finding] = []
         covered: list[tuple[int, int]] = []
+        last: tuple[Site, Value] | None = None
         sites = [(site, self._url(site)) for site in self.tree.sites()]
-        self.spans = [(site.start, site.end) for site, url in sites if url is not None]
+        self.spans = [(one.start, one.end) for one, url in sites if url is not None and one.method]
         for site, url in sites:
             if site.method is not None and not site.rule.generated:
                 for value in site.values:
@@ -87,13 +94,67 @@ class _Reader:
                     self.read |= value.literals
             finding = self._finding(site, url)
             if finding is not None:
+                if url is not None and last is not None and self._is_within(site, url, last):
+                    # What the outer call was given is a request itself.
+                    found.pop()
                 found.append(finding)
+                last = (site, url) if url is not None else None
                 covered.append((site.start, site.end))
                 for value in site.values:
                     self.read |= value.literals
+        found += self._apart([site for site, url in sites if url is None])
         found += self._definitions(covered)
         found += self._left()
         yield from found
+
+    def _is_within(self, site: Site, url: Value, last: tuple[Site, Value]) -> bool:
+        """Tell whether a request is part of the one found before it, with the same URL."""
+        outer, other = last
+        return (
+            outer.start <= site.start and site.end <= outer.end and url.literals <= other.literals
+        )
+
+    def _apart(self, sites: list[Site]) -> Iterator[Finding]:
+        """Return requests whose URL and DELETE are given apart, within one function."""
+        for site in sites:
+            if site.method != "DELETE":
+                continue
+            start, end = self.tree.function_around(site.node)
+            given = _GIVEN.search(self._code(site)) is not None
+            urls = [
+                one
+                for one in self.tree.literals()
+                if start <= one.range().start.index < end
+                and one.range().start.index not in self.read
+                and (given or self._is_about(one, site))
+            ]
+            tops = {self.tree.top(one).range().start.index: self.tree.top(one) for one in urls}
+            if len(tops) != 1:
+                continue
+            at, top = tops.popitem()
+            value = self.tree.value(top)
+            if route(value.text) is None:
+                continue
+            judgement = judge(self._call(site, value), restate=self.part.restate)
+            if judgement is None:
+                continue
+            self.read |= value.literals
+            if not judgement.mode_given:
+                judgement = self._stated(site, judgement, self._call(site, value))
+            first, last = min(at, site.start), max(top.range().end.index, site.end)
+            if last - first < _MOST_CODE:
+                template = site.rule.replacement or self.language.replacement
+                yield self._shown(_Place(max(at, site.at), first, last), judgement, template)
+
+    def _is_about(self, literal: SgNode, site: Site) -> bool:
+        """Tell whether a literal is given to what a request is given: ``url.set_path("/…")``."""
+        line = self.part.text.rfind("\n", 0, literal.range().start.index) + 1
+        owner = re.match(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)", self.part.text[line : line + 200])
+        code = self._code(site)
+        return owner is not None and re.search(rf"[(&\s]{re.escape(owner[1])}\b", code) is not None
+
+    def _code(self, site: Site) -> str:
+        return self.part.text[site.start : site.end]
 
     def _url(self, site: Site) -> Value | None:
         for value in site.values:
@@ -133,8 +194,7 @@ class _Reader:
         keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
         keyed += tuple(one.spelled for one in self.tree.value(site.node).under("mode"))
         words = " ".join(value.words for value in site.values)
-        code = self.part.text[site.start : site.end]
-        parameters = code.replace(url.text, "")
+        parameters = self._code(site).replace(url.text, "")
         return Call(
             site.method,
             url.text,
@@ -161,6 +221,9 @@ class _Reader:
             if found[0].startswith("mode=") and not mode_in(value):
                 continue
             named.add(mode_in(value))
+        if site.node.kind() in self.language.kinds.annotations and "mode" in text:
+            # An interface of a client: whoever calls it gives the mode.
+            return replace(judgement, mode=None)
         if len(named) != 1:
             return judgement if not named else replace(judgement, mode=None)
         mode = named.pop()
@@ -171,9 +234,10 @@ class _Reader:
 
     def _command(self, site: Site) -> Finding | None:
         for value in site.values:
-            if "invocations" not in value.text:
+            if "invocations" not in value.text or value.literals <= self.read:
                 continue
-            if is_raw_request(value.text):
+            sends = site.link is not None and _SENDS.search(site.link.callee)
+            if is_raw_request(value.text) and (" HTTP/" in value.text or sends):
                 call = Call("DELETE", value.text.split(None, 1)[1], value.holes, (), value.words)
                 judgement = judge(call, restate=self.part.restate)
                 if judgement:
@@ -252,7 +316,10 @@ class _Reader:
                 continue
             seen.add(where.start.index)
             value = self.tree.value(top)
-            if is_raw_request(value.text):
+            if _SHELLS.search(value.text):
+                left += [(one, True) for one in self._commands_of(value, where, literal)]
+                continue
+            if is_raw_request(value.text) and " HTTP/" in value.text:
                 method: str | None = "DELETE"
                 url = value.text.split(None, 1)[1]
             else:
@@ -282,6 +349,14 @@ class _Reader:
             else one
             for one, given in left
         ]
+
+    def _commands_of(self, value: Value, where: Range, literal: SgNode) -> Iterator[Finding]:
+        """Return the old calls of a command line that is written for somebody else to run."""
+        for command in commands_in(value.text, value.holes):
+            judgement = judge(command.call, restate=self.part.restate)
+            if judgement is not None and command.call.method is not None:
+                place = _Place(literal.range().start.index, where.start.index, where.end.index)
+                yield self._shown(place, judgement, self.language.replacement)
 
     def _is_told(self, node: SgNode) -> bool:
         above = node.parent()

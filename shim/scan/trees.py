@@ -22,7 +22,8 @@ from shim.scan.languages import Rule as CallRule
 
 _DEEPEST: Final = 40
 _LONGEST: Final = 20_000
-_STEPS: Final = 200_000
+_STEPS: Final = 100_000
+_LONGEST_BLOCK: Final = 800
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _KEYS: Final = {
     "mode": "mode",
@@ -36,8 +37,15 @@ _KEYS: Final = {
 _METHOD_NAME: Final = re.compile(
     r"(?i)(?:^|[.:])(?:http_?)?(?:method_?)?(get|head|post|put|patch|delete|options)$"
 )
+_MAPS: Final = frozenset({"dict", "assign", "freeze", "of", "mapOf", "hashMapOf"})
+_PATH_OF: Final = (".pathname", ".path", ".Path", ".RawPath")
 _NAME: Final = re.compile(r"([\w$!]+)\W*$")
 _GENERICS: Final = re.compile(r"(?:::)?<[^<>]{0,200}>\s*$")
+_COMPUTED: Final = re.compile(r"\[[\"'](\w{1,40})[\"']\]")
+_COLLECTION: Final = re.compile(
+    r"(?i)(?:^|[._])invocations_?(?:url|uri|path|endpoint|route|base|api)$|^INVOCATIONS$"
+)
+_APPENDS: Final = frozenset({"append", "Append", "concat", "plus"})
 _FIELD: Final = re.compile(
     r"^(?:self|this|@{1,2}|\$this|\w{1,3})\s*(?:\.|->|\?\.)\s*(?=\w)|^@{1,2}"
 )
@@ -48,7 +56,7 @@ _PLACE: Final = re.compile(
 )
 _MAKES_TEXT: Final = re.compile(r"(?i)format|printf|^concat$|interpolate|^t$")
 _BLOCK: Final = re.compile(
-    r"block|body|statements|^module$|^program$|source_file|suite|^then$|^else$|compilation_unit"
+    r"block|body|statements|^module$|^program$|source_file|suite|^then$|^else$|compilation_unit|case|arm$|clause|^when"
 )
 _TYPES: Final = re.compile(r"type|modifier|binding_pattern_kind|mutable_specifier|visibility")
 _SKIPPED_IN_STRINGS: Final = re.compile(r"_start$|_end$|^interpolation_brace$|^[\"'`]+$")
@@ -171,7 +179,8 @@ class Tree:
             if _span(node) not in inner:
                 links, root = self.chain(node)
                 inner.update(_span(link.node) for link in links[:-1])
-                yield self._site(node, links, root)
+                if links[-1].name not in _MAPS:
+                    yield self._site(node, links, root)
         for target, value, node in self._assigned_methods():
             yield Site(
                 *_span(node),
@@ -188,7 +197,7 @@ class Tree:
         at = links[-1].name_at if named is None else named.name_at
         method = None if named is None else named.rule.method
         arguments = [one for link in links for one in link.arguments]
-        is_route = named is not None and self._is_route(node, arguments)
+        is_route = named is not None and self._is_route(node, named)
         values = [self.value(one) for one in arguments]
         values += [self.value(item) for one in arguments for item in self._items(one)]
         given = self._method_given(links, values)
@@ -204,17 +213,16 @@ class Tree:
         link = named or asking or links[-1]
         return Site(*_span(node), at, link.rule, method, tuple(values), node, link, is_route)
 
-    def _is_route(self, node: SgNode, arguments: list[SgNode]) -> bool:
+    def _is_route(self, node: SgNode, link: Link) -> bool:
         """Tell whether it declares what a server answers, not what a client asks."""
         if node.kind() in self.kinds.annotations:
             return _CLIENTS.search(self.text) is None
         above = node.parent()
         if above is not None and above.kind() == "decorator":
             return True
-        if self.language.name in ("kotlin", "ruby"):
-            # Their blocks say what to send.
-            return False
-        return any(one.kind() in self.kinds.functions for one in arguments)
+        handlers = {one.kind() for one in link.arguments} & self.kinds.functions
+        # A block says what to send, where it is somebody that is told to.
+        return bool(handlers - self.kinds.blocks) or bool(handlers and link.callee == link.name)
 
     def _no_options(self, link: Link) -> bool:
         """Tell whether a call is given nothing that might hold a method."""
@@ -249,7 +257,7 @@ class Tree:
             if len(found) != 1:
                 return []
             node = self._unwrapped(found[0][1])
-        if not re.search(
+        if node.kind() in self.kinds.arguments or not re.search(
             r"list|array|slice|vec|tuple|composite_literal|literal_value|collection", node.kind()
         ):
             return []
@@ -341,7 +349,7 @@ class Tree:
             callee = self.text[max(callee_start, callee_end - 300) : callee_end]
             callee = _GENERICS.sub("", callee).rstrip("( \n\t")
             name = _NAME.search(callee)
-            words = " ".join(callee.split())
+            words = _COMPUTED.sub(r".\1", " ".join(callee.split()))
             links.append(
                 Link(
                     current,
@@ -381,11 +389,11 @@ class Tree:
 
     def _each(self, groups: list[SgNode]) -> Iterator[SgNode]:
         for group in groups:
-            if group.kind() == "token_tree":
+            if group.kind() == "token_tree" or group.kind() in self.kinds.strings:
                 yield group
                 continue
             for one in group.named_children()[:60]:
-                if one.kind() in self.kinds.arguments:
+                if one.kind() in self.kinds.arguments - self.kinds.strings:
                     yield from one.named_children()[:60]
                 elif "comment" not in one.kind():
                     yield one
@@ -420,7 +428,7 @@ class Tree:
             return _opaque(node.text())
         if len(children) == 2 and kind in self.kinds.pairs:
             return self._pair(children[0], children[1], node, depth)
-        if len(children) == 1:
+        if len(children) == 1 and "shorthand" not in children[0].kind():
             return self.value(children[0], depth)
         if kind in self.kinds.joins:
             return self._joined(node, children, depth)
@@ -442,14 +450,11 @@ class Tree:
         return self._named(node.text(), node, depth)
 
     def _function(self, node: SgNode, depth: int) -> Value:
-        return _opaque("", self._short_function(node, depth))
-
-    def _short_function(self, node: SgNode, depth: int) -> Value | None:
-        """Return what a short block of settings holds, as of Kotlin and Ruby."""
         start, end = _span(node)
-        if end - start > 600 or not re.search(r"lambda|closure|block", node.kind()):
-            return None
-        return _join((self.value(one, depth) for one in node.named_children()), SEP)
+        if node.kind() not in self.kinds.blocks or end - start > _LONGEST_BLOCK:
+            return _opaque("")
+        found = _join((self.value(one, depth) for one in node.named_children()), SEP)
+        return found if _has_route(found) else _opaque("", found)
 
     def _composite(self, node: SgNode, children: list[SgNode], depth: int) -> Value:
         values = [self.value(one, depth) for one in children[:80]]
@@ -562,9 +567,8 @@ class Tree:
             return returned
         values = []
         if root is not None and (
-            root.kind() in self.kinds.names
-            or root.kind() in self.kinds.strings
-            or root.kind() in self.kinds.members
+            root.kind() in self.kinds.names | self.kinds.strings | self.kinds.members
+            or link.name == "join"
         ):
             values.append(self.value(root, depth))
         keyed: list[tuple[str, Value]] = []
@@ -574,8 +578,10 @@ class Tree:
                 key = self._unwrapped(left)
                 if key.kind() in self.kinds.strings and _bare(key.text()) == "mode":
                     keyed.append(("mode", self.value(right, depth)))
-        joined = _join(values, SEP)
-        pairs = tuple((key, value) for key, value in joined.keyed if key != "method")
+        appended = {one.name for one in links[1:]} <= _APPENDS
+        joined = _join(values, "" if len(links) > 1 and appended else SEP)
+        # A request that is made is its own: its method is not that of what is given it.
+        pairs = tuple(one for one in joined.keyed if one[0] != "method" or link.name in _MAPS)
         joined = replace(joined, keyed=pairs + tuple(keyed))
         return joined if _has_route(joined) else _opaque(node.text(), joined)
 
@@ -675,6 +681,8 @@ class Tree:
 
     def _named(self, text: str, node: SgNode, depth: int) -> Value:
         bare = text.strip().lstrip("$&*")
+        if depth > _DEEPEST:
+            return _opaque(text)
         for bound in reversed(self._bound):
             if bare in bound:
                 value = bound[bare]
@@ -684,6 +692,13 @@ class Tree:
             found = self._assignments("." + text.rpartition(".")[2], _span(node)[0])
         values = [self._assigned(one, depth) for one in found[:6]]
         known = _either(values, text) if values else None
+        path = self._path_of(bare, node, depth)
+        if path is not None:
+            known = path if known is None else _join((known, path), SEP)
+        if known is None:
+            known = self._property(bare, depth)
+        if known is None and _COLLECTION.search(bare):
+            return Value(f"{HOLE}/invocations", (text,))
         if known is None:
             return _opaque(text)
         if known.text == HOLE:
@@ -694,6 +709,27 @@ class Tree:
                 known.literals,
             )
         return known
+
+    def _property(self, name: str, depth: int) -> Value | None:
+        """Return what a property that is a method makes, as of Python."""
+        if not _FIELD.match(name) or depth > 12 or len(self._bound) > 3:
+            return None
+        function = self._functions.get(name.rpartition(".")[2])
+        body = None if function is None else self._result_of(function)
+        return None if body is None else self.value(body, depth)
+
+    def _path_of(self, name: str, node: SgNode, depth: int) -> Value | None:
+        """Return the path that a URL is given: ``url.pathname = "/invocations/" + id``."""
+        for key in _PATH_OF:
+            for target, value, _ in self._assignments(key, _span(node)[0]):
+                owner = _sides(target)[0]
+                if (
+                    owner is not None
+                    and owner.text() == name + key
+                    and _span(target) != _span(node)
+                ):
+                    return self.value(value, depth)
+        return None
 
     def _member(self, node: SgNode, depth: int) -> Value:
         text = node.text()
@@ -720,7 +756,7 @@ class Tree:
         if operator in ("+=", ".=", "<<"):
             target = _sides(node)[0]
             if target is not None:
-                return _join((self._named(target.text(), node, depth), found))
+                return _join((self._named(target.text(), node, depth + 1), found))
         return found
 
     @cached_property
@@ -842,8 +878,10 @@ def _method_of(value: Value) -> str | None:
     if text.upper() in METHODS and not value.holes:
         return text.upper()
     if text == HOLE and len(value.holes) == 1 and not value.keyed:
-        found = _METHOD_NAME.search(value.holes[0].strip().partition(" ")[0].strip("()"))
-        return found[1].upper() if found else None
+        # A variable's name comes first, and then what it was given.
+        for word in value.holes[0].split()[:4]:
+            if (found := _METHOD_NAME.search(word.strip("()"))) is not None:
+                return found[1].upper()
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -12,9 +12,14 @@ from shim.report.text import plain, plural
 from shim.scan.finding import Confidence, Finding
 from shim.scan.scan import Scan
 
-_MOST_LINES = 12
-_STYLES = {Confidence.CERTAIN: "bold red", Confidence.LIKELY: "yellow", Confidence.POSSIBLE: "dim"}
-_LEXERS = {
+_MOST_LINES: Final = 12
+_WIDEST: Final = 200
+_STYLES: Final = {
+    Confidence.CERTAIN: "bold red",
+    Confidence.LIKELY: "yellow",
+    Confidence.POSSIBLE: "dim",
+}
+_LEXERS: Final = {
     "shell": "bash",
     "dockerfile": "docker",
     "makefile": "make",
@@ -48,7 +53,9 @@ def _write(one: Finding, console: Console) -> None:
     console.print()
 
 
-def _code(code: str, language: str) -> Syntax:
-    lines = [plain(line.expandtabs(4), 160) for line in code.split("\n")[:_MOST_LINES]]
+def _code(code: str, language: str) -> Text:
+    lines = [plain(line.expandtabs(4), _WIDEST) for line in code.split("\n")[:_MOST_LINES]]
     lexer = _LEXERS.get(language, language)
-    return Syntax("\n".join(lines), lexer, background_color="default", padding=(0, 0, 0, 4))
+    text = Syntax("", lexer, background_color="default").highlight("\n".join(lines))
+    text.rstrip()
+    return Text("\n").join(Text("    ") + line for line in text.split("\n"))
