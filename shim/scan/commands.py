@@ -376,10 +376,7 @@ def _method(text: str, client: str) -> str | None:
         given_to = _GIVEN_TO.search(text)
         return given_to["value"] if given_to else None
     if client in ("curl", "wget", "curlie", "irm", "iwr", "invoke-restmethod", "invoke-webrequest"):
-        if (
-            re.search(r"\x00|@\w", text.partition("invocations")[0].partition("://")[0][:200])
-            and "mode=" in text
-        ):
+        if HOLE in text.partition("invocations")[0].partition("://")[0] and "mode=" in text:
             # Options that are not known.
             return None
         return words[0] if words and words[0] == "DELETE" else "GET"

@@ -52,6 +52,7 @@ _TEXT_COMMENT: Final = re.compile(r"^\s{0,200}(?:#|//|--|\*|/\*|;;|%|\"\"\")")
 _LITERAL: Final = re.compile(
     r"[\"'`](?P<value>[^\"'`\s]{0,400}invocations/[^\"'`\s]{0,400})[\"'`]?"
 )
+_URL: Final = re.compile(r"[^\s\"'`,(\[]{0,200}invocations/[^\s\"'`,)\]?#]{1,200}")
 _PUT_TOGETHER: Final = re.compile(
     r"[\"'`]\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\w.:()\[\]]{1,60}"
     r"(?:\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\"'`])?"
@@ -264,7 +265,7 @@ def _family(client: str, language: str) -> str:
 
 def _new_url(code: str) -> str:
     """Return the URL of a command up to its id, or one to be filled in."""
-    found = re.search(r"[^\s\"'`,(\[]{0,200}invocations/[^\s\"'`,)\]?#]{1,200}", code)
+    found = _URL.search(code)
     return found[0] if found else "$RESTATE_ADMIN_URL/invocations/$INVOCATION_ID"
 
 

@@ -28,6 +28,9 @@ _ROUTE: Final = re.compile(
 _MODE: Final = re.compile(r"(?:^|[?&\x01\s\"'{])mode=(?P<mode>[^&#\s\"'`\x01\\)|;<]{0,80})")
 _VERB: Final = re.compile(r"^\s{0,20}(?:DELETE)\s{1,9}\S{0,300}invocations/")
 _PLAIN_PREFIX: Final = re.compile(r"(?i)v\d{1,3}|restate[\w.-]{0,40}|admin[\w.-]{0,40}|api|proxy")
+_FILLED: Final = re.compile(rf"[{{}}$%<>()={HOLE}]")
+_SLASHES: Final = re.compile(rf"[/{SEP}]")
+_BETWEEN: Final = re.compile(r"[\s\"'`]")
 _HOST: Final = re.compile(r"[\w.-]{1,200}(?::\d{1,5})?$")
 _WORDS_OF_MODE: Final = re.compile(
     r"(?i)(?:^|[^a-z]|(?<=[a-z])(?=[CKP]))(cancel|kill|purge)(?![a-z])"
@@ -202,14 +205,13 @@ def _known(value: str) -> tuple[str | None, bool, str]:
 
 def _foreign(prefix: str) -> bool:
     """Tell whether a path has segments before ``invocations`` that are not Restate's."""
-    token = re.split(r"[\s\"'`]", prefix)[-1]
+    token = _BETWEEN.split(prefix)[-1]
     _, scheme, rest = token.rpartition("://")
-    segments = [one for one in re.split(rf"[/{SEP}]", rest) if one]
+    segments = [one for one in _SLASHES.split(rest) if one]
     if segments and (scheme or not token.startswith(("/", SEP))) and _HOST.match(segments[0]):
         segments = segments[1:]
     return any(
-        not re.search(rf"[{{}}$%<>()={HOLE}]", one) and not _PLAIN_PREFIX.fullmatch(one)
-        for one in segments[-2:]
+        not _FILLED.search(one) and not _PLAIN_PREFIX.fullmatch(one) for one in segments[-2:]
     )
 
 

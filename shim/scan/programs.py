@@ -18,6 +18,11 @@ from shim.scan.rewriting import call_edits, rewritten, waits_for_202
 from shim.scan.trees import Lines, Site, Tree, Value
 
 _MOST_CODE: Final = 600
+_WIDEST_INDENT: Final = 100
+_MOST_LEFT: Final = 50
+_OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
+_OTHERS: Final = re.compile(r"(?i)bedrock|sagemaker|openwhisk|boto")
+_WORD: Final = re.compile(r"\$?\w{1,60}")
 # A path in them is told, not called.
 _TELLS: Final = re.compile(
     r"(?i)(?:^|[.:>_\s])(?:log\w{0,8}|debug|info|warn(?:ing)?|error|exception|fatal|trace|print\w{0,3}|"
@@ -119,14 +124,15 @@ class _Reader:
         for site in sites:
             if site.method != "DELETE":
                 continue
+            left = [one for one in self.tree.literals if one.range().start.index not in self.read]
+            if not left:
+                return
             start, end = self.tree.function_around(site.node)
             given = _GIVEN.search(self._code(site)) is not None
             urls = [
                 one
-                for one in self.tree.literals()
-                if start <= one.range().start.index < end
-                and one.range().start.index not in self.read
-                and (given or self._is_about(one, site))
+                for one in left[:_MOST_LEFT]
+                if start <= one.range().start.index < end and (given or self._is_about(one, site))
             ]
             tops = {self.tree.top(one).range().start.index: self.tree.top(one) for one in urls}
             if len(tops) != 1:
@@ -149,9 +155,8 @@ class _Reader:
     def _is_about(self, literal: SgNode, site: Site) -> bool:
         """Tell whether a literal is given to what a request is given: ``url.set_path("/…")``."""
         line = self.part.text.rfind("\n", 0, literal.range().start.index) + 1
-        owner = re.match(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)", self.part.text[line : line + 200])
-        code = self._code(site)
-        return owner is not None and re.search(rf"[(&\s]{re.escape(owner[1])}\b", code) is not None
+        owner = _OWNER.match(self.part.text[line : line + 200])
+        return owner is not None and owner[1] in _WORD.findall(self._code(site)[:_MOST_CODE])
 
     def _code(self, site: Site) -> str:
         return self.part.text[site.start : site.end]
@@ -256,7 +261,7 @@ class _Reader:
         words = " ".join(value.words for value in site.values) + " ".join(
             one.text() for one in link.arguments
         )
-        if re.search(r"(?i)bedrock|sagemaker|openwhisk|boto", words):
+        if _OTHERS.search(words):
             return None
         mode = mode_in(words)
         if len(link.arguments) == 1 and link.name.lower().startswith("delete"):
@@ -288,7 +293,7 @@ class _Reader:
                 continue
             if "/invocations/" not in self.part.text[start:end]:
                 continue
-            for literal in self.tree.literals():
+            for literal in self.tree.literals:
                 at = literal.range().start.index
                 if start <= at < end:
                     self.read.add(at)
@@ -305,7 +310,7 @@ class _Reader:
         """Return URLs of the old call that no call in sight is given."""
         left: list[tuple[Finding, bool]] = []
         seen: set[int] = set()
-        for literal in self.tree.literals():
+        for literal in self.tree.literals:
             at = literal.range().start.index
             if at in self.read:
                 continue
@@ -397,9 +402,9 @@ class _Reader:
         at, start, end = place
         line, column = self.lines.place(at)
         first = self.part.text.rfind("\n", 0, start) + 1
-        lead = self.part.text[first:start]
-        code = (lead if not lead.strip() else " " * len(lead)) + self.part.text[start:end]
-        code = textwrap.dedent(code)[:_MOST_CODE].strip()
+        indent = min(start - first, _WIDEST_INDENT)
+        code = self.part.text[start : min(end, start + _MOST_CODE)]
+        code = textwrap.dedent(" " * indent + code).strip()
         if edits:
             replacement = rewritten(self.part.text, edits, start, end).strip()
         else:

@@ -15,6 +15,8 @@ from shim.scan.trees import Site
 _REWRITTEN: Final = frozenset({"python", "javascript", "typescript", "tsx", "go"})
 _QUERY: Final = re.compile(r"\?mode=(?P<mode>[A-Za-z]{4,6})(?=[\"'`])")
 _END_OF_PATH: Final = re.compile(r"invocations/[^?#\"'`/\s]{0,200}(?P<end>[\"'`])")
+_ADDED_ID: Final = re.compile(r"\s?\+\s?[\w.]{1,60}(?=\s?[,)])")
+_PARAMETERS: Final = re.compile(r"(?i)param|query|search")
 _METHOD: Final = re.compile(r"(?P<quote>[\"'`])DELETE(?P=quote)|\bhttp\.MethodDelete\b")
 _SAID_202: Final = re.compile(r"(?<![\d.])202(?![\d.])|StatusAccepted|\bACCEPTED\b|\baccepted\b")
 # Those whose second argument is the body where DELETE has its options.
@@ -57,7 +59,7 @@ def _path_edit(code: str, judgement: Judgement) -> Edit | None:
     if queries or "mode" in code or "?" in code or judgement.mode_given:
         return None
     ends = list(_END_OF_PATH.finditer(code))
-    if len(ends) != 1 or re.search(r"(?i)param|query|search", code):
+    if len(ends) != 1 or _PARAMETERS.search(code):
         return None
     end = ends[0].start("end")
     if code[end - 1] == "/":
@@ -67,7 +69,7 @@ def _path_edit(code: str, judgement: Judgement) -> Edit | None:
 
 
 def _behind_the_id(code: str, at: int, judgement: Judgement) -> Edit | None:
-    found = re.compile(r"\s?\+\s?[\w.]{1,60}(?=\s?[,)])").match(code, at)
+    found = _ADDED_ID.match(code, at)
     quote = code[at - 1]
     if found is None or quote == "`":
         return None

@@ -15,7 +15,8 @@ from shim.scan.files import File, read, walk
 from shim.scan.finding import Confidence, Finding, Skipped
 
 _IGNORE: Final = re.compile(r"restate-shim: ?ignore\b[ :,\t-]{0,8}(?P<reason>[^\n]{0,200})")
-_COMMENT_END: Final = re.compile(r"(?:-->|\*/|#}|%>)\s{0,20}$")
+_COMMENT_END: Final = re.compile(r"(?:-->|\*/|#}|%>)$")
+_LONGEST_LINE: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,8 @@ def _is_silenced(finding: Finding, text: str) -> bool:
     last = finding.line + finding.code.count("\n")
     near = lines[max(0, finding.line - 2) : max(finding.line, 1)]
     for line in [*near, *lines[finding.line : min(last, finding.line)]]:
-        found = _IGNORE.search(line[:4000])
-        if found and _COMMENT_END.sub("", found["reason"]).strip(" *-\"'`,)"):
+        found = _IGNORE.search(_COMMENT_END.sub("", line[:_LONGEST_LINE].rstrip()))
+        if found and found["reason"].strip(" *-\"'`,)"):
             return True
     return False
 

@@ -22,7 +22,8 @@ from shim.scan.languages import Rule as CallRule
 
 _DEEPEST: Final = 40
 _LONGEST: Final = 20_000
-_STEPS: Final = 100_000
+_STEPS: Final = 2_000
+_MOST_TEXT: Final = 4_000
 _LONGEST_BLOCK: Final = 800
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _KEYS: Final = {
@@ -37,6 +38,11 @@ _KEYS: Final = {
 _METHOD_NAME: Final = re.compile(
     r"(?i)(?:^|[.:])(?:http_?)?(?:method_?)?(get|head|post|put|patch|delete|options)$"
 )
+_FLAG: Final = re.compile(r"(?:-\w{0,10}X|--request=|--method=|-Method:)DELETE")
+_MODE: Final = re.compile(r"mode=(\w+)")
+_MODE_ITEM: Final = re.compile(r"\bmode[\"']?\s?\]\s?$")
+_DOTS: Final = re.compile(r"\.|->|@")
+_WORDS: Final = re.compile(r"[$\w]+")
 _MAPS: Final = frozenset({"dict", "assign", "freeze", "of", "mapOf", "hashMapOf"})
 _PATH_OF: Final = (".pathname", ".path", ".Path", ".RawPath")
 _NAME: Final = re.compile(r"([\w$!]+)\W*$")
@@ -129,6 +135,8 @@ class Site:
 
 def _join(values: Iterable[Value], by: str = "") -> Value:
     values = list(values)
+    if sum(len(value.text) + len(value.holes) + len(value.keyed) for value in values) > _MOST_TEXT:
+        return _opaque("")
     return Value(
         by.join(value.text for value in values),
         tuple(hole for value in values for hole in value.holes),
@@ -155,10 +163,10 @@ class Tree:
         self.kinds = language.kinds
         self.root = SgRoot(text, language.grammar).root()
         self._values: dict[tuple[int, int, str], Value] = {}
-        self._scopes: dict[int, tuple[int, int]] = {}
         self._busy: set[tuple[int, int, str]] = set()
         self._bound: list[dict[str, Value]] = []
         self._steps = 0
+        self._most_steps = _STEPS + len(text)
 
     # What is there.
 
@@ -245,7 +253,7 @@ class Tree:
             if (method := _method_of(value)) is not None:
                 return method, links[-1].name_at
         for value in values:
-            if re.fullmatch(r"(?:-\w{0,10}X|--request=|--method=|-Method:)DELETE", value.text):
+            if _FLAG.fullmatch(value.text):
                 return "DELETE", links[-1].name_at
         return None
 
@@ -293,8 +301,9 @@ class Tree:
                 if owner:
                     yield self.value(owner[0]), Value(), node
 
+    @cached_property
     def literals(self) -> list[SgNode]:
-        """Return the literals that hold the route, or begin to."""
+        """The literals that hold the route, or begin to."""
         found = self._all(self.kinds.strings)
         return [node for node in found if "invocations" in node.text()]
 
@@ -407,7 +416,7 @@ class Tree:
         if not self._bound and key in self._values:
             return self._values[key]
         self._steps += 1
-        if depth > _DEEPEST or end - start > _LONGEST or self._steps > _STEPS:
+        if depth > _DEEPEST or end - start > _LONGEST or self._steps > self._most_steps:
             return _opaque("")
         if key in self._busy:
             return _opaque(node.text())
@@ -476,8 +485,7 @@ class Tree:
             value = replace(value, keyed=(*value.keyed, (key, value)))
         elif left.kind() not in self.kinds.names and left.kind() not in self.kinds.strings:
             value = replace(value, keyed=value.keyed + self.value(left, depth).keyed)
-        bare = re.search(r"\bmode[\"']?\s*\]\s*$", left.text())
-        if bare:
+        if _MODE_ITEM.search(left.text()[-20:]):
             value = replace(value, keyed=(*value.keyed, ("mode", value)))
         if _has_route(value) or key is not None:
             return value
@@ -676,7 +684,7 @@ class Tree:
     def _key(self, text: str) -> str:
         text = text.strip().lstrip("&*")
         if (_FIELD.match(text) and not text.startswith("$")) or text.startswith("$this"):
-            return "." + re.split(r"\.|->|@", text)[-1].strip("?!")
+            return "." + _DOTS.split(text)[-1].strip("?!")
         return text.lstrip("$")
 
     def _named(self, text: str, node: SgNode, depth: int) -> Value:
@@ -829,22 +837,40 @@ class Tree:
 
     def _is_sure(self, node: SgNode, at: int) -> bool:
         """Tell whether an assignment is made whenever a later place is reached."""
-        for above in node.ancestors():
+        above = node.parent()
+        for _ in range(_DEEPEST):
+            if above is None:
+                break
             if _BLOCK.search(above.kind()):
                 start, end = _span(above)
                 return start <= at <= end
+            above = above.parent()
         return True
 
     def _scope(self, node: SgNode) -> tuple[int, int]:
-        key = _span(node)[0]
-        if key not in self._scopes:
-            scope = (0, len(self.text))
-            for above in node.ancestors():
-                if above.kind() in self.kinds.functions:
-                    scope = _span(above)
-                    break
-            self._scopes[key] = scope
-        return self._scopes[key]
+        """Return where the innermost function around a node begins and ends, or the file."""
+        starts, spans, above = self._nesting
+        at = _span(node)[0]
+        inner = bisect_right(starts, at) - 1
+        while inner >= 0 and (spans[inner][1] <= at or spans[inner] == _span(node)):
+            inner = above[inner]
+        return spans[inner] if inner >= 0 else (0, len(self.text))
+
+    @cached_property
+    def _nesting(self) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """Return where functions begin, their spans, and for each the one around it, or -1."""
+        spans = sorted(
+            {_span(node) for node in self._all(self.kinds.functions)},
+            key=lambda span: (span[0], -span[1]),
+        )
+        above: list[int] = []
+        open_ones: list[int] = []
+        for number, (start, _) in enumerate(spans):
+            while open_ones and spans[open_ones[-1]][1] <= start:
+                open_ones.pop()
+            above.append(open_ones[-1] if open_ones else -1)
+            open_ones.append(number)
+        return [start for start, _ in spans], spans, above
 
 
 def _find(node: SgNode, kinds: Iterable[str]) -> list[SgNode]:
@@ -896,10 +922,10 @@ def _either(values: list[Value], label: str) -> Value:
     if not routes:
         known = " ".join(value.text for value in values if value.text != HOLE)
         return _opaque(f"{label} {known} {' '.join(merged.holes)}", merged)
-    modes = {tuple(re.findall(r"mode=(\w+)", value.text)) for value in routes}
+    modes = {tuple(_MODE.findall(value.text)) for value in routes}
     best = max(routes, key=lambda value: "mode=" in value.text)
     if len(modes) > 1:
-        text = re.sub(r"mode=\w+", f"mode={HOLE}", best.text, count=1)
+        text = _MODE.sub(f"mode={HOLE}", best.text, count=1)
         before = text[: text.find(f"mode={HOLE}")].count(HOLE)
         holes = (*best.holes[:before], label if "mode" not in label else "", *best.holes[before:])
         best = replace(best, text=text, holes=holes)
@@ -964,7 +990,7 @@ def _parameters(function: SgNode) -> list[str]:
             continue
         name = one.field("name") or one.field("pattern")
         leaf = name.text() if name is not None else text
-        words = re.findall(r"[$\w]+", leaf.partition(":")[0].partition("=")[0])
+        words = _WORDS.findall(leaf.partition(":")[0].partition("=")[0])
         names.append((words[-1] if words else leaf).lstrip("$"))
     return names
 
