@@ -10,10 +10,10 @@ PAIRS ?= 1000000
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lanes fuzz soak lint format bench lock audit clean
+.PHONY: help setup demo run test lanes fuzz soak lint format bench bench-scan lock audit clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # The stamp makes every target do its own set-up, once per change of pyproject.toml.
 $(VENV)/.done: pyproject.toml
@@ -21,7 +21,7 @@ $(VENV)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or later is needed; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[demo,fleet]' --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable '.[demo,fleet,scan]' --group test --group lint
 	@touch $@
 
 setup: $(VENV)/.done ## make .venv with the command .venv/bin/restate-shim
@@ -58,6 +58,10 @@ format: setup ## let ruff format
 bench: setup ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+bench-scan: setup ## lines a minute that a scan reads on one core, and how right it is
+	$(BIN)/python -m tests.scan.bench
+	$(BIN)/python -m tests.scan
 
 lock: setup ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy

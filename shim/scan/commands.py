@@ -36,6 +36,7 @@ _VARIABLE: Final = re.compile(
     r"\$\{\{\s?(?P<ci>[^{}]{1,80})\}\}|\$\{(?:env:)?(?P<braced>\w{1,60})(?P<default>[^{}]{0,100})\}|\$\((?P<made>\w{1,60})\)|"
     r"\$(?:env:)?(?P<plain>\w{1,60})|%(?P<batch>\w{1,60})%|\$\((?P<run>[^()]{1,120})\)|\{\{(?P<template>[^{}]{1,100})\}\}"
 )
+_USED: Final = re.compile(r"\$[{(]?(\w{1,60})|%(\w{1,60})%|\.(\w{1,60}) ")
 _DEFAULT: Final = re.compile(r":?[-=](?P<value>[^{}]{0,100})$")
 _ASSIGNED: Final = re.compile(
     r"^\s{0,80}(?:-\s)?(?:(?:export|local|readonly|declare|typeset|set|ENV|ARG|env|def|final|String)\s+(?:-\w+\s+)?)?"
@@ -233,6 +234,7 @@ def find_commands(
     """
     variables = Variables(dict(known or {}))
     lines = list(logical_lines(text, yaml=yaml))
+    used = {name for found in _USED.findall(text) for name in found if name}
     for number, line in enumerate(lines):
         if comments and _COMMENT.match(line.text):
             continue
@@ -241,7 +243,7 @@ def find_commands(
             "invocations" in line.text or "$" in line.text or "%" in line.text or "{{" in line.text
         ):
             continue
-        if _is_used_later(line.text, text):
+        if _is_used(line.text, used):
             continue
         if not (
             _CLIENT.search(line.text)
@@ -254,15 +256,10 @@ def find_commands(
         yield from _of_line(line, variables, waits=waits)
 
 
-def _is_used_later(line: str, text: str) -> bool:
-    """Tell whether a line only gives a variable a value that others use."""
+def _is_used(line: str, used: set[str]) -> bool:
+    """Tell whether a line only gives a variable a value, which another line uses."""
     found = _ASSIGNED.match(line)
-    if found is None or _CLIENT.search(line):
-        return False
-    name = found["name"]
-    return any(
-        use in text for use in (f"${name}", f"${{{name}", f"$({name})", f"%{name}%", f".{name} ")
-    )
+    return found is not None and found["name"] in used and not _CLIENT.search(line)
 
 
 def commands_in(text: str, holes: tuple[str, ...] = ()) -> Iterator[Command]:

@@ -59,6 +59,7 @@ _PUT_TOGETHER: Final = re.compile(
 )
 _FILLED: Final = re.compile(r"#\{[^{}]{0,80}\}|\\\([^()]{0,80}\)")
 _LONGEST_LINE: Final = 8_000
+_LONGEST_OF_PROGRAM: Final = 20_000
 _BASH_LIKE: Final = frozenset(
     {
         "",
@@ -203,6 +204,10 @@ def _contents(part: Part) -> Contents:
 
 
 def _program(part: Part, language: Language) -> Contents:
+    longest = max(map(len, part.text.split("\n")))
+    if longest > _LONGEST_OF_PROGRAM:
+        why = f"a line of {longest:,} characters: nobody wrote that by hand"
+        return Contents(skipped=(Skipped(part.path, why),))
     found, broken = find_in_program(part, language)
     skipped: tuple[Skipped, ...] = ()
     if broken is not None:

@@ -19,6 +19,7 @@ from shim.scan.trees import Lines, Site, Tree, Value
 
 _MOST_CODE: Final = 600
 _WIDEST_INDENT: Final = 100
+_LONGEST_CONTAINER: Final = 1_000
 _MOST_LEFT: Final = 50
 _OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
 _OTHERS: Final = re.compile(r"(?i)bedrock|sagemaker|openwhisk|boto")
@@ -384,9 +385,10 @@ class _Reader:
         for _ in range(4):
             if above is None:
                 return None
-            text = above.text()
-            if len(text) > 1000:
+            where = above.range()
+            if where.end.index - where.start.index > _LONGEST_CONTAINER:
                 return None
+            text = above.text()
             if _CONTAINER.search(above.kind()) and "argument" not in above.kind():
                 return "DELETE" if _DELETE.search(text) else None
             above = above.parent()

@@ -24,6 +24,10 @@ _DEEPEST: Final = 40
 _LONGEST: Final = 20_000
 _STEPS: Final = 2_000
 _MOST_TEXT: Final = 4_000
+# Nobody writes more of them in one file.
+_MOST_LITERALS: Final = 300
+_LONGEST_NAME: Final = 200
+_LONGEST_LABEL: Final = 300
 _LONGEST_BLOCK: Final = 800
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _KEYS: Final = {
@@ -147,7 +151,7 @@ def _join(values: Iterable[Value], by: str = "") -> Value:
 
 def _opaque(label: str, inner: Value | None = None) -> Value:
     inner = inner or Value()
-    return Value(HOLE, (label[:300],), inner.keyed, inner.literals)
+    return Value(HOLE, (label[:_LONGEST_LABEL],), inner.keyed, inner.literals)
 
 
 def _has_route(value: Value) -> bool:
@@ -305,7 +309,7 @@ class Tree:
     def literals(self) -> list[SgNode]:
         """The literals that hold the route, or begin to."""
         found = self._all(self.kinds.strings)
-        return [node for node in found if "invocations" in node.text()]
+        return [node for node in found if "invocations" in node.text()][:_MOST_LITERALS]
 
     def top(self, node: SgNode) -> SgNode:
         """Return the largest expression that puts a literal together with others."""
@@ -409,6 +413,11 @@ class Tree:
 
     # What an expression makes.
 
+    def label(self, node: SgNode) -> str:
+        """Return the beginning of a node's text, which may be as long as the file."""
+        start, end = _span(node)
+        return self.text[start : min(end, start + _LONGEST_LABEL)]
+
     def value(self, node: SgNode, depth: int = 0) -> Value:
         """Return the text that an expression makes."""
         start, end = _span(node)
@@ -419,7 +428,7 @@ class Tree:
         if depth > _DEEPEST or end - start > _LONGEST or self._steps > self._most_steps:
             return _opaque("")
         if key in self._busy:
-            return _opaque(node.text())
+            return _opaque(self.label(node))
         self._busy.add(key)
         found = self._value(node, depth + 1)
         self._busy.discard(key)
@@ -434,7 +443,7 @@ class Tree:
                 return follow(node, depth)
         children = node.named_children()
         if not children:
-            return _opaque(node.text())
+            return _opaque(self.label(node))
         if len(children) == 2 and kind in self.kinds.pairs:
             return self._pair(children[0], children[1], node, depth)
         if len(children) == 1 and "shorthand" not in children[0].kind():
@@ -476,7 +485,7 @@ class Tree:
                 keyed.append((_KEYS[left.text()], value))
         joined = _join(values, SEP)
         joined = replace(joined, keyed=joined.keyed + tuple(keyed))
-        return joined if _has_route(joined) else _opaque(node.text(), joined)
+        return joined if _has_route(joined) else _opaque(self.label(node), joined)
 
     def _pair(self, left: SgNode, right: SgNode, node: SgNode, depth: int) -> Value:
         value = self.value(right, depth)
@@ -489,10 +498,10 @@ class Tree:
             value = replace(value, keyed=(*value.keyed, ("mode", value)))
         if _has_route(value) or key is not None:
             return value
-        return _opaque(node.text(), value)
+        return _opaque(self.label(node), value)
 
     def _choice(self, node: SgNode, depth: int) -> Value:
-        return _either([self.value(one, depth) for one in node.named_children()], node.text())
+        return _either([self.value(one, depth) for one in node.named_children()], self.label(node))
 
     def _joined(self, node: SgNode, children: list[SgNode], depth: int) -> Value:
         operator = "".join(one.text() for one in node.children() if not one.is_named())
@@ -504,7 +513,7 @@ class Tree:
             found = _join((self.value(one, depth) for one in children), SEP)
             if _has_route(found):
                 return found
-        return _either([self.value(one, depth) for one in children], node.text())
+        return _either([self.value(one, depth) for one in children], self.label(node))
 
     def _list(self, node: SgNode) -> list[SgNode]:
         node_kind = node.kind()
@@ -566,7 +575,7 @@ class Tree:
         link = links[-1]
         if link.arguments and link.arguments[0].kind() == "token_tree":
             made = self._tokens(link.arguments[0], depth)
-            return made if _MAKES_TEXT.search(link.name) else _opaque(node.text(), made)
+            return made if _MAKES_TEXT.search(link.name) else _opaque(self.label(node), made)
         if _MAKES_TEXT.search(link.name):
             made_text = self._formatted(links, root, node, depth)
             if made_text is not None:
@@ -591,7 +600,7 @@ class Tree:
         # A request that is made is its own: its method is not that of what is given it.
         pairs = tuple(one for one in joined.keyed if one[0] != "method" or link.name in _MAPS)
         joined = replace(joined, keyed=pairs + tuple(keyed))
-        return joined if _has_route(joined) else _opaque(node.text(), joined)
+        return joined if _has_route(joined) else _opaque(self.label(node), joined)
 
     def _formatted(
         self, links: list[Link], root: SgNode | None, node: SgNode, depth: int
@@ -740,8 +749,8 @@ class Tree:
         return None
 
     def _member(self, node: SgNode, depth: int) -> Value:
-        text = node.text()
-        if len(text) > 200:
+        text = self.label(node)
+        if len(text) > _LONGEST_NAME:
             return _opaque(text)
         found = self._named("".join(text.split()), node, depth)
         if found.text != HOLE:
