@@ -37,10 +37,15 @@ _VARIABLE: Final = re.compile(
     r"\$(?:env:)?(?P<plain>\w{1,60})|%(?P<batch>\w{1,60})%|\$\((?P<run>[^()]{1,120})\)|\{\{(?P<template>[^{}]{1,100})\}\}"
 )
 _USED: Final = re.compile(r"\$[{(]?(\w{1,60})|%(\w{1,60})%|\.(\w{1,60}) ")
+# Where a text in one kind of quotes goes on in the other: 'a'"$b"'c'.
+_JUNCTION: Final = re.compile(r"'\"|\"'")
 _DEFAULT: Final = re.compile(r":?[-=](?P<value>[^{}]{0,100})$")
 _ASSIGNED: Final = re.compile(
     r"^\s{0,80}(?:-\s)?(?:(?:export|local|readonly|declare|typeset|set|ENV|ARG|env|def|final|String)\s+(?:-\w+\s+)?)?"
-    r"\$?(?:env:|script:|global:)?(?P<name>[A-Za-z_]\w{0,60})\s?(?::=|\?=|=|:\s|\s(?=\S+$))\s?(?P<value>\S.{0,1900})$"
+    r"\$?(?:env:|script:|global:)?(?P<name>[A-Za-z_]\w{0,60})\s?(?::=|\?=|=|:\s)\s?(?P<value>\S.{0,1900})$"
+)
+_ASSIGNED_BY_SPACE: Final = re.compile(
+    r"^\s{0,80}(?:ENV|set|setenv)\s(?:-\w{1,3}\s)?(?P<name>[A-Za-z_]\w{0,60})\s(?P<value>\S{1,1900})$"
 )
 _PARAMETER: Final = re.compile(r"(?i)(?<![?&\w])mode={1,2}[\"']?(?P<mode>[\w$\x00{}]{1,30})")
 _TELLS: Final = re.compile(
@@ -100,7 +105,7 @@ class Variables:
 
     def learn(self, line: str) -> None:
         """Keep what a line assigns."""
-        found = _ASSIGNED.match(line)
+        found = _ASSIGNED.match(line) or _ASSIGNED_BY_SPACE.match(line)
         if found is None:
             return
         value = _TAIL_COMMENT.sub("", found["value"]).strip().rstrip(";").strip()
@@ -239,26 +244,21 @@ def find_commands(
         if comments and _COMMENT.match(line.text):
             continue
         variables.learn(line.text)
-        if not (
-            "invocations" in line.text or "$" in line.text or "%" in line.text or "{{" in line.text
-        ):
-            continue
-        if _is_used(line.text, used):
-            continue
-        if not (
-            _CLIENT.search(line.text)
-            or "DELETE" in line.text
-            or "mode=" in line.text
-            or "elete" in line.text
-        ):
+        if _is_used(line.text, used) or not _may_ask(line.text):
             continue
         waits = any("202" in one.text for one in lines[number : number + 6])
         yield from _of_line(line, variables, waits=waits)
 
 
+def _may_ask(line: str) -> bool:
+    """Tell whether a line names the route, or a client and a variable that may hold it."""
+    holds_variable = "$" in line or "%" in line or "{{" in line
+    return "invocations" in line or (holds_variable and _CLIENT.search(line) is not None)
+
+
 def _is_used(line: str, used: set[str]) -> bool:
     """Tell whether a line only gives a variable a value, which another line uses."""
-    found = _ASSIGNED.match(line)
+    found = _ASSIGNED.match(line) or _ASSIGNED_BY_SPACE.match(line)
     return found is not None and found["name"] in used and not _CLIENT.search(line)
 
 
@@ -329,9 +329,14 @@ def _of_segment(
     segment: Segment, variables: Variables, holes: tuple[str, ...], *, waits: bool
 ) -> Command | None:
     text, found_holes = variables.put_in(segment.text)
+    text = _JUNCTION.sub("", text)
     if "invocations" not in text or route(text) is None or _is_told(segment):
         return None
-    client = segment.client or ("curl" if _METHOD.search(text) else "")
+    client = segment.client
+    flag = None if client else _METHOD.search(segment.text)
+    if not client:
+        named = _CLIENT.search(text)
+        client = named["name"].lower() if named else "curl" if flag else ""
     method = _method(text, client)
     if method is None and not client and ("mode=" not in text or _MENTIONED.search(text)):
         return None
@@ -340,6 +345,9 @@ def _of_segment(
     call = Call(method, text, (*holes, *found_holes), keyed, segment.before[-200:])
     rewrites = _edits(segment) if client in ("curl", "wget", "curlie") else ()
     start, end = segment.span()
+    if flag is not None:
+        # Arguments without their program: the method is where it shows.
+        start = flag.start()
     return Command(
         call,
         segment.offset(start),

@@ -228,7 +228,8 @@ def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
             continue
-        if not command.client and (loose or part.language in ("yaml", "json", "markdown")):
+        told = not command.client and command.call.method is not None
+        if told and (loose or part.language in ("yaml", "json", "markdown")):
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
         yield _of_command(part, command, judgement, lines)
 
@@ -484,7 +485,8 @@ def _component(part: Part) -> Contents:
         end = part.text.find(closing, begin.end())
         if end > 0:
             found += _inner(part, begin.end(), end, "typescript").findings
-    return Contents(tuple(found))
+    # Without a grammar of the whole file, nothing says that it would still parse.
+    return Contents(tuple(replace(one, edits=()) for one in found))
 
 
 def _text(part: Part) -> Iterator[Finding]:

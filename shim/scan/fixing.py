@@ -77,7 +77,12 @@ def _is_sound(before: str, now: str, tried: str, one: Finding, file: File) -> bo
     """Tell whether a rewritten file parses as well as before, and no longer makes the call."""
     language = languages().get(one.language)
     grammar = language.grammar if language else _GRAMMARS.get(one.language)
-    if grammar is not None and not still_parses(before, tried, grammar):
+    if grammar is None:
+        # A command within a file that has no grammar here.
+        sound = still_parses(one.code, one.replacement, "bash")
+    else:
+        sound = still_parses(before, tried, grammar)
+    if not sound:
         return False
     count = len(find_guarded(file.shown, file.path.name, now, now.encode()).findings)
     left = find_guarded(file.shown, file.path.name, tried, tried.encode())
