@@ -18,11 +18,11 @@ from shim.scan.commands import Command, find_commands
 from shim.scan.finding import HANDLE, Confidence, Finding, Skipped
 from shim.scan.judging import Call, Judgement, judge, mode_in, route, speaks_of_restate
 from shim.scan.languages import Language, languages
+from shim.scan.nodes import Lines
 from shim.scan.openapi import find_operations
 from shim.scan.pins import find_pins
 from shim.scan.programs import Part, find_in_program
 from shim.scan.rewriting import rewritten
-from shim.scan.trees import Lines
 
 _FILE: Final = files("shim.scan") / "rules" / "commands.toml"
 _SHEBANG: Final = re.compile(

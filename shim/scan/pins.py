@@ -13,7 +13,7 @@ import msgspec
 
 from shim.scan.commands import Variables
 from shim.scan.finding import Confidence, Finding
-from shim.scan.trees import Lines
+from shim.scan.nodes import Lines
 
 _FILE: Final = files("shim.scan") / "rules" / "pins.toml"
 _WHY: Final = {

@@ -14,8 +14,10 @@ from shim.scan.commands import commands_in
 from shim.scan.finding import HANDLE, Confidence, Edit, Finding
 from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
 from shim.scan.languages import Language
+from shim.scan.nodes import Lines
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
-from shim.scan.trees import Lines, Site, Tree, Value
+from shim.scan.trees import Site, Tree
+from shim.scan.values import Value
 
 _MOST_CODE: Final = 600
 _WIDEST_INDENT: Final = 100

@@ -8,28 +8,27 @@ together (``+``, ``format``, templates, ``urljoin``).  What is not known becomes
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from ast_grep_py import Rule, SgNode, SgRoot
+from ast_grep_py import SgNode, SgRoot
 
+from shim.scan.assignments import FIELD, Assignments
 from shim.scan.judging import HOLE, SEP
 from shim.scan.languages import Language
 from shim.scan.languages import Rule as CallRule
+from shim.scan.nodes import find_all, name_of_function, parameters_of, sides_of, span_of, unquoted
+from shim.scan.values import LONGEST_LABEL, Value, either, has_route, join, method_of, opaque
 
 _DEEPEST: Final = 40
 _LONGEST: Final = 20_000
 _STEPS: Final = 2_000
-_MOST_TEXT: Final = 4_000
 # Nobody writes more of them in one file.
 _MOST_LITERALS: Final = 300
 _LONGEST_NAME: Final = 200
-_LONGEST_LABEL: Final = 300
 _LONGEST_BLOCK: Final = 800
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _KEYS: Final = {
     "mode": "mode",
     "method": "method",
@@ -39,14 +38,8 @@ _KEYS: Final = {
     "httpmethod": "method",
     "requestmethod": "method",
 }
-_METHOD_NAME: Final = re.compile(
-    r"(?i)(?:^|[.:])(?:http_?)?(?:method_?)?(get|head|post|put|patch|delete|options)$"
-)
 _FLAG: Final = re.compile(r"(?:-\w{0,10}X|--request=|--method=|-Method:)DELETE")
-_MODE: Final = re.compile(r"mode=(\w+)")
 _MODE_ITEM: Final = re.compile(r"\bmode[\"']?\s?\]\s?$")
-_DOTS: Final = re.compile(r"\.|->|@")
-_WORDS: Final = re.compile(r"[$\w]+")
 _MAPS: Final = frozenset({"dict", "assign", "freeze", "of", "mapOf", "hashMapOf"})
 _PATH_OF: Final = (".pathname", ".path", ".Path", ".RawPath")
 _NAME: Final = re.compile(r"([\w$!]+)\W*$")
@@ -56,55 +49,17 @@ _COLLECTION: Final = re.compile(
     r"(?i)(?:^|[._])invocations_?(?:url|uri|path|endpoint|route|base|api)$|^INVOCATIONS$"
 )
 _APPENDS: Final = frozenset({"append", "Append", "concat", "plus"})
-_FIELD: Final = re.compile(
-    r"^(?:self|this|@{1,2}|\$this|\w{1,3})\s*(?:\.|->|\?\.)\s*(?=\w)|^@{1,2}"
-)
 _QUOTES: Final = re.compile(r"^[\w@$]{0,3}#{0,3}(\"\"\"|'''|[\"'`])")
 _PLACE: Final = re.compile(
     r"\{(?P<name>[\w.]{0,60})(?:[:!][^{}]{0,40})?\}|"
     r"%(?:\((?P<key>\w{1,60})\))?(?:\d\$)?[-+0# ]{0,3}[\d.]{0,5}[sdvqr]"
 )
 _MAKES_TEXT: Final = re.compile(r"(?i)format|printf|^concat$|interpolate|^t$")
-_BLOCK: Final = re.compile(
-    r"block|body|statements|^module$|^program$|source_file|suite|^then$|^else$|compilation_unit|case|arm$|clause|^when"
-)
-_TYPES: Final = re.compile(r"type|modifier|binding_pattern_kind|mutable_specifier|visibility")
 _SKIPPED_IN_STRINGS: Final = re.compile(r"_start$|_end$|^interpolation_brace$|^[\"'`]+$")
 # Interfaces of clients: Retrofit, Feign, Spring, Refit, MicroProfile, Micronaut.
 _CLIENTS: Final = re.compile(
     r"(?i)retrofit|FeignClient|HttpExchange|DeleteExchange|Refit|RegisterRestClient|feign\.|http\.client"
 )
-_CURL: Final = re.compile(
-    r"(?:^|[\s;&|(\"'/])(?:curl|wget|https?|xh|xhs|Invoke-\w{1,30})(?:\.exe)?\s"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """The text that an expression makes.
-
-    ``holes`` labels each ``HOLE`` of ``text``.  ``keyed`` is what is passed under a name that
-    matters: the mode, the method.  ``literals`` is where the literals in it begin.
-    """
-
-    text: str = ""
-    holes: tuple[str, ...] = ()
-    keyed: tuple[tuple[str, Value], ...] = ()
-    literals: frozenset[int] = frozenset()
-
-    @property
-    def words(self) -> str:
-        """Return all that stands in it, for signs to be looked for."""
-        return f"{self.text} {' '.join(self.holes)}"
-
-    def under(self, key: str) -> tuple[Value, ...]:
-        """Return what is passed under a key."""
-        return tuple(value for name, value in self.keyed if name == key)
-
-    @property
-    def spelled(self) -> str:
-        """Return the text, or ``HOLE`` and the labels where it is not all known."""
-        return HOLE + " ".join((*self.holes, self.text)) if self.holes else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +92,6 @@ class Site:
     is_route: bool = False
 
 
-def _join(values: Iterable[Value], by: str = "") -> Value:
-    values = list(values)
-    if sum(len(value.text) + len(value.holes) + len(value.keyed) for value in values) > _MOST_TEXT:
-        return _opaque("")
-    return Value(
-        by.join(value.text for value in values),
-        tuple(hole for value in values for hole in value.holes),
-        tuple(pair for value in values for pair in value.keyed),
-        frozenset().union(*(value.literals for value in values)),
-    )
-
-
-def _opaque(label: str, inner: Value | None = None) -> Value:
-    inner = inner or Value()
-    return Value(HOLE, (label[:_LONGEST_LABEL],), inner.keyed, inner.literals)
-
-
-def _has_route(value: Value) -> bool:
-    return "invocation" in value.text.lower()
-
-
 class Tree:
     """The tree of one file."""
 
@@ -166,6 +100,7 @@ class Tree:
         self.language = language
         self.kinds = language.kinds
         self.root = SgRoot(text, language.grammar).root()
+        self.assignments = Assignments(self.root, text, language.kinds)
         self._values: dict[tuple[int, int, str], Value] = {}
         self._busy: set[tuple[int, int, str]] = set()
         self._bound: list[dict[str, Value]] = []
@@ -175,7 +110,7 @@ class Tree:
     # What is there.
 
     def _all(self, kinds: Iterable[str]) -> list[SgNode]:
-        return _find(self.root, kinds)
+        return find_all(self.root, kinds)
 
     def broken_line(self) -> int | None:
         """Return the first line that the grammar does not know, or ``None``."""
@@ -188,15 +123,15 @@ class Tree:
         """Return every call that may be a request, the outer ones first."""
         inner: set[tuple[int, int]] = set()
         for node in self._all(self.kinds.calls):
-            if _span(node) not in inner:
+            if span_of(node) not in inner:
                 links, root = self.chain(node)
-                inner.update(_span(link.node) for link in links[:-1])
+                inner.update(span_of(link.node) for link in links[:-1])
                 if links[-1].name not in _MAPS:
                     yield self._site(node, links, root)
         for target, value, node in self._assigned_methods():
             yield Site(
-                *_span(node),
-                _span(node)[0],
+                *span_of(node),
+                span_of(node)[0],
                 self.language.fallback,
                 "DELETE",
                 (target, value),
@@ -218,12 +153,12 @@ class Tree:
         asking = next((link for link in links if link.rule.otherwise), None)
         if method is None and asking and given is None and self._no_options(asking):
             method = asking.rule.otherwise
-        if root is not None and not any(map(_has_route, values)):
+        if root is not None and not any(map(has_route, values)):
             values.append(self.value(root))
         elif root is not None:
             values.append(replace(self.value(root), text="", literals=frozenset()))
         link = named or asking or links[-1]
-        return Site(*_span(node), at, link.rule, method, tuple(values), node, link, is_route)
+        return Site(*span_of(node), at, link.rule, method, tuple(values), node, link, is_route)
 
     def _is_route(self, node: SgNode, link: Link) -> bool:
         """Tell whether it declares what a server answers, not what a client asks."""
@@ -249,12 +184,12 @@ class Tree:
             for argument in link.arguments:
                 value = self.value(argument)
                 for given in value.under("method"):
-                    if (method := _method_of(given)) is not None:
+                    if (method := method_of(given)) is not None:
                         return method, link.name_at
-                if (method := _method_of(value)) is not None:
+                if (method := method_of(value)) is not None:
                     return method, link.name_at
         for value in values:
-            if (method := _method_of(value)) is not None:
+            if (method := method_of(value)) is not None:
                 return method, links[-1].name_at
         for value in values:
             if _FLAG.fullmatch(value.text):
@@ -265,7 +200,7 @@ class Tree:
         """Return what a list holds, also one that a variable holds."""
         node = self._unwrapped(node)
         if node.kind() in self.kinds.names:
-            found = self._assignments(self._key(node.text()), _span(node)[0])
+            found = self.assignments.before(self.assignments.key(node.text()), span_of(node)[0])
             if len(found) != 1:
                 return []
             node = self._unwrapped(found[0][1])
@@ -293,11 +228,11 @@ class Tree:
     def _assigned_methods(self) -> Iterator[tuple[Value, Value, SgNode]]:
         """Return requests whose method is assigned: ``request.method = "DELETE"``."""
         for key in (".method", ".Method", ".get_method"):
-            for node in self._index.get(key, ()):
-                target, value, _ = _sides(node)
+            for node in self.assignments.index.get(key, ()):
+                target, value, _ = sides_of(node)
                 if value is None or target is None:
                     continue
-                if _method_of(self.value(value)) != "DELETE" and not re.search(
+                if method_of(self.value(value)) != "DELETE" and not re.search(
                     r"['\"]DELETE['\"]", value.text()
                 ):
                     continue
@@ -325,7 +260,7 @@ class Tree:
 
     def function_around(self, node: SgNode) -> tuple[int, int]:
         """Return where the function around a node begins and ends, or the file."""
-        return self._scope(node)
+        return self.assignments.scope(node)
 
     def defines(self, name: str) -> bool:
         """Tell whether the file has a function of that name with a body."""
@@ -335,7 +270,7 @@ class Tree:
     def _functions(self) -> dict[str, SgNode]:
         found = {}
         for node in self._all(self.kinds.functions):
-            name = _name_of_function(node)
+            name = name_of_function(node)
             if name:
                 found[name] = node
         return found
@@ -355,10 +290,10 @@ class Tree:
             children = current.named_children()
             arguments = [one for one in children if one.kind() in self.kinds.arguments]
             before = [one for one in children if one.kind() not in self.kinds.arguments]
-            start, end = _span(current)
-            callee_end = _span(arguments[0])[0] if arguments else end
+            start, end = span_of(current)
+            callee_end = span_of(arguments[0])[0] if arguments else end
             nested = self._nested(before[0]) if before else None
-            callee_start = _span(nested)[1] if nested is not None else start
+            callee_start = span_of(nested)[1] if nested is not None else start
             callee = self.text[max(callee_start, callee_end - 300) : callee_end]
             callee = _GENERICS.sub("", callee).rstrip("( \n\t")
             name = _NAME.search(callee)
@@ -415,20 +350,20 @@ class Tree:
 
     def label(self, node: SgNode) -> str:
         """Return the beginning of a node's text, which may be as long as the file."""
-        start, end = _span(node)
-        return self.text[start : min(end, start + _LONGEST_LABEL)]
+        start, end = span_of(node)
+        return self.text[start : min(end, start + LONGEST_LABEL)]
 
     def value(self, node: SgNode, depth: int = 0) -> Value:
         """Return the text that an expression makes."""
-        start, end = _span(node)
+        start, end = span_of(node)
         key = (start, end, node.kind())
         if not self._bound and key in self._values:
             return self._values[key]
         self._steps += 1
         if depth > _DEEPEST or end - start > _LONGEST or self._steps > self._most_steps:
-            return _opaque("")
+            return opaque("")
         if key in self._busy:
-            return _opaque(self.label(node))
+            return opaque(self.label(node))
         self._busy.add(key)
         found = self._value(node, depth + 1)
         self._busy.discard(key)
@@ -443,7 +378,7 @@ class Tree:
                 return follow(node, depth)
         children = node.named_children()
         if not children:
-            return _opaque(self.label(node))
+            return opaque(self.label(node))
         if len(children) == 2 and kind in self.kinds.pairs:
             return self._pair(children[0], children[1], node, depth)
         if len(children) == 1 and "shorthand" not in children[0].kind():
@@ -468,52 +403,52 @@ class Tree:
         return self._named(node.text(), node, depth)
 
     def _function(self, node: SgNode, depth: int) -> Value:
-        start, end = _span(node)
+        start, end = span_of(node)
         if node.kind() not in self.kinds.blocks or end - start > _LONGEST_BLOCK:
-            return _opaque("")
-        found = _join((self.value(one, depth) for one in node.named_children()), SEP)
-        return found if _has_route(found) else _opaque("", found)
+            return opaque("")
+        found = join((self.value(one, depth) for one in node.named_children()), SEP)
+        return found if has_route(found) else opaque("", found)
 
     def _composite(self, node: SgNode, children: list[SgNode], depth: int) -> Value:
         values = [self.value(one, depth) for one in children[:80]]
         keyed: list[tuple[str, Value]] = []
         for left, _right, value in zip(children, children[1:], values[1:], strict=False):
-            if left.kind() in self.kinds.strings and _bare(left.text()) in _KEYS:
-                keyed.append((_KEYS[_bare(left.text())], value))
+            if left.kind() in self.kinds.strings and unquoted(left.text()) in _KEYS:
+                keyed.append((_KEYS[unquoted(left.text())], value))
         for left, value in zip(children, values, strict=False):
             if "shorthand" in left.kind() and left.text() in _KEYS:
                 keyed.append((_KEYS[left.text()], value))
-        joined = _join(values, SEP)
+        joined = join(values, SEP)
         joined = replace(joined, keyed=joined.keyed + tuple(keyed))
-        return joined if _has_route(joined) else _opaque(self.label(node), joined)
+        return joined if has_route(joined) else opaque(self.label(node), joined)
 
     def _pair(self, left: SgNode, right: SgNode, node: SgNode, depth: int) -> Value:
         value = self.value(right, depth)
-        key = _KEYS.get(_bare(left.text()))
+        key = _KEYS.get(unquoted(left.text()))
         if key is not None:
             value = replace(value, keyed=(*value.keyed, (key, value)))
         elif left.kind() not in self.kinds.names and left.kind() not in self.kinds.strings:
             value = replace(value, keyed=value.keyed + self.value(left, depth).keyed)
         if _MODE_ITEM.search(left.text()[-20:]):
             value = replace(value, keyed=(*value.keyed, ("mode", value)))
-        if _has_route(value) or key is not None:
+        if has_route(value) or key is not None:
             return value
-        return _opaque(self.label(node), value)
+        return opaque(self.label(node), value)
 
     def _choice(self, node: SgNode, depth: int) -> Value:
-        return _either([self.value(one, depth) for one in node.named_children()], self.label(node))
+        return either([self.value(one, depth) for one in node.named_children()], self.label(node))
 
     def _joined(self, node: SgNode, children: list[SgNode], depth: int) -> Value:
         operator = "".join(one.text() for one in node.children() if not one.is_named())
         if operator in ("+", ".", "", "..", "&", "<<"):
-            return _join(self.value(one, depth) for one in children)
+            return join(self.value(one, depth) for one in children)
         if operator == "%" and len(children) == 2:
             return self._filled(self.value(children[0], depth), self._list(children[1]), depth)
         if operator == "/":
-            found = _join((self.value(one, depth) for one in children), SEP)
-            if _has_route(found):
+            found = join((self.value(one, depth) for one in children), SEP)
+            if has_route(found):
                 return found
-        return _either([self.value(one, depth) for one in children], self.label(node))
+        return either([self.value(one, depth) for one in children], self.label(node))
 
     def _list(self, node: SgNode) -> list[SgNode]:
         node_kind = node.kind()
@@ -522,7 +457,7 @@ class Tree:
         return [node]
 
     def _string(self, node: SgNode, depth: int) -> Value:
-        start = _span(node)[0]
+        start = span_of(node)[0]
         children = node.children()
         named = [one for one in children if one.is_named()]
         if not named:
@@ -548,7 +483,7 @@ class Tree:
                 )
             elif not _SKIPPED_IN_STRINGS.search(kind):
                 parts.append(Value(child.text()))
-        joined = _join(parts)
+        joined = join(parts)
         return replace(joined, literals=joined.literals | {start})
 
     def _tokens(self, node: SgNode, depth: int) -> Value:
@@ -564,7 +499,7 @@ class Tree:
             if len(group) == 1:
                 values.append(self.value(group[0], depth))
             elif group:
-                text = self.text[_span(group[0])[0] : _span(group[-1])[1]]
+                text = self.text[span_of(group[0])[0] : span_of(group[-1])[1]]
                 values.append(self._named(text, group[-1], depth))
         if not values:
             return Value()
@@ -575,7 +510,7 @@ class Tree:
         link = links[-1]
         if link.arguments and link.arguments[0].kind() == "token_tree":
             made = self._tokens(link.arguments[0], depth)
-            return made if _MAKES_TEXT.search(link.name) else _opaque(self.label(node), made)
+            return made if _MAKES_TEXT.search(link.name) else opaque(self.label(node), made)
         if _MAKES_TEXT.search(link.name):
             made_text = self._formatted(links, root, node, depth)
             if made_text is not None:
@@ -593,14 +528,14 @@ class Tree:
             values += [self.value(each, depth) for each in one.arguments]
             for left, right in zip(one.arguments, one.arguments[1:], strict=False):
                 key = self._unwrapped(left)
-                if key.kind() in self.kinds.strings and _bare(key.text()) == "mode":
+                if key.kind() in self.kinds.strings and unquoted(key.text()) == "mode":
                     keyed.append(("mode", self.value(right, depth)))
         appended = {one.name for one in links[1:]} <= _APPENDS
-        joined = _join(values, "" if len(links) > 1 and appended else SEP)
+        joined = join(values, "" if len(links) > 1 and appended else SEP)
         # A request that is made is its own: its method is not that of what is given it.
         pairs = tuple(one for one in joined.keyed if one[0] != "method" or link.name in _MAPS)
         joined = replace(joined, keyed=pairs + tuple(keyed))
-        return joined if _has_route(joined) else _opaque(self.label(node), joined)
+        return joined if has_route(joined) else opaque(self.label(node), joined)
 
     def _formatted(
         self, links: list[Link], root: SgNode | None, node: SgNode, depth: int
@@ -622,17 +557,17 @@ class Tree:
         body = self._result_of(function)
         if body is None:
             return None
-        names = _parameters(function)
+        names = parameters_of(function)
         values = [self.value(one, depth) for one in link.arguments]
         self._bound.append(dict(zip(names, values, strict=False)))
         try:
             found = self.value(body, depth)
         finally:
             self._bound.pop()
-        return found if _has_route(found) or not found.holes else None
+        return found if has_route(found) or not found.holes else None
 
     def _result_of(self, function: SgNode) -> SgNode | None:
-        for node in _find(function, self.kinds.returns):
+        for node in find_all(function, self.kinds.returns):
             if node.named_children():
                 return node.named_children()[0]
         # An expression as the body: of arrows in JavaScript, of Kotlin, Rust and Ruby.
@@ -673,15 +608,15 @@ class Tree:
                 if node is not None and name not in named:
                     parts.append(self._named(name, node, depth))
                 else:
-                    parts.append(_opaque(named[name].spelled) if name in named else _opaque(name))
+                    parts.append(opaque(named[name].spelled) if name in named else opaque(name))
             elif taken < len(values):
                 parts.append(values[taken])
                 taken += 1
             else:
-                parts.append(_opaque(place[0]))
+                parts.append(opaque(place[0]))
         parts.append(Value(template.text[at:], template.holes[hole:]))
-        joined = _join(parts)
-        rest = _join(values)
+        joined = join(parts)
+        rest = join(values)
         return replace(
             joined,
             keyed=joined.keyed + template.keyed,
@@ -690,34 +625,28 @@ class Tree:
 
     # Variables.
 
-    def _key(self, text: str) -> str:
-        text = text.strip().lstrip("&*")
-        if (_FIELD.match(text) and not text.startswith("$")) or text.startswith("$this"):
-            return "." + _DOTS.split(text)[-1].strip("?!")
-        return text.lstrip("$")
-
     def _named(self, text: str, node: SgNode, depth: int) -> Value:
         bare = text.strip().lstrip("$&*")
         if depth > _DEEPEST:
-            return _opaque(text)
+            return opaque(text)
         for bound in reversed(self._bound):
             if bare in bound:
                 value = bound[bare]
-                return value if value.text else _opaque(text)
-        found = self._assignments(self._key(text), _span(node)[0])
+                return value if value.text else opaque(text)
+        found = self.assignments.before(self.assignments.key(text), span_of(node)[0])
         if not found and "." in text:
-            found = self._assignments("." + text.rpartition(".")[2], _span(node)[0])
+            found = self.assignments.before("." + text.rpartition(".")[2], span_of(node)[0])
         values = [self._assigned(one, depth) for one in found[:6]]
-        known = _either(values, text) if values else None
+        known = either(values, text) if values else None
         path = self._path_of(bare, node, depth)
         if path is not None:
-            known = path if known is None else _join((known, path), SEP)
+            known = path if known is None else join((known, path), SEP)
         if known is None:
             known = self._property(bare, depth)
         if known is None and _COLLECTION.search(bare):
             return Value(f"{HOLE}/invocations", (text,))
         if known is None:
-            return _opaque(text)
+            return opaque(text)
         if known.text == HOLE:
             return Value(
                 HOLE,
@@ -729,7 +658,7 @@ class Tree:
 
     def _property(self, name: str, depth: int) -> Value | None:
         """Return what a property that is a method makes, as of Python."""
-        if not _FIELD.match(name) or depth > 12 or len(self._bound) > 3:
+        if not FIELD.match(name) or depth > 12 or len(self._bound) > 3:
             return None
         function = self._functions.get(name.rpartition(".")[2])
         body = None if function is None else self._result_of(function)
@@ -738,12 +667,12 @@ class Tree:
     def _path_of(self, name: str, node: SgNode, depth: int) -> Value | None:
         """Return the path that a URL is given: ``url.pathname = "/invocations/" + id``."""
         for key in _PATH_OF:
-            for target, value, _ in self._assignments(key, _span(node)[0]):
-                owner = _sides(target)[0]
+            for target, value, _ in self.assignments.before(key, span_of(node)[0]):
+                owner = sides_of(target)[0]
                 if (
                     owner is not None
                     and owner.text() == name + key
-                    and _span(target) != _span(node)
+                    and span_of(target) != span_of(node)
                 ):
                     return self.value(value, depth)
         return None
@@ -751,13 +680,13 @@ class Tree:
     def _member(self, node: SgNode, depth: int) -> Value:
         text = self.label(node)
         if len(text) > _LONGEST_NAME:
-            return _opaque(text)
+            return opaque(text)
         found = self._named("".join(text.split()), node, depth)
         if found.text != HOLE:
             return found
         children = node.named_children()
         owner = self.value(children[0], depth) if children else Value()
-        if _has_route(owner):
+        if has_route(owner):
             # What is built of a URL, such as url.href, is that URL.
             return owner
         return Value(
@@ -771,120 +700,10 @@ class Tree:
         node, value, operator = one
         found = self.value(value, depth)
         if operator in ("+=", ".=", "<<"):
-            target = _sides(node)[0]
+            target = sides_of(node)[0]
             if target is not None:
-                return _join((self._named(target.text(), node, depth + 1), found))
+                return join((self._named(target.text(), node, depth + 1), found))
         return found
-
-    @cached_property
-    def _index(self) -> dict[str, list[SgNode]]:
-        """Return the assignments of the file by the name of what they are to."""
-        found: dict[str, list[SgNode]] = {}
-        for node in self._all(self.kinds.assigns):
-            target, _, _ = _sides(node)
-            if target is None:
-                continue
-            targets = (
-                target.named_children() if re.search(r"list|tuple", target.kind()) else [target]
-            )
-            for one in targets:
-                text = "".join(one.text().split())
-                key = self._key(text)
-                if "." in text and not key.startswith("."):
-                    key = "." + text.rpartition(".")[2]
-                found.setdefault(key, []).append(node)
-                if (
-                    not key.startswith(".")
-                    and re.search(r"field|property|const|class_parameter|assignment", node.kind())
-                ) or key.isupper():
-                    found.setdefault("." + key, []).append(node)
-        return found
-
-    def _assignments(self, key: str, at: int) -> list[tuple[SgNode, SgNode, str]]:
-        """Return the assignments that may have given a variable its value at a place.
-
-        The last one before it in the innermost function that has one, with those before that one
-        that it need not follow upon: of other branches.
-        """
-        nodes = self._index.get(key, [])
-        if not nodes:
-            return []
-        inside = [(self._scope(node), node) for node in nodes[:200]]
-        inside = [(scope, node) for scope, node in inside if scope[0] <= at <= scope[1]]
-        if not inside:
-            if not key.startswith("."):
-                return []
-            inside = [((0, len(self.text)), node) for node in nodes[:200]]
-        innermost = max(scope[0] for scope, _ in inside)
-        mine = [node for scope, node in inside if scope[0] == innermost]
-        before = [node for node in mine if _span(node)[1] <= at]
-        whole_file = innermost == 0 or key.startswith(".")
-        if not before:
-            before = mine[:1] if whole_file else []
-        chosen = []
-        for node in reversed(before):
-            side = self._side_for(node, key)
-            if side is None:
-                continue
-            chosen.append(side)
-            if self._is_sure(node, at):
-                break
-        return chosen
-
-    def _side_for(self, node: SgNode, key: str) -> tuple[SgNode, SgNode, str] | None:
-        target, value, operator = _sides(node)
-        if target is None or value is None:
-            return None
-        if re.search(r"list|tuple", target.kind()):
-            names = [self._key(one.text()) for one in target.named_children()]
-            values = value.named_children() if re.search(r"list|tuple", value.kind()) else []
-            if key in names and len(values) == len(names):
-                value = values[names.index(key)]
-            elif key in names and names.index(key) > 0:
-                return None
-        return node, value, operator
-
-    def _is_sure(self, node: SgNode, at: int) -> bool:
-        """Tell whether an assignment is made whenever a later place is reached."""
-        above = node.parent()
-        for _ in range(_DEEPEST):
-            if above is None:
-                break
-            if _BLOCK.search(above.kind()):
-                start, end = _span(above)
-                return start <= at <= end
-            above = above.parent()
-        return True
-
-    def _scope(self, node: SgNode) -> tuple[int, int]:
-        """Return where the innermost function around a node begins and ends, or the file."""
-        starts, spans, above = self._nesting
-        at = _span(node)[0]
-        inner = bisect_right(starts, at) - 1
-        while inner >= 0 and (spans[inner][1] <= at or spans[inner] == _span(node)):
-            inner = above[inner]
-        return spans[inner] if inner >= 0 else (0, len(self.text))
-
-    @cached_property
-    def _nesting(self) -> tuple[list[int], list[tuple[int, int]], list[int]]:
-        """Return where functions begin, their spans, and for each the one around it, or -1."""
-        spans = sorted(
-            {_span(node) for node in self._all(self.kinds.functions)},
-            key=lambda span: (span[0], -span[1]),
-        )
-        above: list[int] = []
-        open_ones: list[int] = []
-        for number, (start, _) in enumerate(spans):
-            while open_ones and spans[open_ones[-1]][1] <= start:
-                open_ones.pop()
-            above.append(open_ones[-1] if open_ones else -1)
-            open_ones.append(number)
-        return [start for start, _ in spans], spans, above
-
-
-def _find(node: SgNode, kinds: Iterable[str]) -> list[SgNode]:
-    rules = [Rule(kind=kind) for kind in sorted(kinds)]
-    return node.find_all(any=rules) if rules else []
 
 
 def _naming_the_method(links: list[Link]) -> Link | None:
@@ -897,120 +716,3 @@ def _naming_the_method(links: list[Link]) -> Link | None:
             return link
     others = [link for link in links if link.rule.method != "argument"]
     return next((link for link in others if link.arguments), next(iter(others), None))
-
-
-def _span(node: SgNode) -> tuple[int, int]:
-    where = node.range()
-    return where.start.index, where.end.index
-
-
-def _bare(text: str) -> str:
-    return text.strip("\"'`:@$ []").lower()
-
-
-def _method_of(value: Value) -> str | None:
-    text = value.text.strip()
-    if text.upper() in METHODS and not value.holes:
-        return text.upper()
-    if text == HOLE and len(value.holes) == 1 and not value.keyed:
-        # A variable's name comes first, and then what it was given.
-        for word in value.holes[0].split()[:4]:
-            if (found := _METHOD_NAME.search(word.strip("()"))) is not None:
-                return found[1].upper()
-    return None
-
-
-def _either(values: list[Value], label: str) -> Value:
-    """Return what one of several values is: the same, or a URL with what they differ in unknown."""
-    if not values:
-        return _opaque(label)
-    if len({value.text for value in values}) == 1 and values[0].text != HOLE:
-        return replace(values[0], literals=frozenset().union(*(one.literals for one in values)))
-    routes = [value for value in values if _has_route(value)]
-    merged = _join(values)
-    if not routes:
-        known = " ".join(value.text for value in values if value.text != HOLE)
-        return _opaque(f"{label} {known} {' '.join(merged.holes)}", merged)
-    modes = {tuple(_MODE.findall(value.text)) for value in routes}
-    best = max(routes, key=lambda value: "mode=" in value.text)
-    if len(modes) > 1:
-        text = _MODE.sub(f"mode={HOLE}", best.text, count=1)
-        before = text[: text.find(f"mode={HOLE}")].count(HOLE)
-        holes = (*best.holes[:before], label if "mode" not in label else "", *best.holes[before:])
-        best = replace(best, text=text, holes=holes)
-    return replace(best, literals=merged.literals)
-
-
-def _sides(node: SgNode) -> tuple[SgNode | None, SgNode | None, str]:
-    """Return the target, the value and the operator of an assignment."""
-    children = [one for one in node.named_children() if "comment" not in one.kind()]
-    target = node.field("left") or node.field("name") or node.field("pattern")
-    value = node.field("right") or node.field("value")
-    useful = [one for one in children if not _TYPES.search(one.kind())]
-    if target is None and useful:
-        target = useful[0]
-    if value is None and len(useful) > 1:
-        value = useful[-1]
-    if target is not None and re.search(
-        r"^variable_declaration$|^directly_assignable", target.kind()
-    ):
-        inner = target.named_children()
-        target = (
-            inner[0] if len(inner) and "suffix" not in target.text() and len(inner) < 2 else target
-        )
-    if value is not None and target is not None and _span(value) == _span(target):
-        value = None
-    operator = next(
-        (
-            one.text()
-            for one in node.children()
-            if not one.is_named() and one.text() in ("+=", ".=", "<<")
-        ),
-        "=",
-    )
-    if operator == "=" and node.kind() == "operator_assignment":
-        operator = "+="
-    return target, value, operator
-
-
-def _name_of_function(node: SgNode) -> str | None:
-    name = node.field("name")
-    if name is None:
-        above = node.parent()
-        if above is not None and above.kind() in (
-            "variable_declarator",
-            "pair",
-            "public_field_definition",
-        ):
-            name = above.field("name") or above.field("key")
-        elif re.search(r"function|method", node.kind()):
-            name = next((one for one in node.named_children() if "identifier" in one.kind()), None)
-    return name.text() if name is not None else None
-
-
-def _parameters(function: SgNode) -> list[str]:
-    group = next((one for one in function.named_children() if "parameter" in one.kind()), None)
-    if group is None:
-        return []
-    names = []
-    for one in group.named_children():
-        text = one.text()
-        if text in ("self", "this", "&self", "&mut self", "cls"):
-            continue
-        name = one.field("name") or one.field("pattern")
-        leaf = name.text() if name is not None else text
-        words = _WORDS.findall(leaf.partition(":")[0].partition("=")[0])
-        names.append((words[-1] if words else leaf).lstrip("$"))
-    return names
-
-
-class Lines:
-    """Where characters stand, as lines and columns that count from 1."""
-
-    def __init__(self, text: str) -> None:
-        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
-
-    def place(self, at: int) -> tuple[int, int]:
-        """Return the line and the column of a character."""
-        line = bisect_right(self._starts, at)
-        return line, at - self._starts[line - 1] + 1
