@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,12 +48,17 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO) -> int:
         err.write(f"restate-shim scan: --baseline: {plain(str(args.baseline), None)}: {why}\n")
         return BAD_USAGE
     _say_skipped(found, err)
-    if args.diff:
-        out.writelines(rewrite.diff() for rewrite in rewrites(found))
-        return FOUND if found.findings else 0
     if args.fix:
         found = _fix(args, found, baseline, err)
-    _write(found, args.format, out)
+    try:
+        if args.diff:
+            out.writelines(rewrite.diff() for rewrite in rewrites(found))
+        else:
+            _write(found, args.format, out)
+        out.flush()
+    except BrokenPipeError:
+        # As with | head: the exit code answers all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     return FOUND if found.findings else 0
 
 

@@ -60,21 +60,6 @@ _PUT_TOGETHER: Final = re.compile(
 _FILLED: Final = re.compile(r"#\{[^{}]{0,80}\}|\\\([^()]{0,80}\)")
 _LONGEST_LINE: Final = 8_000
 _LONGEST_OF_PROGRAM: Final = 20_000
-_BASH_LIKE: Final = frozenset(
-    {
-        "",
-        "bash",
-        "sh",
-        "shell",
-        "zsh",
-        "console",
-        "shell-session",
-        "terminal",
-        "text",
-        "txt",
-        "plaintext",
-    }
-)
 
 
 class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

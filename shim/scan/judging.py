@@ -17,7 +17,6 @@ HOLE: Final = "\x00"
 SEP: Final = "\x01"
 # A template's own placeholders stand for a value too.
 _PLACE: Final = r"\{[^{}/?\x01]{0,80}\}"
-_END: Final = "\x02"
 
 # The collection, one segment behind it, and then the end of the path.
 _ROUTE: Final = re.compile(

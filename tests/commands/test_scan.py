@@ -77,6 +77,21 @@ def test_a_diff_is_what_git_applies(folder: Path) -> None:
     assert (folder / "a.sh").read_text() == NEW
 
 
+def test_a_reader_may_leave_early(folder: Path) -> None:
+    for number in range(400):
+        (folder / f"{number}.sh").write_text(OLD * 20)
+    command = [sys.executable, "-m", "shim", "scan", str(folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
+    ) as scan:
+        assert scan.stdout is not None
+        scan.stdout.readline()
+        scan.stdout.close()
+        assert scan.wait(60) == 3
+        assert scan.stderr is not None
+        assert b"Traceback" not in scan.stderr.read()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -31,6 +31,13 @@ _LEXERS: Final = {
 def write_table(found: Scan, out: TextIO) -> None:
     """Write the places that were found, and the sums."""
     console = Console(file=out, soft_wrap=True, highlight=False)
+    # Written by the caller's own stream: rich ends the program where nobody reads.
+    with console.capture() as written:
+        _write_all(found, console)
+    out.write(written.get())
+
+
+def _write_all(found: Scan, console: Console) -> None:
     for one in found.findings:
         _write(one, console)
     count = plural(len(found.findings), "old call")
