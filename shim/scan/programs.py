@@ -22,6 +22,9 @@ from shim.scan.values import Value
 _MOST_CODE: Final = 600
 _WIDEST_INDENT: Final = 100
 _LONGEST_CONTAINER: Final = 1_000
+_GENERATED: Final = re.compile(r"(?i)delete_?invocation")
+_KEYS: Final = frozenset({"property_signature", "pair"})
+_NEAR: Final = 1_000
 _MOST_LEFT: Final = 50
 _OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
 _OTHERS: Final = re.compile(r"(?i)bedrock|sagemaker|openwhisk|boto")
@@ -337,9 +340,14 @@ class _Reader:
             )
             if judgement is None:
                 continue
+            start, end = where.start.index, where.end.index
             if method is None and not judgement.mode_given:
                 judgement = replace(judgement, mode="cancel")
-            start, end = where.start.index, where.end.index
+                generated = _GENERATED.search(self.part.text, end, end + _NEAR)
+                if above.kind() in _KEYS and generated is not None:
+                    why = "a generated client that holds the route: generate it anew"
+                    level = Confidence.LIKELY
+                    judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
             left.append(
                 (
                     self._shown(_Place(start, start, end), judgement, self.language.replacement),
