@@ -10,10 +10,10 @@ PAIRS ?= 1000000
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lanes fuzz soak lint format bench lock audit clean
+.PHONY: help setup demo run test lanes fuzz soak lint format bench bench-scan lock audit clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # A Python that is asked for (PYTHON=) makes .venv anew where it is of another version; without one,
 # what is there stays. The stamps hold the version, and are redone when pyproject.toml changes.
@@ -38,7 +38,7 @@ $(RUNS): pyproject.toml
 
 $(TESTS): $(RUNS)
 	@echo "make: installing what testing needs besides"
-	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo,fleet]' --group test --group lint
+	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo,fleet,scan]' --group test --group lint
 	@touch $@
 
 setup: $(RUNS) ## make .venv with the command .venv/bin/restate-shim
@@ -75,6 +75,10 @@ format: $(TESTS) ## let ruff format
 bench: $(TESTS) ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+bench-scan: $(TESTS) ## lines a minute that a scan reads on one core, and how right it is
+	$(BIN)/python -m tests.scan.bench
+	$(BIN)/python -m tests.scan
 
 lock: $(TESTS) ## write deploy/*.lock anew after a change of dependencies
 	$(BIN)/python -m pip install --quiet --group deploy

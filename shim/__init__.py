@@ -26,6 +26,8 @@ report
     Who still has to migrate, and whether the route can go.
 ops
     The shim's own endpoints.
+scan
+    Source trees: the places that make the deprecated call, and what to write there.
 server
     The planes of record, proxy and ops put together, started and drained.
 demo

@@ -1,4 +1,4 @@
-"""The command line: ``restate-shim serve | report | check | brownouts | import | demo``."""
+"""The command line: ``restate-shim serve | report | check | brownouts | import | scan | demo``."""
 
 from __future__ import annotations
 
@@ -106,6 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--fleet", metavar="URL", help="the fleet to add to: postgresql://…")
     importing.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
     importing.set_defaults(run=_import)
+    scanning = commands.add_parser(
+        "scan",
+        help="find the places in source code that make the old call",
+        description="Find the places in source trees that make the old call, and say what to write "
+        "there instead. Exit code 3 where there are any. Needs pip install 'restate-shim[scan]'.",
+    )
+    _add_scan_arguments(scanning)
+    scanning.set_defaults(run=_scan)
     demo = commands.add_parser(
         "demo",
         help="see it work before a real Restate server",
@@ -115,6 +123,35 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="end after the report")
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="files and folders")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "sarif", "markdown"),
+        default="table",
+        help="how to show what is found (default: table)",
+    )
+    parser.add_argument(
+        "--min-confidence",
+        choices=("certain", "likely", "possible"),
+        default="likely",
+        help="how sure it must be to be shown (default: likely)",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        type=Path,
+        help="a JSON report from before: show only what is new",
+    )
+    rewriting = parser.add_mutually_exclusive_group()
+    rewriting.add_argument(
+        "--fix", action="store_true", help="rewrite the calls that are certain and simple"
+    )
+    rewriting.add_argument(
+        "--diff", action="store_true", help="print what --fix would change, and change nothing"
+    )
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -153,6 +190,18 @@ def _import(args: argparse.Namespace) -> int:
     flags = {"ledger": args.ledger, "fleet": args.fleet}
     settings = load(flags, os.environ, args.config, needed=flags)
     return run(args, settings, out=sys.stdout, err=sys.stderr)
+
+
+def _scan(args: argparse.Namespace) -> int:
+    try:
+        from shim.commands.scan import run
+    except ImportError as error:
+        print(
+            f"restate-shim scan: {error.name} is missing: pip install 'restate-shim[scan]'",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    return run(args, out=sys.stdout, err=sys.stderr)
 
 
 def _demo(args: argparse.Namespace) -> int:

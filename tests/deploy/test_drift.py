@@ -66,7 +66,7 @@ def _flags_of(command: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
-    commands = ("serve", "report", "check", "brownouts", "import", "demo")
+    commands = ("serve", "report", "check", "brownouts", "import", "scan", "demo")
     return {command: _flags_of(command) for command in commands}
 
 
@@ -88,9 +88,8 @@ def test_every_flag_is_there(path: Path, flags: dict[str, set[str]]) -> None:
 
 @pytest.mark.parametrize("path", _FILES, ids=_IDS)
 def test_every_command_takes_the_flags_it_is_given(path: Path, flags: dict[str, set[str]]) -> None:
-    pattern = (
-        r"restate-shim\S* (serve|report|check|brownouts|import|demo)\b((?: +(?:--?)?[^\s|#`;&)]+)*)"
-    )
+    names = "serve|report|check|brownouts|import|scan|demo"
+    pattern = rf"restate-shim\S* ({names})\b((?: +(?:--?)?[^\s|#`;&)]+)*)"
     for command, arguments in re.findall(pattern, _text(path)):
         given = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", arguments))
         assert given <= flags[command], f"restate-shim {command}{arguments}"

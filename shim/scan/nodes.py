@@ -1,0 +1,107 @@
+"""Nodes of a tree, whatever the grammar calls their parts."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final
+
+from ast_grep_py import Rule, SgNode
+
+_WORDS: Final = re.compile(r"[$\w]+")
+_TYPES: Final = re.compile(r"type|modifier|binding_pattern_kind|mutable_specifier|visibility")
+
+
+def find_all(node: SgNode, kinds: Iterable[str]) -> list[SgNode]:
+    """Return the nodes of some kinds below a node, the outer ones first."""
+    rules = [Rule(kind=kind) for kind in sorted(kinds)]
+    return node.find_all(any=rules) if rules else []
+
+
+def span_of(node: SgNode) -> tuple[int, int]:
+    """Return where a node begins and ends, in characters."""
+    where = node.range()
+    return where.start.index, where.end.index
+
+
+def unquoted(text: str) -> str:
+    """Return a literal or a name in small letters, without what is around it."""
+    return text.strip("\"'`:@$ []").lower()
+
+
+def sides_of(node: SgNode) -> tuple[SgNode | None, SgNode | None, str]:
+    """Return the target, the value and the operator of an assignment."""
+    children = [one for one in node.named_children() if "comment" not in one.kind()]
+    target = node.field("left") or node.field("name") or node.field("pattern")
+    value = node.field("right") or node.field("value")
+    useful = [one for one in children if not _TYPES.search(one.kind())]
+    if target is None and useful:
+        target = useful[0]
+    if value is None and len(useful) > 1:
+        value = useful[-1]
+    if target is not None and re.search(
+        r"^variable_declaration$|^directly_assignable", target.kind()
+    ):
+        inner = target.named_children()
+        target = (
+            inner[0] if len(inner) and "suffix" not in target.text() and len(inner) < 2 else target
+        )
+    if value is not None and target is not None and span_of(value) == span_of(target):
+        value = None
+    operator = next(
+        (
+            one.text()
+            for one in node.children()
+            if not one.is_named() and one.text() in ("+=", ".=", "<<")
+        ),
+        "=",
+    )
+    if operator == "=" and node.kind() == "operator_assignment":
+        operator = "+="
+    return target, value, operator
+
+
+def name_of_function(node: SgNode) -> str | None:
+    """Return a function's name: its own, or of what it is assigned to."""
+    name = node.field("name")
+    if name is None:
+        above = node.parent()
+        if above is not None and above.kind() in (
+            "variable_declarator",
+            "pair",
+            "public_field_definition",
+        ):
+            name = above.field("name") or above.field("key")
+        elif re.search(r"function|method", node.kind()):
+            name = next((one for one in node.named_children() if "identifier" in one.kind()), None)
+    return name.text() if name is not None else None
+
+
+def parameters_of(function: SgNode) -> list[str]:
+    """Return the names of a function's parameters, but not of the object that it is called on."""
+    group = next((one for one in function.named_children() if "parameter" in one.kind()), None)
+    if group is None:
+        return []
+    names = []
+    for one in group.named_children():
+        text = one.text()
+        if text in ("self", "this", "&self", "&mut self", "cls"):
+            continue
+        name = one.field("name") or one.field("pattern")
+        leaf = name.text() if name is not None else text
+        words = _WORDS.findall(leaf.partition(":")[0].partition("=")[0])
+        names.append((words[-1] if words else leaf).lstrip("$"))
+    return names
+
+
+class Lines:
+    """Where characters stand, as lines and columns that count from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Return the line and the column of a character."""
+        line = bisect_right(self._starts, at)
+        return line, at - self._starts[line - 1] + 1

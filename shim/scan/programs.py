@@ -1,0 +1,436 @@
+"""Findings in programs: what the calls of a tree come to."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from ast_grep_py import Range, SgNode
+
+from shim.scan.commands import commands_in
+from shim.scan.finding import HANDLE, Confidence, Edit, Finding
+from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
+from shim.scan.languages import Language
+from shim.scan.nodes import Lines
+from shim.scan.rewriting import call_edits, rewritten, waits_for_202
+from shim.scan.trees import Site, Tree
+from shim.scan.values import Value
+
+_MOST_CODE: Final = 600
+_WIDEST_INDENT: Final = 100
+_LONGEST_CONTAINER: Final = 1_000
+_GENERATED: Final = re.compile(r"(?i)delete_?invocation")
+_KEYS: Final = frozenset({"property_signature", "pair"})
+_NEAR: Final = 1_000
+_MOST_LEFT: Final = 50
+_OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
+_OTHERS: Final = re.compile(r"(?i)bedrock|sagemaker|openwhisk|boto")
+_WORD: Final = re.compile(r"\$?\w{1,60}")
+# A path in them is told, not called.
+_TELLS: Final = re.compile(
+    r"(?i)(?:^|[.:>_\s])(?:log\w{0,8}|debug|info|warn(?:ing)?|error|exception|fatal|trace|print\w{0,3}|"
+    r"console\.\w+|echo|puts|println|eprintln|panic|raise|assert\w*|expect|describe|it|test|\w*Errorf?|\w*Exception|errors\.New|Wrapf?|"
+    r"add_argument|option|skip|fail|route)!?$"
+)
+_STATED_MODE: Final = re.compile(
+    r"(?:(?<![\"'`:\w])mode\s?[:=]\s?(?=[\"'](?:cancel|kill|purge)[\"'](?!\s?\|))|"
+    r"[\"'`:]mode[\"'`]?\s?\]?\s?(?:,|:|=>?)\s?|\bmode=|\.mode\s?=\s?)"
+    r"(?P<value>&?[\"'`]?[\w.:$]{1,60})"
+)
+_PARAMETERS: Final = re.compile(
+    r"(?i)\b(?:params|query|searchparams|query_params|querystring|options|opts)\b"
+)
+_MODE_TYPES: Final = re.compile(r"DeletionMode|TerminationMode")
+_SENDS: Final = re.compile(r"(?i)request|send|write|fetch|call$|api$")
+_GIVEN: Final = re.compile(
+    r"\b(?:DELETE|delete)\(\)|[\"'`:]DELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete"
+)
+_CONTAINER: Final = re.compile(
+    r"object|dictionary|hash|tuple|array|list|literal_value|initializer|set$|table"
+)
+_DELETE: Final = re.compile(r"\bDELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete")
+_SHELLS: Final = re.compile(r"(?:^|[\s;&|(\"'/])(?:curl|wget|https?|xhs?|[Ii]nvoke-\w{1,20})\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Text that is one language: a file, or what a file holds of it from ``offset`` on."""
+
+    path: str
+    text: str
+    language: str
+    restate: bool
+
+
+def find_in_program(part: Part, language: Language) -> tuple[list[Finding], int | None]:
+    """Return what a program makes, and the first line that is no program, or ``None``."""
+    reader = _Reader(part, language)
+    return list(reader.findings()), reader.tree.broken_line()
+
+
+class _Place(NamedTuple):
+    """Where a finding is shown, and where its code begins and ends."""
+
+    at: int
+    start: int
+    end: int
+
+
+class _Reader:
+    def __init__(self, part: Part, language: Language) -> None:
+        self.part = part
+        self.language = language
+        self.tree = Tree(part.text, language)
+        self.lines = Lines(part.text)
+        self.read: set[int] = set()
+        self.spans: list[tuple[int, int]] = []
+
+    def findings(self) -> Iterator[Finding]:
+        found: list[Finding] = []
+        covered: list[tuple[int, int]] = []
+        last: tuple[Site, Value] | None = None
+        sites = [(site, self._url(site)) for site in self.tree.sites()]
+        self.spans = [(one.start, one.end) for one, url in sites if url is not None and one.method]
+        for site, url in sites:
+            if site.method is not None and not site.rule.generated:
+                for value in site.values:
+                    self.read |= value.literals
+            if url is not None and site.method is not None:
+                covered.append((site.start, site.end))
+            elif site.link is not None and _TELLS.search(site.link.callee):
+                for value in site.values:
+                    self.read |= value.literals
+            finding = self._finding(site, url)
+            if finding is not None:
+                if url is not None and last is not None and self._is_within(site, url, last):
+                    # What the outer call was given is a request itself.
+                    found.pop()
+                found.append(finding)
+                last = (site, url) if url is not None else None
+                covered.append((site.start, site.end))
+                for value in site.values:
+                    self.read |= value.literals
+        found += self._apart([site for site, url in sites if url is None])
+        found += self._definitions(covered)
+        found += self._left()
+        yield from found
+
+    def _is_within(self, site: Site, url: Value, last: tuple[Site, Value]) -> bool:
+        """Tell whether a request is part of the one found before it, with the same URL."""
+        outer, other = last
+        return (
+            outer.start <= site.start and site.end <= outer.end and url.literals <= other.literals
+        )
+
+    def _apart(self, sites: list[Site]) -> Iterator[Finding]:
+        """Return requests whose URL and DELETE are given apart, within one function."""
+        for site in sites:
+            if site.method != "DELETE":
+                continue
+            left = [one for one in self.tree.literals if one.range().start.index not in self.read]
+            if not left:
+                return
+            start, end = self.tree.function_around(site.node)
+            given = _GIVEN.search(self._code(site)) is not None
+            urls = [
+                one
+                for one in left[:_MOST_LEFT]
+                if start <= one.range().start.index < end and (given or self._is_about(one, site))
+            ]
+            tops = {self.tree.top(one).range().start.index: self.tree.top(one) for one in urls}
+            if len(tops) != 1:
+                continue
+            at, top = tops.popitem()
+            value = self.tree.value(top)
+            if route(value.text) is None:
+                continue
+            judgement = judge(self._call(site, value), restate=self.part.restate)
+            if judgement is None:
+                continue
+            self.read |= value.literals
+            if not judgement.mode_given:
+                judgement = self._stated(site, judgement, self._call(site, value))
+            first, last = min(at, site.start), max(top.range().end.index, site.end)
+            if last - first < _MOST_CODE:
+                template = site.rule.replacement or self.language.replacement
+                yield self._shown(_Place(max(at, site.at), first, last), judgement, template)
+
+    def _is_about(self, literal: SgNode, site: Site) -> bool:
+        """Tell whether a literal is given to what a request is given: ``url.set_path("/…")``."""
+        line = self.part.text.rfind("\n", 0, literal.range().start.index) + 1
+        owner = _OWNER.match(self.part.text[line : line + 200])
+        return owner is not None and owner[1] in _WORD.findall(self._code(site)[:_MOST_CODE])
+
+    def _code(self, site: Site) -> str:
+        return self.part.text[site.start : site.end]
+
+    def _url(self, site: Site) -> Value | None:
+        for value in site.values:
+            if "invocations" in value.text and route(value.text) is not None:
+                return value
+        if any("invocations" in value.words for value in site.values):
+            whole = self.tree.value(site.node)
+            if route(whole.text) is not None:
+                return whole
+            joined = [value.text for value in site.values]
+            text = SEP.join(joined)
+            if site.link is not None and route(text) is not None and site.method == "DELETE":
+                return Value(text, tuple(h for v in site.values for h in v.holes), whole.keyed)
+        return None
+
+    def _finding(self, site: Site, url: Value | None) -> Finding | None:
+        if site.is_route:
+            return None
+        if site.rule.generated and url is None:
+            return self._generated(site)
+        if site.link is not None and _TELLS.search(site.link.callee):
+            return None
+        if url is None or site.method is None:
+            return self._command(site)
+        call = self._call(site, url)
+        judgement = judge(call, restate=self.part.restate)
+        if judgement is None:
+            return None
+        if not judgement.mode_given:
+            judgement = self._stated(site, judgement, call)
+        edits = call_edits(self.part.text, site, judgement, self.language.name)
+        made = self._made(site, judgement, edits)
+        sure = judgement.confidence is Confidence.CERTAIN
+        return made if sure and not waits_for_202(self.part.text, site) else replace(made, edits=())
+
+    def _call(self, site: Site, url: Value) -> Call:
+        keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
+        keyed += tuple(one.spelled for one in self.tree.value(site.node).under("mode"))
+        words = " ".join(value.words for value in site.values)
+        parameters = self._code(site).replace(url.text, "")
+        return Call(
+            site.method,
+            url.text,
+            url.holes,
+            keyed,
+            words[:4000],
+            open_query=bool(_PARAMETERS.search(parameters[:2000])) and "mode" not in url.text,
+        )
+
+    def _stated(self, site: Site, judgement: Judgement, call: Call) -> Judgement:
+        """Return the judgement with a mode that a statement nearby gives."""
+        start, end = self.tree.function_around(site.node)
+        if (start, end) == (0, len(self.part.text)):
+            start, end = max(0, site.start - 400), min(end, site.end + 200)
+        text = self.part.text[start:end]
+        named: set[str | None] = set()
+        for found in _STATED_MODE.finditer(text[:20_000]):
+            at = start + found.start()
+            if any(
+                one <= at < two for one, two in self.spans if (one, two) != (site.start, site.end)
+            ):
+                continue
+            value = found["value"]
+            if found[0].startswith("mode=") and not mode_in(value):
+                continue
+            named.add(mode_in(value))
+        if site.node.kind() in self.language.kinds.annotations and "mode" in text:
+            # An interface of a client: whoever calls it gives the mode.
+            return replace(judgement, mode=None)
+        if len(named) != 1:
+            return judgement if not named else replace(judgement, mode=None)
+        mode = named.pop()
+        if mode is None:
+            return replace(judgement, mode=None)
+        again = judge(replace(call, keyed=(mode,), open_query=False), restate=self.part.restate)
+        return again or judgement
+
+    def _command(self, site: Site) -> Finding | None:
+        for value in site.values:
+            if "invocations" not in value.text or value.literals <= self.read:
+                continue
+            sends = site.link is not None and _SENDS.search(site.link.callee)
+            if is_raw_request(value.text) and (" HTTP/" in value.text or sends):
+                call = Call("DELETE", value.text.split(None, 1)[1], value.holes, (), value.words)
+                judgement = judge(call, restate=self.part.restate)
+                if judgement:
+                    return self._made(site, judgement)
+            if _SHELLS.search(value.text):
+                for command in commands_in(value.text, value.holes):
+                    judgement = judge(command.call, restate=self.part.restate)
+                    if judgement and command.call.method:
+                        return self._made(site, judgement)
+        return None
+
+    def _generated(self, site: Site) -> Finding | None:
+        link = site.link
+        if link is None or self.tree.defines(link.name):
+            return None
+        words = " ".join(value.words for value in site.values) + " ".join(
+            one.text() for one in link.arguments
+        )
+        if _OTHERS.search(words):
+            return None
+        mode = mode_in(words)
+        if len(link.arguments) == 1 and link.name.lower().startswith("delete"):
+            mode = mode or "cancel"
+        if self.part.restate or _MODE_TYPES.search(self.part.text):
+            level, why = Confidence.CERTAIN, "a generated client's call of the old route"
+        elif mode_in(words):
+            level, why = (
+                Confidence.LIKELY,
+                "a generated client's call of the old route, with a mode",
+            )
+        else:
+            level, why = (
+                Confidence.POSSIBLE,
+                "the name of a generated client's call of the old route",
+            )
+        return self._made(site, Judgement(mode, mode_given=True, confidence=level, reason=why))
+
+    def _definitions(self, covered: list[tuple[int, int]]) -> Iterator[Finding]:
+        for name, node in self.tree.functions().items():
+            rule = next(
+                (one for one in self.language.rule if one.generated and one.matches(name)), None
+            )
+            if rule is None:
+                continue
+            where = node.range()
+            start, end = where.start.index, where.end.index
+            if any(start <= one and two <= end for one, two in covered):
+                continue
+            if "/invocations/" not in self.part.text[start:end]:
+                continue
+            for literal in self.tree.literals:
+                at = literal.range().start.index
+                if start <= at < end:
+                    self.read.add(at)
+            level = Confidence.LIKELY if self.part.restate else Confidence.POSSIBLE
+            why = (
+                f"a generated client that holds {name}: generate it anew from Restate 1.4 or later"
+            )
+            judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
+            yield self._shown(
+                _Place(start, start, min(end, start + 200)), judgement, rule.replacement
+            )
+
+    def _left(self) -> list[Finding]:
+        """Return URLs of the old call that no call in sight is given."""
+        left: list[tuple[Finding, bool]] = []
+        seen: set[int] = set()
+        for literal in self.tree.literals:
+            at = literal.range().start.index
+            if at in self.read:
+                continue
+            top = self.tree.top(literal)
+            where = top.range()
+            above = top.parent()
+            if where.start.index in seen or above is None or self._is_told(top):
+                continue
+            seen.add(where.start.index)
+            value = self.tree.value(top)
+            if _SHELLS.search(value.text):
+                left += [(one, True) for one in self._commands_of(value, where, literal)]
+                continue
+            if is_raw_request(value.text) and " HTTP/" in value.text:
+                method: str | None = "DELETE"
+                url = value.text.split(None, 1)[1]
+            else:
+                method, url = self._method_beside(top), value.text
+            judgement = judge(
+                Call(method, url, value.holes, (), value.words), restate=self.part.restate
+            )
+            if judgement is None:
+                continue
+            start, end = where.start.index, where.end.index
+            if method is None and not judgement.mode_given:
+                judgement = replace(judgement, mode="cancel")
+                generated = _GENERATED.search(self.part.text, end, end + _NEAR)
+                if above.kind() in _KEYS and generated is not None:
+                    why = "a generated client that holds the route: generate it anew"
+                    level = Confidence.LIKELY
+                    judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
+            left.append(
+                (
+                    self._shown(_Place(start, start, end), judgement, self.language.replacement),
+                    judgement.mode_given,
+                )
+            )
+        sure = any(given for _, given in left)
+        return [
+            replace(
+                one,
+                confidence=Confidence.LIKELY,
+                reason=one.reason.replace("no method in sight", "beside others of the old call"),
+            )
+            if sure and not given and one.confidence is Confidence.POSSIBLE and self.part.restate
+            else one
+            for one, given in left
+        ]
+
+    def _commands_of(self, value: Value, where: Range, literal: SgNode) -> Iterator[Finding]:
+        """Return the old calls of a command line that is written for somebody else to run."""
+        for command in commands_in(value.text, value.holes):
+            judgement = judge(command.call, restate=self.part.restate)
+            if judgement is not None and command.call.method is not None:
+                place = _Place(literal.range().start.index, where.start.index, where.end.index)
+                yield self._shown(place, judgement, self.language.replacement)
+
+    def _is_told(self, node: SgNode) -> bool:
+        above = node.parent()
+        for _ in range(6):
+            if above is None:
+                return False
+            kind = above.kind()
+            if re.search(
+                r"^expression_statement$|decorator|import|comment|annotation|^attribute$|assert|raise|throw",
+                kind,
+            ):
+                return kind != "attribute" or self.language.name == "csharp"
+            if re.search(r"return|assign|declar|pair|element", kind):
+                return False
+            above = above.parent()
+        return False
+
+    def _method_beside(self, node: SgNode) -> str | None:
+        above = node.parent()
+        for _ in range(4):
+            if above is None:
+                return None
+            where = above.range()
+            if where.end.index - where.start.index > _LONGEST_CONTAINER:
+                return None
+            text = above.text()
+            if _CONTAINER.search(above.kind()) and "argument" not in above.kind():
+                return "DELETE" if _DELETE.search(text) else None
+            above = above.parent()
+        return None
+
+    def _made(self, site: Site, judgement: Judgement, edits: tuple[Edit, ...] = ()) -> Finding:
+        template = site.rule.replacement or self.language.replacement
+        return self._shown(_Place(site.at, site.start, site.end), judgement, template, edits)
+
+    def _shown(
+        self, place: _Place, judgement: Judgement, template: str, edits: tuple[Edit, ...] = ()
+    ) -> Finding:
+        at, start, end = place
+        line, column = self.lines.place(at)
+        first = self.part.text.rfind("\n", 0, start) + 1
+        indent = min(start - first, _WIDEST_INDENT)
+        code = self.part.text[start : min(end, start + _MOST_CODE)]
+        code = textwrap.dedent(" " * indent + code).strip()
+        if edits:
+            replacement = rewritten(self.part.text, edits, start, end).strip()
+        else:
+            mode = judgement.mode or "MODE"
+            replacement = template.format(mode=mode, Mode=mode.capitalize())
+        return Finding(
+            self.part.path,
+            line,
+            column,
+            self.part.language,
+            judgement.mode,
+            judgement.confidence,
+            code,
+            replacement,
+            f"{judgement.reason}; {HANDLE[judgement.mode]}",
+            edits,
+        )

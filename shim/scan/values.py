@@ -1,0 +1,104 @@
+"""What an expression makes, as far as that is known: text, with ``HOLE`` where it is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shim.scan.judging import HOLE
+
+_MOST_TEXT: Final = 4_000
+LONGEST_LABEL: Final = 300
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHOD_NAME: Final = re.compile(
+    r"(?i)(?:^|[.:])(?:http_?)?(?:method_?)?(get|head|post|put|patch|delete|options)$"
+)
+_MODE: Final = re.compile(r"mode=(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The text that an expression makes.
+
+    ``holes`` labels each ``HOLE`` of ``text``.  ``keyed`` is what is passed under a name that
+    matters: the mode, the method.  ``literals`` is where the literals in it begin.
+    """
+
+    text: str = ""
+    holes: tuple[str, ...] = ()
+    keyed: tuple[tuple[str, Value], ...] = ()
+    literals: frozenset[int] = frozenset()
+
+    @property
+    def words(self) -> str:
+        """Return all that stands in it, for signs to be looked for."""
+        return f"{self.text} {' '.join(self.holes)}"
+
+    def under(self, key: str) -> tuple[Value, ...]:
+        """Return what is passed under a key."""
+        return tuple(value for name, value in self.keyed if name == key)
+
+    @property
+    def spelled(self) -> str:
+        """Return the text, or ``HOLE`` and the labels where it is not all known."""
+        return HOLE + " ".join((*self.holes, self.text)) if self.holes else self.text
+
+
+def join(values: Iterable[Value], by: str = "") -> Value:
+    """Return values put together."""
+    values = list(values)
+    if sum(len(value.text) + len(value.holes) + len(value.keyed) for value in values) > _MOST_TEXT:
+        return opaque("")
+    return Value(
+        by.join(value.text for value in values),
+        tuple(hole for value in values for hole in value.holes),
+        tuple(pair for value in values for pair in value.keyed),
+        frozenset().union(*(value.literals for value in values)),
+    )
+
+
+def opaque(label: str, inner: Value | None = None) -> Value:
+    """Return a value that is not known, but for what was passed under a key in it."""
+    inner = inner or Value()
+    return Value(HOLE, (label[:LONGEST_LABEL],), inner.keyed, inner.literals)
+
+
+def has_route(value: Value) -> bool:
+    """Tell whether a value may hold the route's path."""
+    return "invocation" in value.text.lower()
+
+
+def method_of(value: Value) -> str | None:
+    """Return the method that a value names, as ``HttpMethod.Delete`` does, or ``None``."""
+    text = value.text.strip()
+    if text.upper() in METHODS and not value.holes:
+        return text.upper()
+    if text == HOLE and len(value.holes) == 1 and not value.keyed:
+        # A variable's name comes first, and then what it was given.
+        for word in value.holes[0].split()[:4]:
+            if (found := _METHOD_NAME.search(word.strip("()"))) is not None:
+                return found[1].upper()
+    return None
+
+
+def either(values: list[Value], label: str) -> Value:
+    """Return what one of several values is: the same, or a URL with what they differ in unknown."""
+    if not values:
+        return opaque(label)
+    if len({value.text for value in values}) == 1 and values[0].text != HOLE:
+        return replace(values[0], literals=frozenset().union(*(one.literals for one in values)))
+    routes = [value for value in values if has_route(value)]
+    merged = join(values)
+    if not routes:
+        known = " ".join(value.text for value in values if value.text != HOLE)
+        return opaque(f"{label} {known} {' '.join(merged.holes)}", merged)
+    modes = {tuple(_MODE.findall(value.text)) for value in routes}
+    best = max(routes, key=lambda value: "mode=" in value.text)
+    if len(modes) > 1:
+        text = _MODE.sub(f"mode={HOLE}", best.text, count=1)
+        before = text[: text.find(f"mode={HOLE}")].count(HOLE)
+        holes = (*best.holes[:before], label if "mode" not in label else "", *best.holes[before:])
+        best = replace(best, text=text, holes=holes)
+    return replace(best, literals=merged.literals)
