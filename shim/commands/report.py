@@ -30,6 +30,7 @@ from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
 from shim.report.formats.rendering import FORMATS, render
 from shim.report.model import EXIT_CODES, Report, Status
+from shim.report.places import PlacesError, read_places
 from shim.report.text import plain, plural
 from shim.report.verdict import DEFAULT_WINDOW
 from shim.route.policy import CallerRule, entry_for
@@ -74,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "else as configured, or as many as recorded side by side",
     )
     parser.add_argument(
+        "--scan",
+        metavar="FILE",
+        type=Path,
+        help="what restate-shim scan --format json found: shown beside the callers it may be",
+    )
+    parser.add_argument(
         "--uses", action="store_true", help="print every use as a JSON line instead of the sums"
     )
     parser.add_argument(
@@ -103,7 +110,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
             with _reader_may_leave(out):
                 _print(report, args.format, out)
         return report.verdict.exit_code if window else 0
-    except (UsageError, SettingError, AddressNamesError) as error:
+    except (UsageError, SettingError, AddressNamesError, PlacesError) as error:
         err.write(f"restate-shim report: {plain(str(error), None)}\n")
         return BAD_USAGE
     except OSError as error:
@@ -114,7 +121,14 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
 
 def _ask_a_shim(args: argparse.Namespace, out: TextIO) -> int:
     """Have a running shim make the report, of what it reads itself: its ledger, or its fleet."""
-    if len(args.record) > 1 or args.ledger or args.fleet or args.uses or args.instances:
+    if (
+        len(args.record) > 1
+        or args.ledger
+        or args.fleet
+        or args.uses
+        or args.instances
+        or args.scan
+    ):
         raise UsageError(
             "takes one shim's URL by itself: it reads its own ledger or fleet, by its own settings"
         )
@@ -228,6 +242,7 @@ def _report(
         lost=lost,
         sunset=settings.sunset,
         address_names=read_address_names(settings.address_names),
+        places=read_places(args.scan),
     )
     err.writelines(f"restate-shim report: {plain(text, None)}\n" for text in report.warnings)
     return report

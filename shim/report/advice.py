@@ -246,7 +246,7 @@ def advice_for(user_agent: str | None, mode: str | None, *, times_masked: int) -
     ``mode`` is :func:`main_mode`'s.  ``times_masked`` counts the answers of the new endpoint that
     the client was not told.  The answer is our own text, but for the version of the CLI.
     """
-    versions = _products(user_agent or "")
+    versions = products_of(user_agent or "")
     if _CLI in versions:
         return _for_cli(versions[_CLI])
     for client in CLIENTS:
@@ -278,7 +278,7 @@ def replacement_for(seen: str | None, mode: str | None) -> str | None:
     return f"PATCH {prefix}/invocations/INVOCATION_ID/{mode or _ANY_MODE}"
 
 
-def _products(user_agent: str) -> dict[str, str]:
+def products_of(user_agent: str) -> dict[str, str]:
     """Return the versions of the products that a ``User-Agent`` names, by their lower-case names.
 
     Source: RFC 9110 10.1.5, ``name/version`` with spaces between.  Comments are not told apart:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Final
 
-from shim.ledger.evidence import REACHED, CallerFacts, Evidence, Kind, Span, Sum
+from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Span, Sum
 from shim.ledger.records import OTHER, PhaseChange
 from shim.report.advice import advice_for, main_mode, replacement_for
 from shim.report.cautions import cautions
@@ -17,6 +17,7 @@ from shim.report.coverage import observe
 from shim.report.histories import Habit, History, habit_of, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
+from shim.report.places import Place, nobody_s, places_of
 from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
 from shim.route.policy import CallerRule, entry_for
 from shim.settings.parsers import Instances
@@ -39,6 +40,7 @@ def build_report(
     lost: int = 0,
     sunset: datetime | None = None,
     address_names: Mapping[str, str] = MappingProxyType({}),
+    places: Sequence[Place] = (),
 ) -> Report:
     """Build the report at ``now``; ``evidence`` is the whole record.
 
@@ -46,8 +48,9 @@ def build_report(
     states of its callers and the verdict about all.  The verdict's window is ``verdict_window``, by
     default 14 days.  ``instances`` are the shims that should record.  ``lost`` is the number of
     records known to be missing: with one missing, silence is no proof.  ``address_names`` is what
-    the team calls its callers' addresses, ``sunset`` when the route is to go.  Where an ``owner``
-    (a glob) is named, only theirs are listed; the verdict is about all.
+    the team calls its callers' addresses, ``sunset`` when the route is to go, ``places`` where in
+    source code the old call is made.  Where an ``owner`` (a glob) is named, only theirs are listed;
+    the verdict is about all.
     """
     window = verdict_window or DEFAULT_WINDOW
     start = now - window
@@ -87,6 +90,7 @@ def build_report(
                 rule=None if name == OTHER else entry_for(rules, name, now),
                 names=tuple(evidence.others) if name == OTHER else (),
                 address_names=address_names,
+                places=places,
                 now=now,
                 since=since,
                 start=start,
@@ -95,6 +99,7 @@ def build_report(
         ),
         key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
     )
+    unseen = nobody_s(places, (caller.places for caller in callers))
     owners = Counter(caller.owner or "" for caller in callers if caller.is_acute)
     sums = part.sums
     if owner is not None:
@@ -126,7 +131,12 @@ def build_report(
         coverage=_strip(evidence, since or _first_known(evidence), now, instances),
         phase_changes=_phase_changes(evidence.phase_changes),
         sunset=sunset,
+        unseen_places=unseen,
     )
+
+
+def _agents(user_agent: str | None, clients: Iterable[Client]) -> set[str | None]:
+    return {user_agent, *(client.user_agent for client in clients)}
 
 
 def _by_caller(sums: Iterable[Sum]) -> dict[str, list[Sum]]:
@@ -198,6 +208,7 @@ def _caller(
     rule: CallerRule | None,
     names: tuple[str, ...],
     address_names: Mapping[str, str],
+    places: Sequence[Place],
     now: datetime,
     since: datetime | None,
     start: datetime,
@@ -246,6 +257,7 @@ def _caller(
         user_agent=user_agent,
         clients=clients,
         names=names,
+        places=places_of(places, _agents(user_agent, clients), modes) if uses else (),
         address_names={
             one.address: address_names[one.address]
             for one in clients

@@ -11,6 +11,7 @@ from typing import Any
 from shim.ledger.evidence import Client
 from shim.ledger.records import PhaseChange
 from shim.moments import rfc3339
+from shim.report.places import Place
 
 
 class State(StrEnum):
@@ -133,7 +134,8 @@ class CallerReport:
     typically lies between its uses, ``due`` when the next one is, as long as one is to be waited
     for.  ``moved_percent`` is the share of new calls among its calls in the verdict's window.
     ``clients`` are who uses its name, ``address_names`` what the team calls their addresses.
-    ``names`` are, of those past the cap, some who are summed here.
+    ``names`` are, of those past the cap, some who are summed here.  ``places`` are where in source
+    code its calls may be made.
     """
 
     caller: str
@@ -157,6 +159,7 @@ class CallerReport:
     user_agent: str | None
     clients: tuple[Client, ...]
     names: tuple[str, ...]
+    places: tuple[Place, ...]
     address_names: Mapping[str, str]
     owner: str | None
     contact: str | None
@@ -215,6 +218,7 @@ class CallerReport:
             "replacement": self.replacement,
             "addresses": self.addresses,
             "address_names": dict(self.address_names),
+            "places": [place.where for place in self.places],
             "owner": self.owner,
             "contact": self.contact,
             "acknowledged_until": _day(self.acknowledged_until),
@@ -267,6 +271,7 @@ class Report:
     requests in the verdict's window that may have been old calls and could not be read.  ``phase``
     is the last that the record tells of, ``sunset`` the day on which the route is to go.
     ``owners`` counts, by owner (``""``: none), the callers that somebody has to look at, of all.
+    ``unseen_places`` in source code look like nobody's on record.
     """
 
     generated_at: datetime
@@ -283,6 +288,7 @@ class Report:
     coverage: tuple[DayCoverage, ...]
     phase_changes: tuple[PhaseChange, ...]
     sunset: datetime | None
+    unseen_places: tuple[Place, ...]
 
     @property
     def phase(self) -> str | None:
@@ -300,6 +306,7 @@ class Report:
             "verdict": self.verdict.as_json(),
             "warnings": list(self.warnings),
             "unreadable": self.unreadable,
+            "unseen_places": [place.where for place in self.unseen_places],
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,7 +17,8 @@ from shim.report.model import (
     Totals,
     Verdict,
 )
-from shim.report.text import name_of, plain, plural
+from shim.report.places import Place
+from shim.report.text import listed, name_of, plain, plural
 
 _HEADLINES: Final = {
     Status.SAFE: "Safe to remove",
@@ -65,6 +66,9 @@ def headline(verdict: Verdict) -> str:
     if verdict.window < _LONG_ENOUGH and verdict.status in (Status.SAFE, Status.ACKNOWLEDGED):
         return f"{said}, by the last {length(verdict.window)} alone"
     return said
+
+
+UNSEEN_PLACES: Final = "In source code, and nobody has been seen to call from there"
 
 
 def acute(report: Report) -> list[CallerReport]:
@@ -121,6 +125,8 @@ def details(caller: CallerReport, now: datetime) -> list[str]:
             f"{plural(caller.unreached_calls, 'call')} to the new endpoints reached no handler: "
             "a wrong path, or a Restate before 1.4"
         )
+    if caller.places:
+        lines.append(f"made, perhaps, at {places(caller.places)}")
     if caller.names:
         names = ", ".join(name_of(name, 40) for name in caller.names)
         lines.append(f"past the cap: {names} and others; report --uses lists every use")
@@ -137,6 +143,11 @@ def addresses(caller: CallerReport, most: int = 3) -> str:
     if len(known) > most:
         shown.append(f"{len(known) - most} more")
     return ", ".join(shown)
+
+
+def places(found: Sequence[Place], most: int = 3) -> str:
+    """Return ``jobs/reap.py:12, ops/kill.sh:3 and 2 more``."""
+    return listed([plain(place.where, 120) for place in found], most)
 
 
 def this_week(caller: CallerReport, now: datetime) -> str:

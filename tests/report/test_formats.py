@@ -126,6 +126,7 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
                 "replacement": "PATCH /v2/invocations/INVOCATION_ID/cancel",
                 "addresses": {"10.0.0.7": 4, "10.0.0.8": 1},
                 "address_names": {},
+                "places": [],
                 "owner": "platform",
                 "contact": "#platform",
                 "acknowledged_until": "2026-12-31",
@@ -151,6 +152,7 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
                 "replacement": None,
                 "addresses": {},
                 "address_names": {},
+                "places": [],
                 "owner": None,
                 "contact": None,
                 "acknowledged_until": None,
@@ -166,6 +168,7 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
         },
         "warnings": [],
         "unreadable": {},
+        "unseen_places": [],
     }
 
 

@@ -13,6 +13,7 @@ from shim.report.words import (
     MEMBERS,
     STATES,
     UNSEEN,
+    UNSEEN_PLACES,
     acute,
     by_when,
     carried,
@@ -78,6 +79,12 @@ def _report(report: Report) -> Iterator[str]:
     if report.unreadable:
         yield ""
         yield f"Requests that could not be read, by address: {counts(report.unreadable, escape)}."
+    if report.unseen_places:
+        yield ""
+        yield f"### {UNSEEN_PLACES}"
+        yield ""
+        for place in report.unseen_places:
+            yield f"- {escape(place.where, 200)}: {escape(place.code, 120)}"
     yield ""
     yield UNSEEN
 

@@ -34,6 +34,7 @@ from shim.report.words import (
     NEAR_MISSES,
     STATES,
     UNSEEN,
+    UNSEEN_PLACES,
     ago,
     by_when,
     carried,
@@ -207,6 +208,7 @@ def _render(
             script=_asset("page.js"),
             policy=_DOCUMENT_POLICY,
             unseen=UNSEEN,
+            unseen_places=UNSEEN_PLACES,
             **more,
         )
     )

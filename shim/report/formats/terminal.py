@@ -19,6 +19,7 @@ from shim.report.words import (
     MEMBERS,
     STATES,
     UNSEEN,
+    UNSEEN_PLACES,
     acute,
     ago,
     carried,
@@ -30,6 +31,7 @@ from shim.report.words import (
 )
 
 _NARROW: Final = 76
+_MOST_PLACES: Final = 20
 _COLOURS: Final = {
     Status.SAFE: "green",
     Status.IN_USE: "red",
@@ -65,6 +67,13 @@ def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
     if report.unreadable:
         addresses_of = counts(dict(list(report.unreadable.items())[:5]))
         console.print(_aside(f"Requests that could not be read, by address: {addresses_of}."))
+    if report.unseen_places:
+        console.print(Text(f"{UNSEEN_PLACES}:", "bold"))
+        for place in report.unseen_places[:_MOST_PLACES]:
+            line = f"  {plain(place.where, 200)}  {place.mode or ''}"
+            console.print(Text(line.rstrip()), soft_wrap=True)
+        if (more := len(report.unseen_places) - _MOST_PLACES) > 0:
+            console.print(_aside(f"{more} more in --format json"))
     console.print(_aside(UNSEEN))
     if report.callers:
         # What scrolled away above is what was asked for.
