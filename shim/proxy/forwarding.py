@@ -168,7 +168,7 @@ class Forwarder:
                 head.fields,
                 peer=forwarded_for(peer),
                 proto=self._scheme,
-                version=b"1.%d" % head.minor_version,
+                version=head.version,
                 host=host,
                 trusted=is_trusted(peer, self._trusted_proxies),
                 without=without,

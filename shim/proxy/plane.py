@@ -181,7 +181,7 @@ class ProxyPlane:
             self._listening.close()
             await serve(loop, server, waiting, self._settings.server_tls())
         began = monotonic()
-        while server.connections and monotonic() - began < grace:
+        while server.busy and monotonic() - began < grace:
             if monotonic() - began > _SETTLE_SECONDS:
                 server.close_idle()
             await asyncio.sleep(0.01)
