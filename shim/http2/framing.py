@@ -61,8 +61,9 @@ _RESETS: Final = (1000, 33.0)
 # Frames that move no request on.
 _IDLE_FRAMES: Final = (1000, 100.0)
 _SETTINGS_COST: Final = 10
-# Whoever gets content gives us room for more of it, twice: for the stream and the connection.
-_UPDATES_PER_BYTE: Final = 2 / 1024
+# Whoever gets content gives us room for more of it, for the stream and for the connection; one that
+# has little of it does so often.
+_UPDATES_PER_BYTE: Final = 2 / 256
 
 
 class BrokenError(FramingError):
@@ -159,16 +160,15 @@ class Framer:
     # In
 
     def receive(self, data: bytes, now: float) -> Iterator[Event]:
-        """Take bytes in, and yield what they bring; raise :class:`BrokenError` behind that."""
+        """Take bytes in, and yield what they bring; raise :class:`BrokenError` behind that.
+
+        Whoever gets one calls :meth:`break_off`.
+        """
         self._buffer += data
-        try:
-            if not self._greeted:
-                self._greet()
-            while not self._over and (frame := self._next_frame(now)) is not None:
-                yield from self._take(frame, now)
-        except BrokenError as error:
-            self.break_off(error)
-            raise
+        if not self._greeted:
+            self._greet()
+        while not self._over and (frame := self._next_frame(now)) is not None:
+            yield from self._take(frame, now)
 
     def break_off(self, error: BrokenError) -> None:
         """Say why nothing is read any more."""
@@ -209,6 +209,7 @@ class Framer:
             self._count_block(frame)
         elif kind == RstStreamFrame.type:
             self._spend_reset(now)
+            self._check_reset(frame)
         elif kind != DataFrame.type:
             cost = _SETTINGS_COST if kind == SettingsFrame.type else 1
             self._spend(self._idle_frames, cost, now, "frames that move no request on")
@@ -230,6 +231,12 @@ class Framer:
                 yield found
         if kind == DataFrame.type and not moved:
             self._spend(self._idle_frames, 1, now, "frames that move no request on")
+
+    def _check_reset(self, frame: bytes) -> None:
+        """Hold a reset to section 6.4, which h2 does not: there must be what it ends."""
+        if int.from_bytes(frame[5:_HEADER], "big") > self._h2.highest_inbound_stream_id:
+            message = "A stream was reset that has not been opened"
+            raise BrokenError(400, message, Code.PROTOCOL_ERROR)
 
     def _count_block(self, frame: bytes) -> None:
         """Bound a header section before it is put together."""
@@ -309,7 +316,10 @@ class Framer:
             self._h2.reset_stream(stream, code)
 
     def refuse(self, stream: int, now: float) -> None:
-        """Say that nothing was done about a stream, which may be tried again elsewhere."""
+        """Say that nothing was done about a stream, which may be tried again elsewhere.
+
+        Raises :class:`BrokenError` where that has become too many.
+        """
         self.reset(stream, Code.REFUSED_STREAM)
         self._spend_reset(now)
 

@@ -34,6 +34,7 @@ from shim.net.stream import Stream
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
+from shim.proxy.overhearing import Overhearing
 from shim.proxy.patience import Patience
 from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
@@ -102,11 +103,11 @@ class Front(web.RequestHandler):
         self._queued = False
         self._body: Stream | None = None
         self._too_slow = False
-        self._overheard: asyncio.Task[None] | None = None
+        self._overhearing: Overhearing | None = None
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
-        self._refused = self._lingers = self._listens = False
+        self._refused = False
         self._answered = 0
         self._first = b""
         self._streams: Streams | None = None
@@ -167,28 +168,23 @@ class Front(web.RequestHandler):
             transport.close()
             return
         self._server.refusing += 1
-        self._lingers = self._listens = True
+        self._overhearing = Overhearing()
         transport.write_eof()
         self._loop.call_later(_LINGER_SECONDS, transport.abort)
 
-    def _overhear(self, data: bytes) -> None:
+    def _overhear(self, overhearing: Overhearing, data: bytes) -> None:
         """Let the handler record an old call that is refused with its connection."""
-        self._framer.feed(data)
-        head: RequestHead | None
-        try:
-            head = self._framer.next_head()
-            self._listens = head is None
-        except FramingError as error:
-            head = self._framer.refused(error)
-            self._listens = False
-        if head is not None and isinstance(interpret(head.method, head.target), OldCall):
-            refused = Incoming(self, head._replace(refusal=LimitError(503, _TOO_MANY_TEXT)), None)
-            self._overheard = self._loop.create_task(self._server.record_refused(refused))
+        for head in overhearing.heads(data):
+            if isinstance(interpret(head.method, head.target), OldCall):
+                refused = head._replace(refusal=LimitError(503, _TOO_MANY_TEXT))
+                self._server.service.start(
+                    self._server.record_refused(Incoming(self, refused, None))
+                )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
         if self._refused:
-            self._server.refusing -= self._lingers
+            self._server.refusing -= self._overhearing is not None
             return
         self._server.admission.release(self.peer)
         if self.turn is Turn.RELAY:
@@ -229,8 +225,8 @@ class Front(web.RequestHandler):
             self._tell_version(self._first + data)
         elif self.turn is not Turn.OVER:
             super().data_received(data)
-        elif self._listens:
-            self._overhear(data)
+        elif self._overhearing is not None:
+            self._overhear(self._overhearing, data)
 
     # Which version of HTTP
 

@@ -351,9 +351,7 @@ class Streams:
             transport.abort()
         elif began is not None and now - began > service.head_timeout:
             message = "The request's head did not arrive in time"
-            error = BrokenError(408, message, Code.ENHANCE_YOUR_CALM)
-            self._framer.break_off(error)
-            self._break_off(error)
+            self._break_off(BrokenError(408, message, Code.ENHANCE_YOUR_CALM))
         elif (self._noticed is not None and now - self._noticed > _NOTICE_SECONDS) or (
             not self._streams and now - self._since > service.keepalive_timeout
         ):
@@ -372,6 +370,7 @@ class Streams:
             recorder.refused(error, self.peer)
         else:
             recorder.unread(error, self.peer)
+        self._framer.break_off(error)
         self._flush()
         self.caller_left()
         self._close()
