@@ -7,7 +7,6 @@ frame is looked at before h2 acts upon it, what costs us more than its sender is
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -284,21 +283,20 @@ class Framer:
         """Send the head of an answer, interim or final."""
         pairs = [(b":status", b"%d" % status)]
         pairs += [(name, value) for name, value, _ in fields]
-        with self._if_open():
+        if self._open(stream):
             self._h2.send_headers(stream, pairs, end_stream=ended)
 
     def send_data(self, stream: int, data: bytes | memoryview, *, ended: bool) -> None:
         """Send a part of a body, no larger than :meth:`room`."""
         self._idle_frames.give(len(data) * _UPDATES_PER_BYTE)
-        with self._if_open():
+        if self._open(stream):
             self._h2.send_data(stream, data, end_stream=ended)
 
     def room(self, stream: int) -> int:
         """Return how many bytes the next frame of a body may have."""
-        try:
-            return min(self._h2.local_flow_control_window(stream), MOST_IN_A_FRAME)
-        except h2.exceptions.ProtocolError:
+        if not self._open(stream):
             return 0
+        return min(self._h2.local_flow_control_window(stream), MOST_IN_A_FRAME)
 
     @property
     def window(self) -> int:
@@ -312,7 +310,7 @@ class Framer:
 
     def reset(self, stream: int, code: int) -> None:
         """End a stream before its end."""
-        with self._if_open():
+        if self._open(stream):
             self._h2.reset_stream(stream, code)
 
     def refuse(self, stream: int, now: float) -> None:
@@ -345,12 +343,10 @@ class Framer:
             self._out = bytearray()
         return data
 
-    @contextlib.contextmanager
-    def _if_open(self) -> Iterator[None]:
-        """Leave what is for a stream that has been reset meanwhile."""
-        if not self._over:
-            with contextlib.suppress(h2.exceptions.StreamClosedError):
-                yield
+    def _open(self, stream: int) -> bool:
+        """Whether anything may be sent on a stream; it may have been reset meanwhile."""
+        there = self._h2.streams.get(stream)
+        return not self._over and there is not None and there.open
 
 
 _END_HEADERS: Final = 0x4
