@@ -297,14 +297,12 @@ class Streams:
             return
         window = self._framer.window
         for number, turn in list(self._waiting.items()):
-            room = self._framer.room(number) if turn.content else 1
-            if room <= 0:
-                continue
             if turn.content:
+                room = min(self._framer.room(number), window)
+                if room <= 0:
+                    continue
                 window -= room
             _wake(turn)
-            if window <= 0:
-                break
 
     def _flush_soon(self) -> None:
         """Send what there is once all have had their say: what is for many streams is one write."""
