@@ -63,7 +63,7 @@ FOR_SETTINGS = {
 AFTER_ANOTHER = {"FIELD"}
 # They look for something anywhere; all others stand at one place.
 SEARCHING = {
-    "shim.http1.plain": {"_DATE", "_KEEP_ALIVE", "_MARKED", "_MARKED_ANSWER"},
+    "shim.http1.plain": {"_DATE", "_KEEP_ALIVE", "_MARKED", "_MARKED_ANSWER", "_HOST_LINE"},
     "shim.http1.section": {"_CONTROL"},
     "shim.route.caller": {"_XFCC_PAIR"},
     "shim.route.notice": {"_NOT_IN_A_URI"},
