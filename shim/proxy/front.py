@@ -2,7 +2,8 @@
 
 aiohttp accepts, queues, runs the handler in a task of its own, and closes.  What a proxy needs
 besides is here: a lane for plain requests before the parser, one message at a time, and in one
-place each whether a connection persists and how long it may be silent.
+place each whether a connection persists and how long it may be silent.  Where a connection turns
+out to be HTTP/2, what it reads goes to :mod:`shim.proxy.streams`, and aiohttp sees none of it.
 
 What is used of aiohttp beyond its documented interface is in :mod:`shim.proxy.seams`, and of its
 ``RequestHandler`` and ``Server`` the attributes ``_parser``, ``_loop``, ``writing_paused`` and

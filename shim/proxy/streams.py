@@ -47,6 +47,7 @@ _NO_HEAD: Final = RequestHead(
     b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False, major_version=2
 )
 _TOO_MANY_TEXT: Final = f"The connection has {MOST_STREAMS} streams open already; try again"
+_TOO_LATE_TEXT: Final = "The connection is about to close; try again on another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Streams:
         self._since = monotonic()
         self._paused: float | None = None
 
-    # What comes
+    # In
 
     def data_received(self, data: bytes) -> None:
         """Act upon the frames in ``data``."""
@@ -181,7 +182,8 @@ class Streams:
         """Let an old call be on record that is refused with its stream."""
         head = stream.head
         if unread is None and isinstance(interpret(head.method, head.target), OldCall):
-            refusal = head.refusal or LimitError(503, _TOO_MANY_TEXT)
+            why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
+            refusal = head.refusal or LimitError(503, why)
             stream.head = head._replace(refusal=refusal)
             stream.over()
             self._service.start(self._handle(stream))
@@ -234,7 +236,7 @@ class Streams:
         if turn is not None:
             _wake(turn)
 
-    # What goes
+    # Out
 
     def acknowledge(self, stream: int, size: int) -> None:
         """Let the caller send so many more bytes: they have been taken."""
