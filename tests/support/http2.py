@@ -36,10 +36,14 @@ class Answer:
 
     status: int = 0
     fields: Fields = field(default_factory=list)
-    body: bytes = b""
+    content: bytearray = field(default_factory=bytearray)
     complete: bool = False
     reset: int | None = None
     informational: list[tuple[int, Fields]] = field(default_factory=list)
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self.content)
 
     @property
     def over(self) -> bool:
@@ -196,7 +200,7 @@ class Client:
             assert "END_HEADERS" in frame.flags, "this client takes small heads only"
             self._take_head(answer, frame)
         elif isinstance(frame, DataFrame):
-            answer.body += frame.data
+            answer.content += frame.data
             if frame.data and not self.holds:
                 size = len(frame.data)
                 self._reply(WindowUpdateFrame(0, size), WindowUpdateFrame(frame.stream_id, size))

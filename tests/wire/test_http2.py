@@ -27,6 +27,7 @@ from tests.support.origin import (
     reply_and_close,
 )
 from tests.support.running import Event, Shim
+from tests.support.waiting import settled
 
 INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, CANCEL = 2, 0, 7, 8
 JSON = b"Content-Type: application/json"
@@ -625,6 +626,35 @@ def test_a_body_that_upstream_does_not_take_is_held_back(shim: Shim, origin: Ori
         go.set()
         assert send_on(sent) == size
         assert caller.answer(stream).body == b"%d" % size
+
+
+def test_no_more_is_read_from_upstream_than_the_caller_takes(shim: Shim, origin: Origin) -> None:
+    sent = [0]
+
+    def script(connection: Connection, received: Received) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
+        for _ in range(50):
+            connection.send(b"x" * 1_000_000)
+            sent[0] += 1_000_000
+
+    origin.script = script
+    with http2.Client(shim.proxy, deadline=20, holds=True) as caller:
+        before = shim.memory()
+        stream = caller.open()
+        assert settled(lambda: sent[0]) < 20_000_000
+        assert shim.memory() - before < 8_000_000
+        caller.holds = False
+        caller.give(0, 65_535)
+        caller.give(stream, 65_535)
+        assert len(caller.answer(stream).body) == 50_000_000
+
+
+def test_a_head_may_be_large(caller: http2.Client, origin: Origin) -> None:
+    """One field, a token, may take most of it."""
+    number, frame = caller.head(*ordinary(), (b"authorization", b"x" * 60_000))
+    caller.send(*in_pieces(frame))
+    assert caller.answer(number).status == 200
+    assert origin.request().values(b"authorization") == [b"x" * 60_000]
 
 
 def test_padding_is_given_back(caller: http2.Client, origin: Origin) -> None:
