@@ -55,7 +55,8 @@ _MOST_REMEMBERED: Final = 512
 _CONNECTION_WINDOW: Final = 1024 * 1024
 # Of our compressor: what a caller asks for beyond is its own memory, and ours.
 _MOST_TABLE: Final = 4096
-# As nghttp2 has it (1.57): so many streams may be reset at once, and so many a second.
+# As nghttp2 has it (1.57): so many streams may be reset at once, and so many a second; besides, one
+# for each that got its whole answer, since a gateway's connection has many callers.
 _RESETS: Final = (1000, 33.0)
 # Frames that move no request on.
 _IDLE_FRAMES: Final = (1000, 100.0)
@@ -285,12 +286,14 @@ class Framer:
         pairs += [(name, value) for name, value, _ in fields]
         if self._open(stream):
             self._h2.send_headers(stream, pairs, end_stream=ended)
+            self._resets.give(ended)
 
     def send_data(self, stream: int, data: bytes | memoryview, *, ended: bool) -> None:
         """Send a part of a body, no larger than :meth:`room`."""
         self._idle_frames.give(len(data) * _UPDATES_PER_BYTE)
         if self._open(stream):
             self._h2.send_data(stream, data, end_stream=ended)
+            self._resets.give(ended)
 
     def room(self, stream: int) -> int:
         """Return how many bytes the next frame of a body may have."""

@@ -420,6 +420,15 @@ def test_a_flood_ends_its_connection_and_nothing_else(
     the_shim_is_well(shim, origin)
 
 
+def test_a_gateway_may_take_back_as_many_as_it_lets_finish(shim: Shim, origin: Origin) -> None:
+    # Its connection was ended for what some of its callers did, and the others' calls with it.
+    with http2.Client(shim.proxy) as caller:
+        for _ in range(1500):
+            caller.reset(caller.open("GET", "/left"))
+            assert caller.ask("GET", "/stayed").status == 200
+    assert not caller.away
+
+
 def test_what_clients_do_in_a_long_time_is_no_flood(shim: Shim, origin: Origin) -> None:
     """Windows given back for each frame, and a ping and a reset now and then."""
     origin.script = reply(answer(200, b"x" * 100_000))
