@@ -10,6 +10,8 @@ net
     Addresses, listening sockets, TLS contexts, bodies on their way between two connections.
 http1
     Messages as bytes, without I/O.
+http2
+    The same for callers that speak HTTP/2.
 route
     The deprecated route: what a call means, who makes it, what applies to it, what it is told.
 settings

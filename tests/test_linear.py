@@ -17,6 +17,14 @@ from itertools import product
 from typing import Any
 
 import pytest
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 import shim
 from shim.http1.answers import AnswerFramer
@@ -24,12 +32,15 @@ from shim.http1.fields import end_to_end, field, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer, plain_request
 from shim.http1.requests import RequestFramer
+from shim.http2.framing import PREFACE, Framer
+from shim.http2.requests import read_head
 from shim.ledger.log_frames import BrokenLineError, Unframer
 from shim.report.advice import advice_for, replacement_for
 from shim.route.caller import identify
 from shim.route.notice import uri
 from shim.route.text import bounded, printable
 from shim.route.translation import interpret, redact_target
+from tests.support.http2 import ordinary
 
 SMALL = 3_000
 GROWTH = 8
@@ -54,7 +65,7 @@ OF_FILES = "shim.scan"
 AFTER_ANOTHER = {"FIELD"}
 # They look for something anywhere; all others stand at one place.
 SEARCHING = {
-    "shim.http1.plain": {"_DATE", "_KEEP_ALIVE", "_MARKED", "_MARKED_ANSWER"},
+    "shim.http1.plain": {"_DATE", "_KEEP_ALIVE", "_MARKED", "_MARKED_ANSWER", "_HOST_LINE"},
     "shim.http1.section": {"_CONTROL"},
     "shim.route.caller": {"_XFCC_PAIR"},
     "shim.route.notice": {"_NOT_IN_A_URI"},
@@ -156,6 +167,31 @@ def answers(data: bytes, step: int) -> None:
     read(AnswerFramer(head_only=False), data, step)
 
 
+def streams(block: bytes, step: int) -> None:
+    """A header section of HTTP/2, in frames of 4,000 bytes."""
+    pieces = [block[at : at + 4000] for at in range(0, len(block), 4000)]
+    raw = HeadersFrame(1, pieces[0]).serialize()
+    raw += b"".join(ContinuationFrame(1, one).serialize() for one in pieces[1:])
+    raw = PREFACE + raw + ContinuationFrame(1, b"", flags=["END_HEADERS"]).serialize()
+    framer = Framer()
+    for at in range(0, len(raw), step):
+        list(framer.receive(raw[at : at + step], 0.0))
+
+
+def frames(frame: Frame, size: int) -> None:
+    """So many bytes of the same frame, on a stream that is open; floods are not the matter."""
+    framer = Framer()
+    head = HeadersFrame(1, b"\x82", flags=["END_HEADERS"]).serialize()
+    list(framer.receive(PREFACE + head, 0.0))
+    raw = frame.serialize()
+    # Later and later, so that there is always leave for it.
+    list(framer.receive(raw * (size // len(raw) // 20), 1000.0))
+
+
+def section(name: bytes, size: int) -> None:
+    read_head([*ordinary(), *[(name, b"b")] * (size // len(name))], ended=True, max_body=None)
+
+
 def unframe(data: bytes) -> None:
     unframer = Unframer()
     for line in data.split(b"\n"):
@@ -208,6 +244,15 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
         ),
         pytest.param(lambda n: plain_request(HEAD + b"A: b\r\n" * (n // 6), None), id="plain"),
         pytest.param(lambda n: plain_answer(b"HTTP/1.1 200 x\r\n" + b"A: b\r\n" * n), id="back"),
+        pytest.param(lambda n: streams(b"\x40\x01a\x01b" * (n // 5), 9999), id="fields in frames"),
+        pytest.param(lambda n: streams(b"\x40\x01a\x01b" * (n // 5), 1), id="frames that trickle"),
+        pytest.param(lambda n: streams(b"\x20" * n, 9999), id="sizes of a table"),
+        pytest.param(lambda n: section(b"a", n), id="a section of HTTP/2"),
+        pytest.param(lambda n: section(b"cookie", n), id="cookies in pieces"),
+        pytest.param(lambda n: section(b"host", n), id="many hosts"),
+        pytest.param(lambda n: frames(DataFrame(1, b"x"), n), id="small frames"),
+        pytest.param(lambda n: frames(WindowUpdateFrame(1, 1), n), id="frames of windows"),
+        pytest.param(lambda n: frames(SettingsFrame(0, {4: 1}), n), id="settings"),
         pytest.param(lambda n: interpret(b"DELETE", b"/invocations/" + b"%2F" * n), id="an id"),
         pytest.param(lambda n: interpret(b"DELETE", b"/" * n + b"invocations/x"), id="slashes"),
         pytest.param(

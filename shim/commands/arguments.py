@@ -16,7 +16,8 @@ from shim.settings.loading import load
 READ_BY_BROWNOUTS: Final = frozenset((*(field.name for field in fields(Terms)), "ledger", "fleet"))
 """The settings that ``brownouts`` reads."""
 READ_BY_CHECK: Final = READ_BY_BROWNOUTS | {
-    *("upstream", "upstream_ca", "upstream_cert", "upstream_key", "connect_timeout"),
+    *("upstream", "upstream_ca", "upstream_cert", "upstream_key", "upstream_host"),
+    "connect_timeout",
     *("listen", "tls_cert", "tls_key", "ops_listen", "replies", "caller", "trusted_proxies"),
     *("no_headers", "sunset"),
 }

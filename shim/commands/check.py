@@ -96,7 +96,11 @@ async def look(settings: Settings, address: Address) -> Finding:
     else:
         connector = aiohttp.TCPConnector(ssl=settings.upstream_tls() or True)
         base = address.url
-    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+    host = settings.upstream_host
+    headers = None if host is None else {"Host": host.decode()}
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=_TIMEOUT, headers=headers
+    ) as session:
         try:
             version = await _get(session, f"{base}/version")
             openapi = await _get(session, f"{base}/openapi")

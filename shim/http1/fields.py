@@ -106,13 +106,15 @@ def forwarded_request(
     host: bytes | None,
     trusted: bool,
     without: frozenset[bytes] = _NOTHING,
+    upstream_host: bytes | None = None,
 ) -> list[bytes]:
     """Return the field lines of a request for upstream, each with its CRLF.
 
     Removes what belongs to this hop (and ``without``), adds :func:`added_lines`.
     ``X-Forwarded-Proto`` and ``-Host`` have one value: a ``trusted`` proxy's are kept, anybody
     else's replaced.  ``host`` replaces the Host field where the target named one (RFC 9112 section
-    3.2.2), or stands in for one that HTTP/1.0 does not ask for.
+    3.2.2), or stands in for one that HTTP/1.0 does not ask for.  ``upstream_host`` is sent in the
+    stead of either, which ``X-Forwarded-Host`` still tells.
     """
     left_out = HOP_BY_HOP | _nominated(fields) | without
     if not trusted:
@@ -120,18 +122,19 @@ def forwarded_request(
     lines = []
     said = set()
     original_host: bytes | None = None
+    sent_host = upstream_host or host
     for name, value, line in fields:
         if name in left_out:
             continue
         if name == b"host":
             original_host = value
-            lines.append(line if host is None else line[:4] + b": " + host + b"\r\n")
+            lines.append(line if sent_host is None else line[:4] + b": " + sent_host + b"\r\n")
             continue
         if name in _SINGLE_FORWARDED:
             said.add(name)
         lines.append(line)
-    if host is not None and original_host is None:
-        lines.insert(0, b"Host: " + host + b"\r\n")
+    if sent_host is not None and original_host is None:
+        lines.insert(0, b"Host: " + sent_host + b"\r\n")
     ours = added_lines(peer=peer, proto=proto, host=host or original_host or b"", version=version)
     if not said:
         lines.append(ours)

@@ -27,6 +27,7 @@ _MARKED: Final = re.compile(
     re.IGNORECASE,
 )
 _KEEP_ALIVE: Final = re.compile(rb"\nConnection: keep-alive\r\n", re.IGNORECASE)
+_HOST_LINE: Final = re.compile(rb"\nHost: [^\r]*", re.IGNORECASE)
 _MARKED_ANSWER: Final = re.compile(rb"\n(Content-Length|" + _HOP + rb"): ([^\r]*)", re.IGNORECASE)
 _DATE: Final = re.compile(rb"\nDate: ([^\r]*)", re.IGNORECASE)
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -70,6 +71,14 @@ def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, byte
     if kept:
         head = _KEEP_ALIVE.sub(b"\n", head)
     return method, host, head, data[end - 2 :]
+
+
+def with_host(head: bytes, host: bytes) -> bytes:
+    """Return the head of a plain request with another host in its place."""
+    found = _HOST_LINE.search(head)
+    assert found is not None
+    # "Host: ", in whatever case it came.
+    return head[: found.start() + 7] + host + head[found.end() :]
 
 
 def date_of(data: bytes, end: int) -> bytes:

@@ -31,6 +31,8 @@ _REFUSED_LINE: Final = re.compile(
 )
 _FIELD_LINES: Final = re.compile(FIELD_LINES)
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
+NO_CONNECT: Final = "CONNECT is not served here: this is a gateway, not a tunnel"
+TOO_LARGE_HEAD: Final = f"The request's head is larger than {MAX_SECTION} bytes"
 MOST_REMEMBERED: Final = 2048
 """Bytes of fields that a connection remembers; what is larger would take much room on each."""
 _TRAILERS: Final = trailer_section(MAX_SECTION)
@@ -43,7 +45,8 @@ class RequestHead(NamedTuple):
 
     ``target`` is in origin-form (or ``*``), ``authority`` that of an absolute-form target.
     ``length`` is in bytes where ``framing`` is ``LENGTH``.  ``refusal`` says why the request is not
-    taken, where the head shows it.
+    taken, where the head shows it.  What came over HTTP/2 (``major_version``) is here as HTTP/1.1
+    would have it.
     """
 
     method: bytes
@@ -55,6 +58,12 @@ class RequestHead(NamedTuple):
     length: int
     keep_alive: bool
     refusal: FramingError | None = None
+    major_version: int = 1
+
+    @property
+    def version(self) -> bytes:
+        """The version of HTTP that it came over, as Via has it."""
+        return b"2.0" if self.major_version == 2 else b"1.%d" % self.minor_version
 
     @property
     def has_body(self) -> bool:
@@ -207,7 +216,7 @@ class HeadParser:
             if len(raw_fields) <= MOST_REMEMBERED:
                 self._minor, self._raw_fields, self._said = minor, raw_fields, said
         if method == b"CONNECT":
-            raise FramingError(405, "CONNECT is not served here: this is a gateway, not a tunnel")
+            raise FramingError(405, NO_CONNECT)
         authority = None
         if not target.startswith(b"/"):
             target, authority = _normalise_target(method, target)
@@ -272,7 +281,7 @@ def what_is_wrong(raw: bytes) -> FramingError:
     if not line.endswith(b"\r") or b"\n" in fields.replace(b"\r\n", b""):
         return FramingError(400, "A line ends with a bare LF; lines end with CR LF")
     if line.startswith(b"PRI * HTTP/2"):
-        return FramingError(400, "HTTP/2 is not spoken here; use HTTP/1.1")
+        return FramingError(400, "HTTP/2 is spoken from the first byte on, or not at all")
     version = line.rpartition(b" ")[2].rstrip(b"\r")
     if not _REQUEST_LINE.match(raw):
         if re.fullmatch(rb"HTTP/[0-9.]+", version) and version not in (b"HTTP/1.0", b"HTTP/1.1"):
@@ -290,6 +299,6 @@ _REQUEST_SECTION: Final = Kind(
     line=_REQUEST_LINE,
     beginning=_REQUEST_LINE_BEGINNING,
     limit=MAX_SECTION,
-    too_large=lambda: FramingError(431, f"The request's head is larger than {MAX_SECTION} bytes"),
+    too_large=lambda: FramingError(431, TOO_LARGE_HEAD),
     wrong=what_is_wrong,
 )

@@ -20,7 +20,7 @@ def server_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None
     if cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"])
     _load_chain(context, cert, key, "tls_cert", "tls_key")
     return context
 

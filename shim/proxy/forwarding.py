@@ -123,7 +123,7 @@ class Forwarder:
     """Sends requests to upstream.
 
     ``scheme`` is that of the listener; ``default_host`` is the Host of HTTP/1.0 requests without
-    one.
+    one, ``upstream_host`` the one sent in any caller's stead.
     """
 
     def __init__(
@@ -134,12 +134,14 @@ class Forwarder:
         trusted_proxies: tuple[Network, ...],
         scheme: bytes,
         default_host: bytes,
+        upstream_host: bytes | None = None,
     ) -> None:
         self._pool = pool
         self._recorder = recorder
         self._trusted_proxies = trusted_proxies
         self._scheme = scheme
         self._default_host = default_host
+        self._upstream_host = upstream_host
 
     def outgoing(
         self,
@@ -168,10 +170,11 @@ class Forwarder:
                 head.fields,
                 peer=forwarded_for(peer),
                 proto=self._scheme,
-                version=b"1.%d" % head.minor_version,
+                version=head.version,
                 host=host,
                 trusted=is_trusted(peer, self._trusted_proxies),
                 without=without,
+                upstream_host=self._upstream_host,
             )
             memory.forwarded = (how, b"".join(lines))
         chunked = with_body and head.framing is Framing.CHUNKED

@@ -2,7 +2,8 @@
 
 aiohttp accepts, queues, runs the handler in a task of its own, and closes.  What a proxy needs
 besides is here: a lane for plain requests before the parser, one message at a time, and in one
-place each whether a connection persists and how long it may be silent.
+place each whether a connection persists and how long it may be silent.  Where a connection turns
+out to be HTTP/2, what it reads goes to :mod:`shim.proxy.streams`, and aiohttp sees none of it.
 
 What is used of aiohttp beyond its documented interface is in :mod:`shim.proxy.seams`, and of its
 ``RequestHandler`` and ``Server`` the attributes ``_parser``, ``_loop``, ``writing_paused`` and
@@ -28,15 +29,18 @@ from shim.http1.bodies import Framing
 from shim.http1.grammar import FramingError, LimitError
 from shim.http1.hop import for_hop
 from shim.http1.requests import RequestFramer, RequestHead
+from shim.http2.framing import PREFACE
 from shim.net.addresses import unmapped
 from shim.net.stream import Stream
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
+from shim.proxy.overhearing import Overhearing
 from shim.proxy.patience import Patience
 from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
 from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
+from shim.proxy.streams import Service, Streams
 from shim.record.recorder import Recorder
 from shim.route.translation import OldCall, interpret
 from shim.upstream.connection import Connection
@@ -58,6 +62,8 @@ _REFUSAL: Final = for_hop(_NO_HEAD, _TOO_MANY, persists=False).head + _TEXT
 class Turn(Enum):
     """Whose turn it is on a caller's connection."""
 
+    NEW = auto()
+    """The caller's: what has come, if anything, does not tell which version of HTTP it speaks."""
     IDLE = auto()
     """The caller's: nothing of a request has come."""
     HEAD = auto()
@@ -66,6 +72,8 @@ class Turn(Enum):
     """Upstream's: a plain request has gone on as it came."""
     HANDLER = auto()
     """The handler's."""
+    STREAMS = auto()
+    """Everybody's: the caller speaks HTTP/2."""
     OVER = auto()
     """Nobody's: the connection closes, and what still comes is thrown away."""
 
@@ -96,13 +104,15 @@ class Front(web.RequestHandler):
         self._queued = False
         self._body: Stream | None = None
         self._too_slow = False
-        self._overheard: asyncio.Task[None] | None = None
+        self._overhearing: Overhearing | None = None
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
-        self._refused = self._lingers = self._listens = False
+        self._refused = False
         self._answered = 0
-        self.turn = Turn.IDLE
+        self._first = b""
+        self._streams: Streams | None = None
+        self.turn = Turn.NEW
         self.since = monotonic()
         """When the turn became the caller's, or the head began (``time.monotonic``)."""
         self.memory = Memory()
@@ -135,6 +145,9 @@ class Front(web.RequestHandler):
         if limit is None:
             super().connection_made(transport)
             self._server.watch()
+            tls = transport.get_extra_info("ssl_object")
+            if tls is not None and tls.selected_alpn_protocol() == "h2":
+                self._speak_http2(b"")
         else:
             self.turn = Turn.OVER
             self._refused = True
@@ -156,28 +169,23 @@ class Front(web.RequestHandler):
             transport.close()
             return
         self._server.refusing += 1
-        self._lingers = self._listens = True
+        self._overhearing = Overhearing()
         transport.write_eof()
         self._loop.call_later(_LINGER_SECONDS, transport.abort)
 
-    def _overhear(self, data: bytes) -> None:
+    def _overhear(self, overhearing: Overhearing, data: bytes) -> None:
         """Let the handler record an old call that is refused with its connection."""
-        self._framer.feed(data)
-        head: RequestHead | None
-        try:
-            head = self._framer.next_head()
-            self._listens = head is None
-        except FramingError as error:
-            head = self._framer.refused(error)
-            self._listens = False
-        if head is not None and isinstance(interpret(head.method, head.target), OldCall):
-            refused = Incoming(self, head._replace(refusal=LimitError(503, _TOO_MANY_TEXT)), None)
-            self._overheard = self._loop.create_task(self._server.record_refused(refused))
+        for head in overhearing.heads(data):
+            if isinstance(interpret(head.method, head.target), OldCall):
+                refused = head._replace(refusal=LimitError(503, _TOO_MANY_TEXT))
+                self._server.service.start(
+                    self._server.record_refused(Incoming(self, refused, None))
+                )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
         if self._refused:
-            self._server.refusing -= self._lingers
+            self._server.refusing -= self._overhearing is not None
             return
         self._server.admission.release(self.peer)
         if self.turn is Turn.RELAY:
@@ -186,6 +194,8 @@ class Front(web.RequestHandler):
         self.turn = Turn.OVER
         if self._incoming is not None:
             self._incoming.caller_left()
+        if self._streams is not None:
+            self._streams.caller_left()
         _wake(self._room)
         _wake(self._over)
         if self._queued:
@@ -198,6 +208,8 @@ class Front(web.RequestHandler):
         """Let :meth:`drain` go on."""
         super().resume_writing()
         _wake(self._room)
+        if self._streams is not None:
+            self._streams.resumed()
 
     def data_received(self, data: bytes) -> None:
         """Relay a plain request as it is; let aiohttp have all else read and queued."""
@@ -208,10 +220,42 @@ class Front(web.RequestHandler):
                 super().data_received(data)
         elif self.turn is _RELAY:
             self._hold(data)
+        elif self._streams is not None:
+            self._streams.data_received(data)
+        elif self.turn is Turn.NEW:
+            self._tell_version(self._first + data)
         elif self.turn is not Turn.OVER:
             super().data_received(data)
-        elif self._listens:
-            self._overhear(data)
+        elif self._overhearing is not None:
+            self._overhear(self._overhearing, data)
+
+    # Which version of HTTP
+
+    def _tell_version(self, data: bytes) -> None:
+        """Find out from the first bytes of a connection what its caller speaks."""
+        if data.startswith(PREFACE):
+            self._speak_http2(data)
+        elif PREFACE.startswith(data):
+            # It may become a POST, too.
+            if not self._first:
+                self.since = monotonic()
+            self._first = data
+        else:
+            self.turn = _IDLE
+            held, self._first = self._first, b""
+            if held:
+                # What came in pieces is not for the relay lane.
+                super().data_received(data)
+            else:
+                self.data_received(data)
+
+    def _speak_http2(self, data: bytes) -> None:
+        self.turn = Turn.STREAMS
+        self._first = b""
+        self._streams = Streams(self._server.service, self)
+        self._streams.data_received(data)
+        if self._server.draining:
+            self._streams.leave()
 
     # The relay lane
 
@@ -330,11 +374,27 @@ class Front(web.RequestHandler):
             # It closes once all has been sent, which a caller that does not read can put off.
             if now - self.since > self.patience.stall:
                 self._closing.abort()
-        elif self.turn is Turn.IDLE and now - self.since > keepalive_timeout:
+        elif self._streams is not None:
+            self._streams.check(now)
+        elif self.turn is Turn.HEAD or self._first:
+            if now - self.since > self._server.head_timeout:
+                self._too_slow = True
+                self.turn = Turn.HEAD
+                super().data_received(self._first)
+        elif self.turn in (Turn.NEW, Turn.IDLE) and now - self.since > keepalive_timeout:
             self.force_close()
-        elif self.turn is Turn.HEAD and now - self.since > self._server.head_timeout:
-            self._too_slow = True
-            super().data_received(b"")
+
+    def leave(self) -> None:
+        """Take note that the shim is being shut down: HTTP/2 has a way to say so."""
+        if self._streams is not None:
+            self._streams.leave()
+
+    def close_idle(self) -> None:
+        """Close unless a request is under way."""
+        if self._streams is not None:
+            self._streams.take_no_more()
+        elif self.turn in (Turn.NEW, Turn.IDLE, Turn.HEAD):
+            self.force_close()
 
     def force_close(self) -> None:
         """Close as soon as what has been written is sent."""
@@ -401,6 +461,14 @@ class FrontServer(web.Server):
         self.patience = patience
         self.refusing = 0
         """How many connections are refused and not closed yet."""
+        self.service = Service(
+            handler,
+            recorder,
+            lane.max_body,
+            most_requests,
+            self.head_timeout,
+            keepalive_timeout,
+        )
         self._handler = handler
         self._keepalive_timeout = keepalive_timeout
         self._tick = min(_SWEEP_SECONDS, self.head_timeout / 8, keepalive_timeout / 8)
@@ -418,12 +486,27 @@ class FrontServer(web.Server):
     def drain(self) -> None:
         """Take one more request on each connection at most: its answer says that it closes."""
         self.draining = True
+        for connection in self._fronts():
+            connection.leave()
 
     def close_idle(self) -> None:
         """Close the connections on which no request is under way."""
         for connection in self._fronts():
-            if connection.turn in (Turn.IDLE, Turn.HEAD):
-                connection.force_close()
+            connection.close_idle()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are connections, or requests of some that have gone."""
+        return bool(self.connections or self.service.tasks)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
+        """Cut off what is under way."""
+        await super().shutdown(timeout)
+        tasks = list(self.service.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
 
     def _fronts(self) -> list[Front]:
         return [one for one in self.connections if isinstance(one, Front)]

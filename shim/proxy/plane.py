@@ -36,6 +36,8 @@ from shim.upstream import health
 from shim.upstream.node import Node, state
 from shim.upstream.pool import Pool, PoolStats
 
+# What upstreams are asked for /health as, where nothing else is said.
+_PROBED_HOST: Final = b"restate"
 # For so long after SIGTERM idle connections stay open: what is on its way on them is served, and
 # its answer says that the connection closes, which no caller takes for a failure.
 _SETTLE_SECONDS: Final = 0.5
@@ -72,11 +74,13 @@ class ProxyPlane:
             loop=loop,
         )
         recorder = record.recorder
+        upstream_host = settings.upstream_host
         lane = RelayLane(
             self._pool,
             recorder,
             scheme=scheme.encode(),
             max_body=settings.max_body,
+            upstream_host=upstream_host,
         )
         forwarder = Forwarder(
             self._pool,
@@ -84,6 +88,7 @@ class ProxyPlane:
             trusted_proxies=settings.trusted_proxies,
             scheme=scheme.encode(),
             default_host=_default_host(settings.upstream[0]),
+            upstream_host=upstream_host,
         )
         self._proxy = Proxy(
             forwarder,
@@ -146,7 +151,7 @@ class ProxyPlane:
 
     async def watch_upstream(self) -> None:
         """Ask the upstreams that do not answer, until cancelled."""
-        await health.watch(self._pool)
+        await health.watch(self._pool, self._settings.upstream_host or _PROBED_HOST)
 
     @property
     def upstream_state(self) -> Mapping[str, Any]:
@@ -181,7 +186,7 @@ class ProxyPlane:
             self._listening.close()
             await serve(loop, server, waiting, self._settings.server_tls())
         began = monotonic()
-        while server.connections and monotonic() - began < grace:
+        while server.busy and monotonic() - began < grace:
             if monotonic() - began > _SETTLE_SECONDS:
                 server.close_idle()
             await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 from shim.http1.fields import added_lines, forwarded_for
-from shim.http1.plain import plain_request
+from shim.http1.plain import plain_request, with_host
 from shim.record.recorder import Recorder
 from shim.route.translation import may_concern_us
 from shim.upstream.connection import Connection
@@ -46,7 +46,8 @@ class Caller(Protocol):
 class RelayLane:
     """What the relays of all callers share; ``scheme`` is that of the listener.
 
-    ``max_body`` is in bytes; the handler's lane goes by it too.
+    ``max_body`` is in bytes; the handler's lane goes by it too.  ``upstream_host`` is the Host sent
+    in the caller's stead.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class RelayLane:
         *,
         scheme: bytes,
         max_body: int | None,
+        upstream_host: bytes | None = None,
     ) -> None:
         self.pool = pool
         self.answer_timeout = pool.answer_timeout
@@ -63,6 +65,7 @@ class RelayLane:
         self.carried = recorder.carried
         self.scheme = scheme
         self.max_body = max_body
+        self.upstream_host = upstream_host
         self.in_flight = 0
 
 
@@ -102,6 +105,8 @@ class Relay:
             peer = forwarded_for(caller.peer)
             self._host = host
             self._added = added_lines(peer=peer, proto=lane.scheme, host=host)
+        if lane.upstream_host is not None:
+            head = with_host(head, lane.upstream_host)
         lane.in_flight += 1
         self._connection = connection
         self._method = method

@@ -28,6 +28,7 @@ from shim.settings.parsers import (
     parse_file,
     parse_fleet,
     parse_glob,
+    parse_host,
     parse_instances,
     parse_jitter,
     parse_ledger,
@@ -173,6 +174,12 @@ class Settings:
         parse_file, "FILE", "client certificate (PEM) to show upstream"
     )
     upstream_key: Path | None = _optional(parse_file, "FILE", "the client certificate's key (PEM)")
+    upstream_host: bytes | None = _optional(
+        parse_host,
+        "HOST[:PORT]",
+        "the Host sent upstream (Restate Cloud tells environments apart by it); "
+        "without it the caller's",
+    )
     listen: Address = _setting(
         parse_listen,
         "127.0.0.1:9170",

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from shim.http1.grammar import HOST
 from shim.moments import parse_duration
 from shim.route.caller import Network
 
@@ -151,6 +152,14 @@ def parse_fleet(text: str) -> str:
     if not re.match(r"postgres(ql)?://", text):
         raise ValueError("postgresql://USER@HOST/DATABASE")
     return text
+
+
+def parse_host(text: str) -> bytes:
+    """Parse what a Host field may say."""
+    host = text.encode("utf-8", "replace")
+    if not host or not HOST.fullmatch(host):
+        raise ValueError("a host with an optional port, such as env.env.us.restate.cloud:9070")
+    return host
 
 
 def parse_name(text: str) -> str:

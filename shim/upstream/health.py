@@ -15,7 +15,7 @@ _TICK_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 8.0
 _SILENT_SECONDS: Final = 5.0
 _PROBE_SECONDS: Final = 5.0
-_PROBE: Final = b"GET /health HTTP/1.1\r\nHost: restate\r\nUser-Agent: restate-shim\r\n\r\n"
+_PROBE: Final = b"GET /health HTTP/1.1\r\nHost: %b\r\nUser-Agent: restate-shim\r\n\r\n"
 
 
 async def try_once(pool: Pool) -> None:
@@ -30,8 +30,8 @@ async def try_once(pool: Pool) -> None:
     pool.keep(connection, now)
 
 
-async def watch(pool: Pool) -> None:
-    """Ask the upstreams, until cancelled.
+async def watch(pool: Pool, host: bytes) -> None:
+    """Ask the upstreams, by the name of ``host``, until cancelled.
 
     One that fails is asked again and again, with pauses that grow; what goes through tells of the
     others.  One that has been silent for a while is looked at: where there is another to go to it
@@ -39,10 +39,10 @@ async def watch(pool: Pool) -> None:
     """
     async with asyncio.TaskGroup() as group:
         for node in pool.nodes:
-            group.create_task(_watch(pool, node, choice=len(pool.nodes) > 1))
+            group.create_task(_watch(pool, node, host if len(pool.nodes) > 1 else None))
 
 
-async def _watch(pool: Pool, node: Node, *, choice: bool) -> None:
+async def _watch(pool: Pool, node: Node, host: bytes | None) -> None:
     pause = _TICK_SECONDS
     while True:
         await asyncio.sleep(pause)
@@ -53,22 +53,25 @@ async def _watch(pool: Pool, node: Node, *, choice: bool) -> None:
         elif now - node.failed_at < _TICK_SECONDS:
             # It has only just been asked.
             continue
-        elif await _answers(pool, node, ask=choice):
+        elif await _answers(pool, node, host):
             node.answered(monotonic())
             pause = _TICK_SECONDS
         else:
             pause = min(2 * pause, _MOST_SECONDS)
 
 
-async def _answers(pool: Pool, node: Node, *, ask: bool) -> bool:
-    """Look at ``node``, and ``ask`` it; where it could not be reached, that it can be is enough."""
+async def _answers(pool: Pool, node: Node, host: bytes | None) -> bool:
+    """Look at ``node``, and ask it by the name of ``host``, if there is one.
+
+    Where it could not be reached, that it can be is enough.
+    """
     connecting = node.failure is not None and node.failure.kind != "timeout"
     try:
         connection = await pool.open(node)
         if connecting:
             pool.keep(connection, monotonic())
-        elif ask:
-            await _probe(pool, connection)
+        elif host is not None:
+            await _probe(pool, connection, host)
         else:
             connection.abort()
     except UpstreamError as error:
@@ -77,10 +80,10 @@ async def _answers(pool: Pool, node: Node, *, ask: bool) -> bool:
     return True
 
 
-async def _probe(pool: Pool, connection: Connection) -> None:
+async def _probe(pool: Pool, connection: Connection, host: bytes) -> None:
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            connection.send(_PROBE, head_only=False)
+            connection.send(_PROBE % host, head_only=False)
             while (await connection.next_head()).interim:
                 pass
     except TimeoutError:

@@ -51,8 +51,6 @@ _OTHERS = frozenset(
         *("--enable-helm", "--detach", "--restart", "--image", "--patch", "--type", "--tail"),
         *("--env", "--filename", "--ignore-not-found", "--namespace", "--previous", "--username"),
         *("--context", "--fail", "--fail-with-body", "--show-error"),
-        # Of the shim, where it is not there yet.
-        "--upstream-host",
         *("--chown", "--data", "--header", "--include", "--silent", "--output", "--help"),
     )
 )

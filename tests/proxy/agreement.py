@@ -140,6 +140,7 @@ class Lanes:
     lane: RelayLane = field(init=False)
     server: FrontServer = field(init=False)
     max_body: int | None = 5000
+    upstream_host: bytes | None = None
     recorder: Watched = field(init=False)
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
@@ -163,13 +164,20 @@ class Lanes:
             new_id=str,
             instance="x",
         )
-        self.lane = RelayLane(self.pool, recorder, scheme=b"http", max_body=self.max_body)
+        self.lane = RelayLane(
+            self.pool,
+            recorder,
+            scheme=b"http",
+            max_body=self.max_body,
+            upstream_host=self.upstream_host,
+        )
         forwarder = Forwarder(
             self.pool,
             recorder,
             trusted_proxies=(),
             scheme=b"http",
             default_host=b"upstream",
+            upstream_host=self.upstream_host,
         )
         proxy = Proxy(
             forwarder,
@@ -410,12 +418,13 @@ class Maker:
         return data
 
 
-async def agree(pairs: int, seed: int) -> Counter[str]:
+async def agree(pairs: int, seed: int, *, upstream_host: bytes | None = None) -> Counter[str]:
     """Compare the lanes over so many pairs; count what the relay lane took, and what came of it.
 
     Raises ``AssertionError`` with the messages over which they disagree.
     """
-    lanes, maker = Lanes(asyncio.get_running_loop()), Maker(seed)
+    lanes = Lanes(asyncio.get_running_loop(), upstream_host=upstream_host)
+    maker = Maker(seed)
     counts: Counter[str] = Counter()
     for number in range(pairs):
         request, answer = maker.request(), maker.answer()

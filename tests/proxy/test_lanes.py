@@ -24,3 +24,8 @@ def test_whatever_the_relay_lane_takes_the_handler_s_lane_sends_alike() -> None:
         "counted": 25_000,
     }
     assert {name: counts[name] for name in fewest if counts[name] < fewest[name]} == {}
+
+
+def test_they_do_with_a_host_of_upstream_s_own_too() -> None:
+    counts = uvloop.run(agree(20_000, seed=20261128, upstream_host=b"env.test:443"))
+    assert counts["taken"] > 7_000

@@ -78,6 +78,9 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("max_connections_per_address", "many"),
         ("max_upstream_connections", "1.5"),
         ("max_waiting", "-1"),
+        ("upstream_host", "a b"),
+        ("upstream_host", "http://a"),
+        ("upstream_host", ""),
         ("head_timeout", "0s"),
     ],
 )

@@ -227,7 +227,8 @@ OLD_CALLS = {
     "a body that is too slow": (LINE + NAMED + b"Content-Length: 10\r\n\r\n", 408, "old-script"),
 }
 UNREADABLE = {
-    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "what is not quite the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\n\n", 400),
+    "half the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\n", 408),
     "a greeting of TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     "nonsense": (b"nonsense\r\n\r\n", 400),
     "half a line": (b"DELETE /invocations/inv_1", 408),

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.certificates import Certificates
 from tests.support.client import Client, ask, request
 from tests.support.origin import Origin, answer, reply
@@ -140,15 +142,21 @@ class TestListening:
         assert own_origin.requests[0].values(b"x-forwarded-proto") == [b"https"]
         assert own_origin.request(count=2).body == body
 
+    @pytest.mark.parametrize("offered", [["http/1.1"], ["http/1.1", "spdy/3"], ["spdy/3"], []])
     def test_tls_offers_nothing_it_does_not_speak(
-        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+        self,
+        offered: list[str],
+        own_origin: Origin,
+        start: Callable[..., Shim],
+        certificates: Certificates,
     ) -> None:
-        """A caller that also offers HTTP/2 gets HTTP/1.1."""
+        """A caller that does not offer HTTP/2 gets HTTP/1.1."""
         shim = start(
             "--tls-cert", certificates.cert, "--tls-key", certificates.key, upstream=own_origin.url
         )
         context = certificates.client()
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        if offered:
+            context.set_alpn_protocols(offered)
         with Client(shim.proxy, tls=context) as client:
             assert isinstance(client.sock, ssl.SSLSocket)
             assert client.sock.selected_alpn_protocol() in (None, "http/1.1")

@@ -171,9 +171,8 @@ REFUSED = {
     "CONNECT to a path": b"CONNECT /bad HTTP/1.1\r\n" + H + b"\r\n",
     "CONNECT with bytes behind it": b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"
     + request("GET", "/tunnel"),
-    "the HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "the HTTP/2 preface and SETTINGS": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-     b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    "the HTTP/2 preface with another end": b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n",
+    "the HTTP/2 preface with a field": b"PRI * HTTP/2.0\r\n" + H + b"\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64 + b"\r\n\r\n",
     "the PROXY protocol": b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n" + get(),
     "NULs": b"\x00" * 64 + b"\r\n\r\n",
@@ -221,6 +220,16 @@ class TestRefused:
         client.drip(REFUSED[case])
         check_refused(client)
         assert [got for got in origin.requests if got.complete] == []
+
+
+@pytest.mark.parametrize("size", [1, 24])
+def test_a_connection_that_has_begun_with_http_1_goes_on_with_it(
+    size: int, client: Client, origin: Origin
+) -> None:
+    """RFC 9113 section 3.4: the preface is the first that a connection sends."""
+    assert client.ask(request("GET", "/good")).status == 200
+    client.drip(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", size)
+    assert "HTTP/2" in check_refused(client, 400).json()["message"]
 
 
 BAD_CHUNKS = {

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import http2
 from tests.support.certificates import Certificates
 from tests.support.client import Client, ask, request, timed
 from tests.support.message import chunks
 from tests.support.origin import Origin, answer, break_off, hang, reply
-from tests.support.running import Shim
+from tests.support.running import Shim, restate_shim
 from tests.support.waiting import wait_until
 
 
@@ -243,6 +244,73 @@ class TestSeveral:
         assert ask(shim.proxy, request()).status == 504
         assert all(origin.requests for origin in pair)
         assert ask(shim.ops, request("GET", "/ready")).status == 503
+
+
+class TestHost:
+    """`--upstream-host`: what upstream is asked as, whatever the caller says."""
+
+    HOST = b"env.test:443"
+
+    @pytest.fixture
+    def shim(self, own_origin: Origin, start: Callable[..., Shim]) -> Shim:
+        return start("--upstream-host", self.HOST.decode(), upstream=own_origin.url)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(request("GET", "/services"), id="a plain request"),
+            pytest.param(request("HEAD", "/services"), id="one for the handler"),
+            pytest.param(request("POST", "/", b"Content-Length: 2", body=b"ab"), id="a body"),
+            pytest.param(request("GET", "http://other.test/"), id="an absolute target"),
+            pytest.param(request("DELETE", "/invocations/x?mode=kill"), id="an old call"),
+        ],
+    )
+    def test_it_is_sent_in_the_caller_s_stead(
+        self, data: bytes, shim: Shim, own_origin: Origin
+    ) -> None:
+        """X-Forwarded-Host has the caller's."""
+        for _ in range(2):
+            ask(shim.proxy, data)
+        for count in (1, 2):
+            got = own_origin.request(count=count)
+            assert got.values(b"host") == [self.HOST]
+            (told,) = got.values(b"x-forwarded-host")
+            assert told != self.HOST
+
+    def test_it_is_sent_where_a_caller_names_no_host(self, shim: Shim, own_origin: Origin) -> None:
+        ask(shim.proxy, request(version=b"HTTP/1.0", host=None))
+        assert own_origin.request().values(b"host") == [self.HOST]
+
+    def test_over_http_2_too(self, shim: Shim, own_origin: Origin) -> None:
+        with http2.Client(shim.proxy) as caller:
+            caller.ask()
+        got = own_origin.request()
+        assert got.values(b"host") == [self.HOST]
+        assert got.values(b"x-forwarded-host") == [b"admin.test:9070"]
+
+    def test_upstreams_are_asked_by_it_whether_they_answer(
+        self, own_origin: Origin, start: Callable[..., Shim]
+    ) -> None:
+        """/health by the shim, /version by `check`."""
+        own_origin.script = hang
+        other = Origin()
+        try:
+            host = self.HOST.decode()
+            shim = start(
+                *("--upstream-host", host, "--upstream-timeout", "400ms"),
+                upstream=f"{own_origin.url},{other.url}",
+            )
+            assert ask(shim.proxy, request()).status == 200
+            own_origin.script = reply(answer(200))
+            shim.event("upstream_reachable", within=10)
+            probes = [one for one in own_origin.requests if one.target == b"/health"]
+            assert probes
+            assert {one.values(b"host")[0] for one in probes} == {self.HOST}
+            count = len(own_origin.requests)
+            restate_shim("check", "--upstream", own_origin.url, "--upstream-host", host)
+            assert own_origin.request(count=count + 1).values(b"host") == [self.HOST]
+        finally:
+            other.close()
 
 
 # Where nobody called, /ready said that all was well for as long as nobody did.

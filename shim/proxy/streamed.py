@@ -1,0 +1,277 @@
+"""One request over HTTP/2 and the way back to its sender: what handlers know as a Downstream."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Final, NoReturn, Protocol
+
+from shim.http1.answers import WITHOUT_BODY, AnswerHead
+from shim.http1.bodies import Framing, Piece
+from shim.http1.fields import Fields, end_to_end
+from shim.http1.grammar import FramingError, LimitError
+from shim.http1.requests import RequestHead, too_large
+from shim.proxy.downstream import Abortable, DownstreamGoneError, Memory
+from shim.proxy.patience import Patience, Waiting
+from shim.upstream.connection import Connection
+
+# Of an answer that has no body, and would be said to have one.
+_LENGTH: Final = frozenset((b"content-length",))
+# What has to get through in the time that a caller may stall: that is a least rate too.
+_MOST_AT_ONCE: Final = 16 * 1024
+
+
+class Way(Protocol):
+    """The connection that a request came on, as far as its stream knows it."""
+
+    memory: Memory
+    peer: str
+    patience: Patience
+
+    def acknowledge(self, stream: int, size: int) -> None:
+        """Let the caller send so many more bytes: they have been taken."""
+
+    def send_head(self, stream: int, status: int, fields: Fields, *, ended: bool) -> None:
+        """Send the head of an answer, interim or final."""
+
+    def send_data(self, stream: int, data: memoryview, *, ended: bool) -> memoryview | None:
+        """Send of ``data`` what the caller takes now; return the rest, ``None`` if all is sent."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the caller reads too slowly, whatever is sent."""
+
+    async def turn(self, stream: int, *, content: bool) -> None:
+        """Wait until more may be sent on a stream (its ``content``, or anything), or it is over."""
+
+    def stalled(self, stream: int) -> None:
+        """Give up a stream whose caller does not take what it gets."""
+
+
+class Body:
+    """What of a request's body has come and has not been read, no more than its window.
+
+    ``length`` is what it is said to have, ``most`` what it may have, in bytes.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, length: int | None, most: int | None
+    ) -> None:
+        self._loop = loop
+        self._length = length
+        self._most = most
+        self._size = 0
+        self._buffer = bytearray()
+        self._reader: asyncio.Future[None] | None = None
+        self.failure: Exception | None = None
+        """Why there will be no more, where it is not the end."""
+        self.ended = False
+        """Whether the body's end has come."""
+
+    def feed(self, data: bytes) -> bool:
+        """Take a part in, or return that it is not wanted any more."""
+        self._size += len(data)
+        if self.failure is None and self._length is not None and self._size > self._length:
+            self.fail(FramingError(400, "The body is longer than its Content-Length"))
+        if self.failure is None and self._most is not None and self._size > self._most:
+            self.fail(too_large(self._most))
+        if self.failure is not None:
+            return False
+        self._buffer += data
+        self._wake()
+        return True
+
+    def end(self) -> None:
+        """Take note that this was all."""
+        if self._length is not None and self._size < self._length:
+            self.fail(FramingError(400, "The body is shorter than its Content-Length"))
+        if self.failure is None:
+            self.ended = True
+            self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        """Let the reader find out, behind what has come, that there will be no more."""
+        if not self.ended and self.failure is None:
+            self.failure = failure
+            self._wake()
+
+    def take(self) -> bytes:
+        """Return what has come and has not been read."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    async def read(self) -> bytes:
+        """Wait for more; return all that has come, nothing at the body's end.
+
+        Raises what the body failed with.
+        """
+        while not self._buffer:
+            if self.failure is not None:
+                raise self.failure
+            if self.ended:
+                return b""
+            self._reader = self._loop.create_future()
+            await self._reader
+        return self.take()
+
+    def _wake(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)
+
+
+class Streamed:
+    """See :class:`~shim.proxy.downstream.Downstream`, whose methods these are."""
+
+    relayed: Connection | None = None
+    upstream: Abortable | None = None
+    begun = False
+    gone = False
+    """Whether nothing more can be sent to the caller."""
+    ended = False
+    """Whether all of the answer has been sent."""
+
+    def __init__(self, way: Way, number: int, head: RequestHead, body: Body) -> None:
+        self.number = number
+        self.head = head
+        self.peer = way.peer
+        self.memory = way.memory
+        self._way = way
+        self._body = body
+        self._waiting = Waiting(way.patience)
+        self._taken = 0
+
+    @property
+    def refusal(self) -> FramingError | None:
+        """Why the request is not to be acted upon, as far as what has come of it shows."""
+        failure = self._body.failure
+        return self.head.refusal or (failure if isinstance(failure, FramingError) else None)
+
+    @property
+    def body_read(self) -> bool:
+        """Whether the whole body of the request has come."""
+        return self._body.ended
+
+    def take_body(self) -> bytes:
+        """Return what has come of the body and has not been read."""
+        data = self._body.take()
+        self._taken += len(data)
+        return data
+
+    async def read_body(self) -> list[Piece]:
+        """Return what has come of the body, nothing at its end.
+
+        Who asks for more has got rid of what it had, so that the caller may send as much again.
+        """
+        self._acknowledge()
+        began = monotonic()
+        try:
+            async with asyncio.timeout(self._waiting.left()):
+                data = await self._body.read()
+        except TimeoutError:
+            raise LimitError(408, "The request's body did not arrive in time") from None
+        self._waiting.add(monotonic() - began, len(data))
+        self._taken += len(data)
+        return [data] if data else []
+
+    def _acknowledge(self) -> None:
+        taken, self._taken = self._taken, 0
+        self._way.acknowledge(self.number, taken)
+
+    def interim(self, answer: AnswerHead) -> None:
+        """Send a 1xx answer before the final one."""
+        if not self.gone and not self.begun:
+            fields = end_to_end(answer.fields, _LENGTH)
+            self._way.send_head(self.number, answer.status, fields, ended=False)
+
+    async def reply(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
+        """Send a whole answer; its ``raw`` bytes are of another version."""
+        del raw
+        if self.head.method == b"HEAD":
+            content = b""
+        await self._send_head(answer, ended=not content)
+        if content:
+            await self._send(content, ended=True)
+
+    async def begin(self, answer: AnswerHead) -> None:
+        """Send the head of an answer whose body follows, piece by piece."""
+        bodiless = self.head.method == b"HEAD" or answer.status in WITHOUT_BODY
+        await self._send_head(answer, ended=bodiless or answer.framing is Framing.NONE)
+
+    async def write(self, pieces: list[Piece]) -> None:
+        """Send a part of the body."""
+        for piece in pieces:
+            await self._send(piece, ended=False)
+
+    async def end(self) -> None:
+        """End the body."""
+        if not self.ended:
+            await self._send(b"", ended=True)
+
+    def over(self) -> None:
+        """Take note that the stream is over, and end what of upstream only its caller waits for."""
+        if not self.gone:
+            self.gone = True
+            self._body.fail(DownstreamGoneError())
+            if self.upstream is not None:
+                self.upstream.abort()
+
+    def feed(self, data: bytes, *, ended: bool) -> None:
+        """Take a part of the body in."""
+        if not self._body.feed(data):
+            self._way.acknowledge(self.number, len(data))
+        if ended:
+            self._body.end()
+
+    def fail(self, problem: FramingError) -> None:
+        """Take note that the body is not one."""
+        self._body.fail(problem)
+
+    def let_go(self) -> None:
+        """Give back what the stream holds of its connection's window: nobody will read it."""
+        self.take_body()
+        self._acknowledge()
+
+    async def _send_head(self, answer: AnswerHead, *, ended: bool) -> None:
+        if self.gone:
+            raise DownstreamGoneError
+        self.begun = True
+        self.ended = ended
+        fields = end_to_end(answer.fields)
+        self._way.send_head(self.number, answer.status, fields, ended=ended)
+        if self._way.writing_paused:
+            try:
+                async with asyncio.timeout(self._way.patience.stall):
+                    await self._way.turn(self.number, content=False)
+            except TimeoutError:
+                self._give_up()
+
+    async def _send(self, data: Piece, *, ended: bool) -> None:
+        view = memoryview(data)
+        while len(view) > _MOST_AT_ONCE:
+            await self._send_part(view[:_MOST_AT_ONCE], ended=False)
+            view = view[_MOST_AT_ONCE:]
+        await self._send_part(view, ended=ended)
+
+    async def _send_part(self, part: memoryview, *, ended: bool) -> None:
+        """Send what has to get through in the time that a caller may stall."""
+        if self.gone:
+            raise DownstreamGoneError
+        left = self._way.send_data(self.number, part, ended=ended)
+        if left is not None:
+            try:
+                async with asyncio.timeout(self._way.patience.stall):
+                    while left is not None:
+                        await self._way.turn(self.number, content=len(left) > 0)
+                        if self.gone:
+                            raise DownstreamGoneError
+                        left = self._way.send_data(self.number, left, ended=ended)
+            except TimeoutError:
+                self._give_up()
+        self.ended = ended
+
+    def _give_up(self) -> NoReturn:
+        self._way.stalled(self.number)
+        self.over()
+        raise DownstreamGoneError from None

@@ -1,0 +1,390 @@
+"""HTTP/2 on one caller's connection: each stream is one request for the handler.
+
+The connection itself stays a :class:`~shim.proxy.front.Front`, which is counted, limited and swept
+over as any other; what it reads comes here once it has turned out to be HTTP/2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, NamedTuple, Protocol
+
+from shim.http1.bodies import Framing
+from shim.http1.fields import Fields
+from shim.http1.grammar import FramingError, LimitError
+from shim.http1.requests import RequestHead
+from shim.http2.framing import (
+    MOST_STREAMS,
+    BrokenError,
+    Code,
+    Content,
+    Event,
+    FloodError,
+    Framer,
+    Opened,
+    Reset,
+    Trailers,
+)
+from shim.http2.requests import read_head, trailer_problem
+from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
+from shim.proxy.patience import Patience
+from shim.proxy.replies import error_reply
+from shim.proxy.streamed import Body, Streamed
+from shim.record.recorder import Recorder
+from shim.route.translation import OldCall, interpret
+
+# From saying that the connection is about to close until saying which stream is the last: what is
+# on its way meanwhile is served.
+_NOTICE_SECONDS: Final = 0.5
+# Of what waits to be sent: more is not gathered.
+_MUCH: Final = 64 * 1024
+# Stands for a head that there was none of.
+_NO_HEAD: Final = RequestHead(
+    b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False, major_version=2
+)
+_TOO_MANY_TEXT: Final = f"The connection has {MOST_STREAMS} streams open already; try again"
+_TOO_LATE_TEXT: Final = "The connection is about to close; try again on another"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the streams of all connections share.  Times are in seconds, sizes in bytes."""
+
+    handle: Callable[[Downstream], Awaitable[None]]
+    recorder: Recorder
+    max_body: int | None
+    most_requests: int
+    head_timeout: float
+    keepalive_timeout: float
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """What serves a stream, or records one that is not served."""
+
+    def start(self, serving: Coroutine[Any, Any, None]) -> None:
+        """Serve a stream."""
+        task = asyncio.get_running_loop().create_task(serving)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+class Caller(Protocol):
+    """A caller's connection, as far as its streams know it."""
+
+    memory: Memory
+    peer: str
+    patience: Patience
+
+    @property
+    def open_transport(self) -> asyncio.Transport | None:
+        """Where answers go, unless the caller has left."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the caller reads too slowly."""
+
+    async def linger(self) -> None:
+        """Close once the caller has had time to read what has been written."""
+
+
+class _Turn(NamedTuple):
+    """Who waits to send."""
+
+    come: asyncio.Future[None]
+    content: bool
+
+
+class Streams:
+    """One connection.  Its methods are a stream's :class:`~shim.proxy.streamed.Way` too."""
+
+    def __init__(self, service: Service, caller: Caller) -> None:
+        self.memory = caller.memory
+        self.peer = caller.peer
+        self.patience = caller.patience
+        self._service = service
+        self._caller = caller
+        self._framer = Framer()
+        self._streams: dict[int, Streamed] = {}
+        self._waiting: dict[int, _Turn] = {}
+        self._count = 0
+        self._over = self._flushes = False
+        self._unsent = 0
+        self._noticed: float | None = None
+        self._last_said = False
+        self._since = monotonic()
+        self._paused: float | None = None
+
+    # In
+
+    def data_received(self, data: bytes) -> None:
+        """Act upon the frames in ``data``."""
+        if self._over:
+            return
+        now = monotonic()
+        try:
+            for event in self._framer.receive(data, now):
+                self._take(event, now)
+        except BrokenError as error:
+            self._break_off(error)
+            return
+        self._flush()
+        if self._framer.leaving:
+            self._close_if_done()
+
+    def _take(self, event: Event, now: float) -> None:
+        if isinstance(event, Opened):
+            self._open(event, now)
+            return
+        stream = self._streams.get(event.stream)
+        if isinstance(event, Content):
+            if stream is None:
+                self._framer.acknowledge(event.stream, len(event.data))
+            else:
+                stream.feed(event.data, ended=event.ended)
+        elif stream is None:
+            # Its answer has been sent.
+            return
+        elif isinstance(event, Trailers):
+            problem = trailer_problem(event.pairs)
+            if problem is not None:
+                stream.fail(problem)
+            stream.feed(b"", ended=True)
+        elif isinstance(event, Reset):
+            self._end(stream)
+
+    def _open(self, event: Opened, now: float) -> None:
+        """Have a request handled, or refuse it."""
+        service = self._service
+        unread: FramingError | None = None
+        try:
+            head = read_head(event.pairs, ended=event.ended, max_body=service.max_body)
+        except FramingError as error:
+            unread = error
+            head = _NO_HEAD
+        length = head.length if head.framing is Framing.LENGTH else None
+        loop = asyncio.get_running_loop()
+        stream = Streamed(self, event.stream, head, Body(loop, length, service.max_body))
+        if event.ended:
+            stream.feed(b"", ended=True)
+        if self._last_said or len(self._streams) >= MOST_STREAMS:
+            self._framer.refuse(event.stream, now)
+            self._record(stream, unread)
+            return
+        self._streams[event.stream] = stream
+        self._count += 1
+        if self._count >= service.most_requests:
+            self.leave()
+        service.start(self._serve(stream, unread))
+
+    def _record(self, stream: Streamed, unread: FramingError | None) -> None:
+        """Let an old call be on record that is refused with its stream."""
+        head = stream.head
+        if unread is None and isinstance(interpret(head.method, head.target), OldCall):
+            why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
+            refusal = head.refusal or LimitError(503, why)
+            stream.head = head._replace(refusal=refusal)
+            stream.over()
+            self._service.start(self._handle(stream))
+
+    async def _serve(self, stream: Streamed, unread: FramingError | None) -> None:
+        """Answer one request."""
+        recorder = self._service.recorder
+        try:
+            if unread is None:
+                await self._handle(stream)
+            else:
+                recorder.unread(unread, self.peer)
+                with contextlib.suppress(DownstreamGoneError):
+                    await stream.reply(*error_reply(unread.status, str(unread)))
+            if stream.gone and not stream.ended:
+                recorder.caller_left(self.peer)
+        finally:
+            self._finish(stream)
+
+    async def _handle(self, stream: Streamed) -> None:
+        try:
+            await self._service.handle(stream)
+        except DownstreamGoneError:
+            # There is no way back any more, or no more to send.
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
+            self._service.recorder.crashed(error)
+            if not stream.begun:
+                with contextlib.suppress(DownstreamGoneError):
+                    await stream.reply(*error_reply(500, "The shim failed; its log says how"))
+
+    def _finish(self, stream: Streamed) -> None:
+        """Leave a stream whose request has been handled."""
+        del self._streams[stream.number]
+        stream.let_go()
+        if not stream.gone:
+            if not stream.ended:
+                # Nobody is to take what there was for all of it.
+                self._framer.reset(stream.number, Code.INTERNAL_ERROR)
+            elif not stream.body_read:
+                # RFC 9113 section 8.1: the rest of the body is not wanted.
+                self._framer.reset(stream.number, Code.NO_ERROR)
+        self._since = monotonic()
+        self._flush_soon()
+        self._close_if_done()
+
+    def _end(self, stream: Streamed) -> None:
+        stream.over()
+        turn = self._waiting.pop(stream.number, None)
+        if turn is not None:
+            _wake(turn)
+
+    # Out
+
+    def acknowledge(self, stream: int, size: int) -> None:
+        """Let the caller send so many more bytes: they have been taken."""
+        self._framer.acknowledge(stream, size)
+        self._flush_soon()
+
+    def send_head(self, stream: int, status: int, fields: Fields, *, ended: bool) -> None:
+        """Send the head of an answer, interim or final."""
+        self._framer.send_head(stream, status, fields, ended=ended)
+        self._flush_soon()
+
+    def send_data(self, stream: int, data: memoryview, *, ended: bool) -> memoryview | None:
+        """Send of ``data`` what the caller takes now; return the rest, ``None`` if all is sent."""
+        while not self.writing_paused:
+            room = self._framer.room(stream)
+            if room <= 0 and data:
+                return data
+            part, data = data[:room], data[room:]
+            self._framer.send_data(stream, part, ended=ended and not data)
+            self._unsent += len(part)
+            if self._unsent > _MUCH:
+                self._flush()
+            else:
+                self._flush_soon()
+            if not data:
+                return None
+        return data
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the caller reads too slowly, whatever is sent."""
+        return self._caller.writing_paused
+
+    async def turn(self, stream: int, *, content: bool) -> None:
+        """Wait until more may be sent on a stream (its ``content``, or anything), or it is over."""
+        turn = _Turn(asyncio.get_running_loop().create_future(), content)
+        self._waiting[stream] = turn
+        try:
+            await turn.come
+        finally:
+            self._waiting.pop(stream, None)
+
+    def stalled(self, stream: int) -> None:
+        """Give up a stream whose caller does not take what it gets."""
+        transport = self._caller.open_transport
+        if self.writing_paused and transport is not None:
+            transport.abort()
+        else:
+            self._framer.reset(stream, Code.CANCEL)
+            self._flush_soon()
+
+    def resumed(self) -> None:
+        """Take note that the caller reads again."""
+        self._paused = None
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let those go on who can, first come first served, as far as the connection's window."""
+        if self.writing_paused:
+            return
+        window = self._framer.window
+        for number, turn in list(self._waiting.items()):
+            if turn.content:
+                room = min(self._framer.room(number), window)
+                if room <= 0:
+                    continue
+                window -= room
+            _wake(turn)
+
+    def _flush_soon(self) -> None:
+        """Send what there is once all have had their say: what is for many streams is one write."""
+        if not self._flushes:
+            self._flushes = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushes = False
+        self._unsent = 0
+        data = self._framer.take()
+        transport = self._caller.open_transport
+        if data and transport is not None:
+            transport.write(data)
+        if self._waiting:
+            self._wake()
+
+    # Ends
+
+    def leave(self) -> None:
+        """Say that the connection is about to close; what comes meanwhile is served."""
+        if self._noticed is None:
+            self._noticed = monotonic()
+            self._framer.give_notice()
+            self._flush_soon()
+
+    def take_no_more(self) -> None:
+        """Say which stream was the last, and close when all of them are done."""
+        if not self._last_said:
+            self._last_said = True
+            self._framer.leave()
+            self._flush()
+        self._close_if_done()
+
+    def check(self, now: float) -> None:
+        """Close a connection on which the caller has been silent, or has not read, for too long."""
+        service, began = self._service, self._framer.head_began
+        transport = self._caller.open_transport
+        if self._over or transport is None:
+            return
+        if self.writing_paused and self._paused is None:
+            self._paused = now
+        if self._paused is not None and now - self._paused > self.patience.stall:
+            transport.abort()
+        elif began is not None and now - began > service.head_timeout:
+            message = "The request's head did not arrive in time"
+            self._break_off(BrokenError(408, message, Code.ENHANCE_YOUR_CALM))
+        elif (self._noticed is not None and now - self._noticed > _NOTICE_SECONDS) or (
+            not self._streams and now - self._since > service.keepalive_timeout
+        ):
+            self.take_no_more()
+
+    def caller_left(self) -> None:
+        """End what only the caller waits for."""
+        self._over = True
+        for stream in list(self._streams.values()):
+            self._end(stream)
+
+    def _break_off(self, error: BrokenError) -> None:
+        """End a connection that cannot be read any further, or is not to be."""
+        recorder = self._service.recorder
+        if isinstance(error, FloodError) and self._framer.head_began is None:
+            recorder.refused(error, self.peer)
+        else:
+            recorder.unread(error, self.peer)
+        self._framer.break_off(error)
+        self._flush()
+        self.caller_left()
+        self._close()
+
+    def _close_if_done(self) -> None:
+        if not self._streams and not self._over and (self._last_said or self._framer.leaving):
+            self._over = True
+            self._flush()
+            self._close()
+
+    def _close(self) -> None:
+        self._service.start(self._caller.linger())
+
+
+def _wake(turn: _Turn) -> None:
+    if not turn.come.done():
+        turn.come.set_result(None)
