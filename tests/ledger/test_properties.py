@@ -183,9 +183,10 @@ class World:
     def check_sums(self) -> None:
         evidence, uses = read_evidence(self.source), self.uses.values()
         what = [(use.timestamp, use.caller, Kind.USE) for use in uses] + self.others
-        assert {(day.day, day.caller, day.kind): day.count for day in evidence.days} == Counter(
-            (moment.date(), caller, kind) for moment, caller, kind in what
-        )
+        days: Counter[tuple[Any, ...]] = Counter()
+        for day in evidence.days:
+            days[day.day, day.caller, day.kind] += day.count
+        assert days == Counter((moment.date(), caller, kind) for moment, caller, kind in what)
         sums: Counter[tuple[Any, ...]] = Counter()
         for one in evidence.sums:
             if one.kind is Kind.USE:
