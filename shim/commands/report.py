@@ -222,7 +222,7 @@ def _report(
             lost = lines.lost
             _say_problems(lines, err)
         else:
-            from shim.ledger.reading import read_all  # noqa: PLC0415 - lines need none
+            from shim.ledger.several import read_all  # noqa: PLC0415 - lines need none
             from shim.ledger.tables.opening import LedgerError  # noqa: PLC0415 - lines need none
 
             with reading_record(LedgerError):

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from heapq import merge as merged
 from operator import attrgetter
@@ -20,8 +19,6 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
-    case,
-    false,
     func,
     literal,
     or_,
@@ -30,7 +27,6 @@ from sqlalchemy import (
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from shim.ledger.counting import Count
-from shim.ledger.doubles import Doubles
 from shim.ledger.evidence import (
     REACHED,
     CallerFacts,
@@ -80,7 +76,7 @@ def read_evidence(
     start = None if since is None else to_ms(since)
     # Before the rest: what has been written meanwhile is found there.
     unwritten = read_signs(Path(source)) if _has_journal(source) else []
-    with _reading(source, waiting) as (connection, told), time_limit(connection):
+    with opened(source, waiting) as (connection, told), time_limit(connection):
         sums = _sums(connection, start)
         spans, phases = schema.spans.c, schema.phases.c
         kept = Evidence(
@@ -113,77 +109,8 @@ def read_evidence(
     return merge([kept, _counted(told, since)]) if told else kept
 
 
-def read_all(sources: Sequence[Path | str], since: datetime | None = None) -> Evidence:
-    """Read several ledgers as :func:`read_evidence` does; what stands in two of them counts once.
-
-    So it does where the log of one shim was imported into the ledger of another.  Records are known
-    by their ids, for as long as single ones are kept.
-    """
-    if len(sources) == 1:
-        return read_evidence(sources[0], since)
-    read = [(source, read_evidence(source, since)) for source in sources]
-    # In whatever order they are named: what has a name of its own somewhere keeps it.
-    read.sort(key=lambda one: (_past_the_cap(one[1]), str(one[0])))
-    parts = [part for _, part in read]
-    often = Counter(instance for source in sources for instance in _instances(source))
-    shared = {instance for instance, count in often.items() if count > 1}
-    seen: set[str] = set()
-    for number, (source, _) in enumerate(read) if shared else ():
-        doubles = Doubles(parts[number], since)
-        for kind in (Use, NearMiss):
-            for record in read_records(source, kind):
-                if record.instance not in shared:
-                    continue
-                if record.id in seen:
-                    doubles.add(record)
-                seen.add(record.id)
-        parts[number] = doubles.taken_off()
-    silent = [str(source) for source, part in read if not part.spans]
-    twins = _twins(parts)
-    apart = [
-        _told_apart(part, twins, source) for part, (source, _) in zip(parts, read, strict=True)
-    ]
-    return replace(merge(apart), silent_sources=silent)
-
-
-def _past_the_cap(part: Evidence) -> int:
-    return sum(one.count for one in part.sums if one.caller == OTHER)
-
-
-def _twins(parts: Sequence[Evidence]) -> set[str]:
-    """Return the names that two shims had at a time, each with a ledger of its own."""
-    latest: dict[str, tuple[datetime, int]] = {}
-    twins = set()
-    spans = [(span, number) for number, part in enumerate(parts) for span in part.spans]
-    for span, number in sorted(spans, key=lambda one: (one[0].start, one[0].end)):
-        end, of_part = latest.get(span.instance, (span.start, number))
-        if of_part != number and span.start < end:
-            twins.add(span.instance)
-        if span.end >= end:
-            latest[span.instance] = span.end, number
-    return twins
-
-
-def _told_apart(part: Evidence, twins: set[str], source: Path | str) -> Evidence:
-    """Give shims that share their name one with their ledger's."""
-
-    def name(instance: str) -> str:
-        return f"{instance} ({source})" if instance in twins else instance
-
-    return replace(
-        part,
-        spans=[replace(span, instance=name(span.instance)) for span in part.spans],
-        traffic=[replace(hour, instance=name(hour.instance)) for hour in part.traffic],
-    )
-
-
-def _instances(source: Path | str) -> set[str]:
-    with reading(source), closing(open_reader(source)) as connection, time_limit(connection):
-        return set(connection.execute(select(schema.totals.c.instance).distinct()).scalars())
-
-
 @contextmanager
-def _reading(
+def opened(
     source: Path | str, waiting: Iterable[Told] = ()
 ) -> Iterator[tuple[Connection, list[Told]]]:
     """Open ``source``; add what has been told and is not in it."""
@@ -251,80 +178,6 @@ def read_uses(source: Path | str, since: datetime | None = None) -> Iterator[dic
     return (use.as_dict() for use in read_records(source, Use, since))
 
 
-def read_recent(
-    source: Path | str,
-    most: int,
-    *,
-    since: datetime | None = None,
-    caller: str | None = None,
-    mode: str | None = None,
-    decision: str | None = None,
-    waiting: Iterable[Told] = (),
-) -> list[Use]:
-    """Return the latest uses, at ``most`` so many, latest first; ``invalid`` is a mode here."""
-
-    def is_sought(use: Use) -> bool:
-        return (
-            (since is None or use.timestamp >= since)
-            and caller in (None, use.caller)
-            and mode in (None, use.mode or "invalid")
-            and decision in (None, use.decision)
-        )
-
-    uses = schema.uses.c
-    query = select(schema.uses)
-    sought: dict[str, tuple[str, ...]] = {}
-    if since is not None:
-        query = query.where(uses.timestamp >= to_ms(since))
-    if caller is not None:
-        query = query.where(uses.caller == caller)
-        sought["caller"] = (caller, OTHER)
-    if mode is not None:
-        query = query.where(uses.mode.is_(None) if mode == "invalid" else uses.mode == mode)
-        sought["mode"] = ("" if mode == "invalid" else mode,)
-    if decision is not None:
-        query = query.where(uses.decision == decision)
-        sought["decision"] = (decision,)
-    query = query.order_by(uses.timestamp.desc(), uses.seq.desc()).limit(most)
-    with _reading(source, waiting) as (connection, told), time_limit(connection):
-        if sought:
-            # What is rare is found by the sums; among ten million uses that saves reading them all.
-            days = _periods_with(connection, schema.days.c.day, sought, most, None)
-            of_days = [24 * day + hour for day in days for hour in range(24)]
-            hours = _periods_with(connection, schema.hours.c.hour, sought, most, of_days)
-            at = uses.timestamp
-            within = (and_(at >= hour * HOUR, at < (hour + 1) * HOUR) for hour in hours)
-            query = query.where(or_(false(), *within))
-        kept = [from_row(Use, row) for row in connection.execute(query)]
-    fresh = [one for one in told if isinstance(one, Use) and is_sought(one)]
-    fresh.sort(key=attrgetter("timestamp"), reverse=True)
-    return list(merged(fresh, kept, key=attrgetter("timestamp"), reverse=True))[:most]
-
-
-def _periods_with(
-    connection: Connection,
-    period: Column[int],
-    sought: Mapping[str, tuple[str, ...]],
-    most: int,
-    among: list[int] | None,
-) -> list[int]:
-    """Return the latest hours or days that hold ``most`` of the uses ``sought``."""
-    c = period.table.c
-    # Of those that are summed together nobody knows how many are of one caller.
-    named = case((c.caller == OTHER, 0), else_=c.count)
-    query = select(period, func.sum(named)).where(c.kind == Kind.USE.value)
-    query = query.where(*(c[name].in_(values) for name, values in sought.items()))
-    if among is not None:
-        query = query.where(period.in_(among))
-    found: list[int] = []
-    for number, count in connection.execute(query.group_by(period).order_by(period.desc())):
-        found.append(number)
-        most -= count
-        if most <= 0 or len(found) == _PERIODS:
-            break
-    return found
-
-
 def read_near_misses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Yield every single near miss that is kept, as ``NearMiss.as_dict`` gives it, by time."""
     return (miss.as_dict() for miss in read_records(source, NearMiss, since))
@@ -338,7 +191,7 @@ def read_records(
     query = select(table).order_by(table.c.timestamp, table.c.seq)
     if since is not None:
         query = query.where(table.c.timestamp >= to_ms(since))
-    with _reading(source) as (connection, told):
+    with opened(source) as (connection, told):
         fresh = [one for one in told if isinstance(one, kind)]
         fresh = [one for one in fresh if since is None or one.timestamp >= since]
         fresh.sort(key=attrgetter("timestamp"))

@@ -17,7 +17,8 @@ from aiohttp import web
 from shim import __version__
 from shim.ledger.evidence import Evidence
 from shim.ledger.ledger import Ledger
-from shim.ledger.reading import read_evidence, read_recent
+from shim.ledger.reading import read_evidence
+from shim.ledger.recent import read_recent
 from shim.ledger.records import Use
 from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_since

@@ -22,7 +22,8 @@ import uuid_utils
 import uvloop
 
 from shim.ledger.ledger import Ledger
-from shim.ledger.reading import read_evidence, read_recent
+from shim.ledger.reading import read_evidence
+from shim.ledger.recent import read_recent
 from shim.ledger.tables import schema
 from tests.support.ledger_records import a_use, now
 

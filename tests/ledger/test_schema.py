@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from shim.ledger.adding import import_records
-from shim.ledger.reading import read_all, read_evidence
+from shim.ledger.reading import read_evidence
+from shim.ledger.several import read_all
 from shim.ledger.tables.opening import LedgerError
 from tests.support.ledger_records import NOON, a_call, a_use, running
 

@@ -11,8 +11,9 @@ import pytest
 
 from shim.ledger.adding import import_records
 from shim.ledger.evidence import Evidence, Kind, merge
-from shim.ledger.reading import read_all, read_evidence
+from shim.ledger.reading import read_evidence
 from shim.ledger.records import NearMiss, Use
+from shim.ledger.several import read_all
 from tests.support.clock import Clock
 from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, running
 from tests.support.waiting import until
