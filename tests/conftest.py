@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # What .ci/run installs: with it nothing is skipped.
 EVERYTHING = (
-    "apt-get install buildah caddy chromium haproxy libnginx-mod-http-js nginx prometheus strace "
-    "systemd wrk && .venv/bin/python -m pip install --group deploy --group bench"
+    "apt-get install buildah caddy chromium curl haproxy libnginx-mod-http-js nghttp2-client nginx "
+    "prometheus strace systemd wrk && .venv/bin/python -m pip install --group deploy --group bench"
 )
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
