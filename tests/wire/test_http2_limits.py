@@ -464,6 +464,10 @@ BROKEN: dict[str, tuple[bytes, int]] = {
         b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\xff",
         PROTOCOL_ERROR,
     ),
+    "a table that is resized three times": (
+        b"\x00\x00\x06\x01\x05\x00\x00\x00\x03\x20\x3f\xe1\x1f\x20\x82",
+        PROTOCOL_ERROR,
+    ),
     "a continuation of nothing": (header(0, 9, 4, 1), PROTOCOL_ERROR),
     "a ping of seven bytes": (header(7, 6, 0, 0), FRAME_SIZE_ERROR),
     "settings of five bytes": (header(5, 4, 0, 0), FRAME_SIZE_ERROR),
