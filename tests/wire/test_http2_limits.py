@@ -258,6 +258,28 @@ def test_a_body_that_stalls_is_refused_and_others_go_on(
     assert shim.use("inv_1")["decision"] == "invalid"
 
 
+@pytest.mark.parametrize("said", [True, False], ids=["with its length", "without"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_body_over_the_limit_is_refused_and_others_go_on(
+    method: str, said: bool, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    """`--max-body`; what is left of it is not wanted."""
+    shim = start("--max-body", "1000", upstream=own_origin.url)
+    length = ((b"content-length", b"50000"),) if said else ()
+    with http2.Client(shim.proxy) as caller:
+        stream = caller.open(method, "/invocations/inv_1", *length, end=False)
+        caller.data(stream, b"x" * 20_000)
+        got = caller.answer(stream)
+        assert (got.status, got.values(b"content-type")) == (413, [b"application/json"])
+        while got.reset is None:
+            caller.read()
+        assert got.reset == NO_ERROR
+        assert caller.ask().status == 200
+    assert not [one for one in own_origin.requests if one.complete and one.target != b"/"]
+    if method == "DELETE":
+        assert (shim.use("inv_1")["decision"], shim.use("inv_1")["status"]) == ("invalid", 413)
+
+
 @pytest.mark.parametrize("window", [0, 1000])
 def test_a_caller_that_gives_no_window_is_given_up(
     window: int, own_origin: Origin, start: Callable[..., Shim]
