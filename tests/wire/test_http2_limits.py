@@ -241,6 +241,10 @@ def test_half_a_preface_is_a_head_that_does_not_come_in_time(
         client.send(http2.PREFACE[:20])
         assert client.read().status == 408
         assert client.closed()
+        # Each sweep counted it once more, for as long as the caller stayed.
+        wait_until(lambda: sample(shim, "connections") == 0)
+    refused = {"route": "unreadable", "method": "other", "code": "408"}
+    assert sample(shim, "requests_total", **refused) == 1
 
 
 def test_a_body_that_stalls_is_refused_and_others_go_on(
