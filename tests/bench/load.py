@@ -1,4 +1,4 @@
-"""Asking: with wrk where it is many at once, else with a socket of our own."""
+"""Asking: with wrk (h2load over HTTP/2) where it is many at once, else with a socket of our own."""
 
 from __future__ import annotations
 
@@ -64,6 +64,31 @@ def wrk(port: int, calls: Calls, seconds: int, folder: Path) -> Iterator[Callabl
     script.write_text(lua(calls.call))
     command = ["wrk", "-t1", f"-c{calls.clients}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["-s", str(script), f"http://127.0.0.1:{port}{calls.call.target}"]
+    with _asking(command, seconds) as said:
+        yield lambda: parse(said())
+
+
+@contextlib.contextmanager
+def h2load(port: int, calls: Calls, seconds: int, folder: Path) -> Iterator[Callable[[], Load]]:
+    """Have h2load ask, over HTTP/2; what is yielded waits for its end."""
+    log = folder / "h2load.log"
+    log.unlink(missing_ok=True)
+    connections = calls.clients // calls.streams
+    command = ["h2load", "-t1", f"-c{connections}", f"-m{calls.streams}", f"-D{seconds}"]
+    command += [f"--log-file={log}", f"--header=:method: {calls.call.method}"]
+    command += [f"http://127.0.0.1:{port}{calls.call.target}"]
+    with _asking(command, seconds) as said:
+
+        def end() -> Load:
+            said()
+            return parse_log(log.read_text(), calls.call.status, seconds)
+
+        yield end
+
+
+@contextlib.contextmanager
+def _asking(command: list[str], seconds: int) -> Iterator[Callable[[], str]]:
+    """Run what asks for so many seconds; what is yielded waits for what it says."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -73,11 +98,11 @@ def wrk(port: int, calls: Calls, seconds: int, folder: Path) -> Iterator[Callabl
         start_new_session=True,
     )
 
-    def end() -> Load:
+    def end() -> str:
         said, _ = process.communicate(timeout=seconds + 60)
         if process.returncode != 0:
-            raise Failed(f"wrk ended with {process.returncode}: {said}")
-        return parse(said)
+            raise Failed(f"{command[0]} ended with {process.returncode}: {said}")
+        return said
 
     with process:
         try:
@@ -103,6 +128,20 @@ def parse(said: str) -> Load:
     if wrong or failed or not requests:
         raise Failed(f"{requests} requests, {wrong} answered wrongly, {failed} not at all")
     return Load(requests, seconds, found["p50_us"] / 1000, found["p99_us"] / 1000)
+
+
+def parse_log(log: str, status: int, seconds: float) -> Load:
+    """Take the lines of h2load's log: when, status, and µs, with tabs between them."""
+    try:
+        lines = [line.split("\t") for line in log.splitlines()]
+        wrong = sum(int(line[1]) != status for line in lines)
+        took = sorted(int(line[2]) for line in lines)
+    except (ValueError, LookupError) as error:
+        raise Failed(f"h2load's log has something else than its figures: {log[:200]}") from error
+    if wrong or not took:
+        raise Failed(f"{len(took)} requests, {wrong} answered wrongly")
+    found = latency([one / 1000 for one in took])
+    return Load(len(took), seconds, found.p50_ms, found.p99_ms)
 
 
 def once(port: int, call: Call) -> tuple[int, bytes]:

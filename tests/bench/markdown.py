@@ -27,7 +27,9 @@ def _lines(results: Results) -> Iterator[str]:
             yield from _calls(one)
     yield from _clients([one for one in calls if one.name.partition("-")[0] == "get"])
     for one in results.scenarios:
-        if one.kind == "stream":
+        if one.kind == "h2":
+            yield from _calls(one)
+        elif one.kind == "stream":
             yield from _stream(one, results.stream_mib)
     yield from _memory(results)
     yield from _one_after_another(results)

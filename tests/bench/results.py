@@ -106,7 +106,7 @@ class Results:
             f"{proxy} {measured.name}"
             for measured in self.scenarios
             for proxy in proxies
-            if not measured.cpu(proxy)
+            if not measured.cpu(proxy) and not (measured.kind == "h2" and measured.samples)
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from shim.demo.node import SERVER, program
 from shim.demo.restate import restate_server
 from tests.bench import scenarios
 from tests.bench.accounting import cpu_seconds, machine, memory, rest
-from tests.bench.load import once, one_after_another, stream, wrk
+from tests.bench.load import h2load, once, one_after_another, stream, wrk
 from tests.bench.origin import MIB, origin
 from tests.bench.peers import Peer, Proxy
 from tests.bench.programs import (
@@ -151,10 +151,12 @@ class _Rounds:
         _tell(f"round {number + 1} of {self._plan.rounds}: {which.name}")
         if number == 0:
             clients = which.clients if isinstance(which, Calls) else 1
-            kind = "calls" if isinstance(which, Calls) else "stream"
+            kind = "h2" if _over_2(which) else "calls" if isinstance(which, Calls) else "stream"
             self._results.scenarios.append(Measured(which.name, which.title, kind, clients))
         measured = next(one for one in self._results.scenarios if one.name == which.name)
         names = [name for name in self._proxies if name != DIRECT or _has_direct(which)]
+        if _over_2(which):
+            names = list(self._plan.shims)
         # Nobody is always the first, when caches and clocks are what another scenario left.
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
@@ -176,7 +178,8 @@ class _Rounds:
         """
         plan = self._plan
         rest(proxy.pids)
-        with wrk(proxy.port, which, plan.seconds, self._folder) as end:
+        ask = h2load if which.streams else wrk
+        with ask(proxy.port, which, plan.seconds, self._folder) as end:
             time.sleep(min(1.0, 0.3 * plan.seconds))
             requests, begun = self._requests(), time.monotonic()
             before = cpu_seconds(proxy.pids)
@@ -228,6 +231,10 @@ class _Rounds:
         self._results.one_after_another = one_after_another(calls, self._plan.times)
         for name in self._answered:
             self._count(name, self._plan.times)
+
+
+def _over_2(which: Calls | Stream) -> bool:
+    return isinstance(which, Calls) and which.streams > 0
 
 
 def _has_direct(which: Calls | Stream) -> bool:

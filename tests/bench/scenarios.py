@@ -26,12 +26,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """One call again and again, over as many connections as there are clients."""
+    """One call again and again, over as many connections as there are clients.
+
+    With ``streams`` it is HTTP/2, and each connection has so many of the clients.
+    """
 
     name: str
     title: str
     call: Call
     clients: int = 32
+    streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,16 @@ CALLS: Final = (
 # With ``get`` above these are what ``clients`` stands for.
 CLIENTS: Final = tuple(
     Calls(f"get-{clients}", "Small GET", _GET, clients) for clients in (1, 8, 128, 512)
+)
+# Of the shim alone: the others are set up for HTTP/1.1, which nearly all callers speak.
+HTTP2: Final = (
+    Calls("h2-get", "Small GET over HTTP/2, 8 streams on each connection", _GET, streams=8),
+    Calls(
+        "h2-delete",
+        "Old DELETE over HTTP/2, translated",
+        Call("DELETE", OLD_CALL, 202),
+        streams=8,
+    ),
 )
 STREAMS: Final = (
     Stream("down", "Streamed down, with a length", up=False, chunked=False),

@@ -15,12 +15,12 @@ import pytest
 
 from tests.bench.accounting import cpu_seconds, memory, parse_parent, parse_status, tree
 from tests.bench.chart import CHARTED, chart
-from tests.bench.load import Latency, latency, lua, parse, whole
+from tests.bench.load import Latency, Load, latency, lua, parse, parse_log, whole
 from tests.bench.markdown import markdown
 from tests.bench.origin import LARGE, ROWS, origin
 from tests.bench.programs import Cores, Failed, until_it_answers, until_it_says
 from tests.bench.results import Measured, Recorded, Resident, Results, Sample, Spread, flatness
-from tests.bench.scenarios import CALLS, CLIENTS, STREAMS
+from tests.bench.scenarios import CALLS, CLIENTS, HTTP2, STREAMS
 from tests.bench.shims import another
 
 _WRK = """Running 1s test @ http://127.0.0.1:1/services
@@ -50,6 +50,17 @@ def test_what_wrk_says_is_read() -> None:
 def test_no_figure_comes_from_a_run_that_went_wrong(said: str) -> None:
     with pytest.raises(Failed):
         parse(said)
+
+
+def test_h2load_s_log_is_read() -> None:
+    log = "".join(f"179585699791374{n}\t202\t{1000 * n}\n" for n in range(1, 4))
+    assert parse_log(log, 202, 2.0) == Load(3, 2.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("log", ["", "1\t404\t5\n", "1\t202\n", "nonsense"])
+def test_no_figure_comes_from_a_log_that_went_wrong(log: str) -> None:
+    with pytest.raises(Failed):
+        parse_log(log, 202, 2.0)
 
 
 def test_wrk_sends_method_and_body() -> None:
@@ -216,6 +227,9 @@ def _results() -> Results:
         }
         samples["direct"] = [Sample(rate=5000.0, p50_ms=0.1, p99_ms=0.2)]
         found.scenarios.append(Measured(one.name, one.title, "calls", one.clients, samples))
+    for one in HTTP2:
+        samples = {"shim": [Sample(1000.0, 140.0, 0.9, 1.0, 2.0)]}
+        found.scenarios.append(Measured(one.name, one.title, "h2", one.clients, samples))
     for stream in STREAMS:
         samples = {name: [Sample(1000.0, cost, 0.9)] for name, cost in proxies.items()}
         found.scenarios.append(Measured(stream.name, stream.title, "stream", 1, samples))
@@ -248,6 +262,7 @@ def test_markdown_tells_what_matters() -> None:
     assert "| shim | 41.0 (40.0 – 42.0) | 3.73 | 1.95 | 1,000 | 1.00 | 2.00 | 90 % |" in text
     assert "**Not every old call is on record.** Of 5 old calls answered by shim, 4" in text
     assert "| DELETE shim | 0.300 | 0.900 | 0.200 |" in text
+    assert "## Small GET over HTTP/2, 8 streams on each connection (32 clients)" in text
     assert "| shim | 41.0 | 41.0 | 41.0 | 41.0 | 41.0 | ± 0 % (flat) | ± 0 % (flat) |" in text
     for _, table in _tables(text):
         assert len({line.count("|") for line in table}) == 1

@@ -31,7 +31,7 @@ from shim.http2.framing import (
     Reset,
     Trailers,
 )
-from tests.support.http2 import ordinary
+from tests.support.http2 import frames_of, ordinary
 
 START = PREFACE + SettingsFrame(0).serialize()
 
@@ -51,14 +51,7 @@ def read(framer: Framer, *data: bytes) -> list[Event]:
 
 
 def sent(framer: Framer) -> list[Frame]:
-    """What is to be sent, after what is said in the beginning."""
-    data, frames = framer.take(), []
-    while data:
-        frame, length = Frame.parse_frame_header(memoryview(data[:9]))
-        frame.parse_body(memoryview(data[9 : 9 + length]))
-        frames.append(frame)
-        data = data[9 + length :]
-    return frames
+    return frames_of(framer.take())
 
 
 @pytest.fixture

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, SettingsFrame
 
+from shim.http2.framing import PREFACE
 from shim.proxy.front import Turn
+from tests.http2.test_framing import head
 from tests.proxy.agreement import Lanes, until
+from tests.support.http2 import LARGEST, frames_of
 
 REQUEST = b"GET /services HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -115,4 +119,37 @@ async def test_a_connection_that_cannot_close_since_nobody_reads_is_broken_off(
         front.check(front.since + front.patience.stall + seconds, keepalive_timeout=1)
         broken_off.append(down.aborted)
     assert broken_off == [False, True]
+    front.connection_lost(None)
+
+
+async def test_a_caller_over_http_2_that_comes_while_the_shim_drains_is_served_and_told(
+    lanes: Lanes,
+) -> None:
+    # It had connected and waited to be accepted.
+    lanes.server.drain()
+    front, down, connection, up = await lanes.connect()
+    front.data_received(PREFACE + SettingsFrame(0).serialize() + head(1))
+    await until(lambda: bool(up.sent))
+    assert up.sent.startswith(b"GET / HTTP/1.1\r\nHost: admin.test:9070\r\n")
+    connection.data_received(ANSWER)
+    await until(lambda: bytes(down.sent).endswith(b"ok"))
+    lanes.server.close_idle()
+    await until(lambda: down.closed)
+    frames = frames_of(bytes(down.sent))
+    last = [frame.last_stream_id for frame in frames if isinstance(frame, GoAwayFrame)]
+    assert last == [LARGEST, 1]
+    assert [frame.data for frame in frames if isinstance(frame, DataFrame)] == [b"ok"]
+    front.connection_lost(None)
+
+
+async def test_what_a_caller_over_http_2_has_asked_for_is_cut_off_in_the_end(
+    lanes: Lanes,
+) -> None:
+    front, down, _, up = await lanes.connect()
+    front.data_received(PREFACE + SettingsFrame(0).serialize() + head(1))
+    await until(lambda: bool(up.sent))
+    assert lanes.server.busy
+    await lanes.server.shutdown(0.1)
+    assert (down.closed, up.closed, lanes.server.busy) == (True, True, False)
+    assert not [one for one in frames_of(bytes(down.sent)) if isinstance(one, HeadersFrame)]
     front.connection_lost(None)

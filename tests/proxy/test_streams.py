@@ -99,3 +99,16 @@ async def test_what_one_leaves_of_the_window_is_the_next_one_s(served: Served) -
     assert len(served.handled) == 3
     await served.send(update(0, 50))
     assert len(served.handled) == 4
+
+
+async def test_who_has_no_window_holds_up_nobody_who_needs_none(served: Served) -> None:
+    served.size = 65_536
+    await served.send(head(1))
+    served.size = 0
+    served.caller.writing_paused = True
+    await served.send(head(3), head(5))
+    assert served.handled == []
+    served.caller.writing_paused = False
+    served.streams.resumed()
+    await served.settle()
+    assert len(served.handled) == 2

@@ -285,6 +285,17 @@ def ordinary(method: str = "GET", path: str = "/", authority: str = "admin.test:
     ]
 
 
+def frames_of(data: bytes) -> list[Frame]:
+    """What these bytes are."""
+    frames = []
+    while data:
+        frame, length = Frame.parse_frame_header(memoryview(data[:9]))
+        frame.parse_body(memoryview(data[9 : 9 + length]))
+        frames.append(frame)
+        data = data[9 + length :]
+    return frames
+
+
 def _connect(
     url: str, deadline: float, tls: ssl.SSLContext | None, receive_buffer: int | None
 ) -> socket.socket:

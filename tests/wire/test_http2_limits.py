@@ -241,6 +241,10 @@ def test_half_a_preface_is_a_head_that_does_not_come_in_time(
         client.send(http2.PREFACE[:20])
         assert client.read().status == 408
         assert client.closed()
+        # Each sweep counted it once more, for as long as the caller stayed.
+        wait_until(lambda: sample(shim, "connections") == 0)
+    refused = {"route": "unreadable", "method": "other", "code": "408"}
+    assert sample(shim, "requests_total", **refused) == 1
 
 
 def test_a_body_that_stalls_is_refused_and_others_go_on(
@@ -256,6 +260,28 @@ def test_a_body_that_stalls_is_refused_and_others_go_on(
         stream = caller.open("DELETE", "/invocations/inv_1", end=False)
         assert caller.answer(stream).status == 408
     assert shim.use("inv_1")["decision"] == "invalid"
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["with its length", "without"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_body_over_the_limit_is_refused_and_others_go_on(
+    method: str, said: bool, own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    """`--max-body`; what is left of it is not wanted."""
+    shim = start("--max-body", "1000", upstream=own_origin.url)
+    length = ((b"content-length", b"50000"),) if said else ()
+    with http2.Client(shim.proxy) as caller:
+        stream = caller.open(method, "/invocations/inv_1", *length, end=False)
+        caller.data(stream, b"x" * 20_000)
+        got = caller.answer(stream)
+        assert (got.status, got.values(b"content-type")) == (413, [b"application/json"])
+        while got.reset is None:
+            caller.read()
+        assert got.reset == NO_ERROR
+        assert caller.ask().status == 200
+    assert not [one for one in own_origin.requests if one.complete and one.target != b"/"]
+    if method == "DELETE":
+        assert (shim.use("inv_1")["decision"], shim.use("inv_1")["status"]) == ("invalid", 413)
 
 
 @pytest.mark.parametrize("window", [0, 1000])
@@ -462,6 +488,10 @@ BROKEN: dict[str, tuple[bytes, int]] = {
     "a head on an even stream": (header(0, 1, 5, 2), PROTOCOL_ERROR),
     "a head that cannot be decompressed": (
         b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\xff",
+        PROTOCOL_ERROR,
+    ),
+    "a table that is resized three times": (
+        b"\x00\x00\x06\x01\x05\x00\x00\x00\x03\x20\x3f\xe1\x1f\x20\x82",
         PROTOCOL_ERROR,
     ),
     "a continuation of nothing": (header(0, 9, 4, 1), PROTOCOL_ERROR),

@@ -45,7 +45,7 @@ def test_every_family_has_its_values(own_origin: Origin, start: Callable[..., Sh
     assert ask(shim.proxy, request("DELETE", "/invocations/inv_2")).status == 504
     # It is written a few times a second.
     wait_until(lambda: of(scrape(shim), "ledger_written_total") == 3)
-    samples = wait_for(shim, "deprecated_callers", state="active")
+    samples = wait_for(shim, "deprecated_callers", state="active", owner="")
 
     def requests(route: str, method: str, code: int) -> float | None:
         return of(samples, "requests_total", route=route, method=method, code=str(code))
@@ -67,7 +67,7 @@ def test_every_family_has_its_values(own_origin: Origin, start: Callable[..., Sh
     last = of(samples, "deprecated_last_used_timestamp_seconds")
     assert last is not None
     assert abs(time.time() - last) < 30
-    assert of(samples, "deprecated_callers", state="quiet") == 0
+    assert of(samples, "deprecated_callers", state="quiet", owner="") == 0
     assert of(samples, "sunset_timestamp_seconds") == 1924992000
     assert of(samples, "upstream_errors_total", kind="timeout") == 2
     assert (of(samples, "upstream_connections_opened_total") or 0) > 0
@@ -102,8 +102,8 @@ def test_the_last_use_and_the_callers_outlive_a_restart(
     before.terminate()
     assert before.wait(5) == 0
     after = start(*flags, upstream=own_origin.url)
-    samples = wait_for(after, "deprecated_callers", state="active")
-    assert of(samples, "deprecated_callers", state="active") == 2
+    samples = wait_for(after, "deprecated_callers", state="active", owner="")
+    assert of(samples, "deprecated_callers", state="active", owner="") == 2
     assert of(samples, "deprecated_caller_uses", caller="ci") == 2
     assert of(samples, "deprecated_caller_uses", caller="laptop") is None
     assert of(samples, "deprecated_last_used_timestamp_seconds") is not None
