@@ -36,7 +36,9 @@ def cautions(
     if ahead:
         who = listed(ahead, _NAMED)
         yield f"Uses of {who} are on record for a time that has not come yet: some clock is wrong."
-    ends = sorted({span.instance for span in evidence.spans if span.end > now + _CLOCKS_DIFFER})
+    # A span of no length is a sign of somebody who claims nothing.
+    late = now + _CLOCKS_DIFFER
+    ends = sorted({one.instance for one in evidence.spans if one.end > max(one.start, late)})
     if ends:
         who = listed([plain(name) for name in ends], _NAMED)
         yield f"What {who} recorded reaches into a time that has not come yet: some clock is wrong."

@@ -161,7 +161,10 @@ def _lives(
     spans: Iterable[Span], start: datetime, end: datetime, slack: timedelta
 ) -> Iterator[_Life]:
     """Yield what lies between ``start`` and ``end``; who is up reaches to the end."""
-    ordered = sorted(spans, key=lambda span: (span.start, span.end))
+    # A sign that is dated ahead, by another clock, is of nothing that has come.
+    ordered = sorted(
+        (span for span in spans if span.start <= end), key=lambda span: (span.start, span.end)
+    )
     latest = {span.instance: span.start for span in ordered}
     for span in ordered:
         # What a clock ahead of ours says is cut off at now.

@@ -58,7 +58,8 @@ def members_of(evidence: Evidence, start: datetime, end: datetime) -> tuple[Memb
     count = {traffic.instance for traffic in evidence.traffic}
     everything: defaultdict[str, list[Span]] = defaultdict(list)
     for span in evidence.spans:
-        everything[span.instance].append(span)
+        if span.start <= end:
+            everything[span.instance].append(span)
     within = _within(evidence.spans, start, end)
     members = []
     for instance, spans in sorted(everything.items()):

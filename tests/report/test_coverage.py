@@ -253,6 +253,13 @@ def test_a_shim_is_up_for_as_long_as_its_next_sign_may_be_late(
     assert (coverage.gaps == ()) == observed_to_the_end
 
 
+def test_a_sign_that_is_dated_ahead_does_not_make_a_shim_look_gone() -> None:
+    # A shim whose clock had been contradicted left one; the beats of the next day were none then.
+    sign = up(NOW + DAY, NOW + DAY)
+    assert observed(up(LONG_AGO, NOW - SECOND), sign).gaps == ()
+    assert build_report(Evidence(spans=[up(LONG_AGO), sign]), now=NOW).warnings == ()
+
+
 def test_coverage_by_day_adds_up() -> None:
     start = NOW - 3 * DAY
     spans = [up(start, NOW - 2 * DAY), up(NOW - 1 * DAY)]
