@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +28,10 @@ def program(package: str, version: str, folder: Path = FOLDER) -> Path:
     name = _PROGRAMS[package]
     home = folder.absolute() / f"{name}-{version}"
     if not (found := _find(home, name)):
-        _install(f"{package}@{version}", home)
+        with _alone(folder):
+            # Another may have installed it meanwhile.
+            if not _find(home, name):
+                _install(f"{package}@{version}", home)
         found = _find(home, name)
     if not found:
         raise InstallError(f"{package}@{version} has no program for this machine")
@@ -35,6 +41,15 @@ def program(package: str, version: str, folder: Path = FOLDER) -> Path:
 def _find(home: Path, name: str) -> Path | None:
     found = sorted(home.glob(f"node_modules/@restatedev/{name}-*/bin/{name}"))
     return found[0] if found else None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time install something into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _install(spec: str, home: Path) -> None:
