@@ -14,7 +14,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -25,7 +24,7 @@ from urllib.request import Request, urlopen
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
 from shim.ledger.log_lines import Lines
 from shim.ledger.records import USE_EVENT
-from shim.moments import parse_duration, parse_since
+from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
 from shim.report.formats.rendering import FORMATS, render
@@ -33,9 +32,10 @@ from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.places import PlacesError, read_places
 from shim.report.text import plain, plural
 from shim.report.verdict import DEFAULT_WINDOW
-from shim.route.policy import CallerRule, entry_for
+from shim.route.policy import CallerRule, entry_for, owner_matches
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
+from shim.settings.parsers import parse_positive
 
 BAD_USAGE: Final = 2
 _ANSWER_SECONDS: Final = 60.0
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
         if any("://" in name for name in args.record):
             return _ask_a_shim(args, out)
         since = _since(args.since, now)
-        window = _window(args.fail_if_used_within, now)
+        window = _window(args.fail_if_used_within)
         if args.uses:
             if window and "-" in args.record:
                 raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
@@ -189,18 +189,11 @@ def _since(text: str | None, now: datetime) -> datetime | None:
         raise UsageError(f"--since: got {text!r}, takes {error}") from None
 
 
-def _window(text: str | None, now: datetime) -> timedelta | None:
-    if text is None:
-        return None
+def _window(text: str | None) -> timedelta | None:
     try:
-        window = parse_duration(text)
-        now - window
-    except (ValueError, OverflowError) as error:
-        takes = error if isinstance(error, ValueError) else "a duration such as 14d"
-        raise UsageError(f"--fail-if-used-within: got {text!r}, takes {takes}") from None
-    if not window:
-        raise UsageError(f"--fail-if-used-within: got {text!r}, takes a duration above zero")
-    return window
+        return None if text is None else parse_positive(text)
+    except ValueError as error:
+        raise UsageError(f"--fail-if-used-within: got {text!r}, takes {error}") from None
 
 
 def _report(
@@ -276,7 +269,7 @@ def _print_uses(
 
 def _is_of(owner: str, caller: str, rules: Sequence[CallerRule], now: datetime) -> bool:
     rule = entry_for(rules, caller, now)
-    return fnmatchcase((rule.owner if rule else None) or "", owner)
+    return owner_matches(owner, rule.owner if rule else None)
 
 
 def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +18,7 @@ from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
 from shim.report.places import Place, nobody_s, places_of
 from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
-from shim.route.policy import CallerRule, entry_for
+from shim.route.policy import CallerRule, entry_for, owner_matches
 from shim.settings.parsers import Instances
 
 # The mode of uses that have none that can be read.
@@ -103,7 +102,7 @@ def build_report(
     owners = Counter(caller.owner or "" for caller in callers if caller.is_acute)
     sums = part.sums
     if owner is not None:
-        callers = [caller for caller in callers if fnmatchcase(caller.owner or "", owner)]
+        callers = [caller for caller in callers if owner_matches(owner, caller.owner)]
         theirs = {caller.caller for caller in callers}
         sums = [sum_ for sum_ in sums if sum_.caller in theirs]
     unreadable = _unreadable(evidence.sums, start)
@@ -270,16 +269,10 @@ def _caller(
         acknowledged=history.is_acknowledged(now),
         retired=history.retired_since,
         interval=habit.interval,
-        due=_due(habit) if waited_for is not None else None,
+        due=habit.due if waited_for is not None else None,
         moved_percent=_moved(days, start.date()),
         days=tuple(day for day in days if since is None or day.day >= since.date()),
     )
-
-
-def _due(habit: Habit) -> datetime | None:
-    if habit.last_use is None or habit.interval is None:
-        return None
-    return habit.last_use + habit.interval
 
 
 def _moved(days: Iterable[DayCount], start: date) -> int | None:

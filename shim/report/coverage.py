@@ -12,6 +12,7 @@ since counts as observed, if it is no longer than heartbeats may be late.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ LONGEST_PAUSE: Final = timedelta(minutes=2)
 """What a restart or a rolling update may take: two heartbeats."""
 _SIDE_BY_SIDE: Final = timedelta(hours=1)
 _LEAST_SLACK: Final = timedelta(seconds=1.5)
+
+
+def in_percent(share: float) -> float:
+    """Return a share, 0 to 1, in percent, rounded down: 100 is said of what is whole."""
+    return math.floor(share * 10000 + 1e-6) / 100
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,13 @@ class Habit:
     new_calls: int
     makes_both: bool
 
+    @property
+    def due(self) -> datetime | None:
+        """About when it is to call again, ``None`` where it has no rhythm."""
+        if self.last_use is None or self.interval is None:
+            return None
+        return self.last_use + self.interval
+
     def moved(self, now: datetime) -> bool:
         """Tell whether new calls come in place of the old ones."""
         if self.last_use is None or self.interval is None or not self.interval:

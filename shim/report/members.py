@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from shim.ledger.evidence import Evidence, Span, Traffic
-from shim.report.coverage import LOOKED_BACK, slack_of
+from shim.report.coverage import LOOKED_BACK, in_percent, slack_of
 from shim.report.model import Member, MemberState
 from shim.settings.parsers import Instances
 
@@ -73,7 +72,7 @@ def members_of(evidence: Evidence, start: datetime, end: datetime) -> tuple[Memb
                 first_seen=min(span.start for span in spans),
                 last_seen=last.end,
                 state=_state(last, end, slack_of(end - start, evidence.beat)),
-                observed_percent=math.floor(share * 10000 + 1e-6) / 100,
+                observed_percent=in_percent(share),
                 requests=requests[instance] if instance in count else None,
             )
         )

@@ -22,7 +22,7 @@ from typing import Final
 
 from shim.ledger.records import OTHER
 from shim.moments import length, minute
-from shim.report.coverage import LONGEST_PAUSE, Coverage
+from shim.report.coverage import LONGEST_PAUSE, Coverage, in_percent
 from shim.report.histories import History
 from shim.report.model import Gap, Status, Verdict
 from shim.report.text import listed, name_of, plain, plural
@@ -54,7 +54,7 @@ class Proof:
     @property
     def percent(self) -> float:
         """How much of the window was observed, rounded down: 100 is said of what is whole."""
-        return math.floor(self.coverage.share * 10000 + 1e-6) / 100
+        return in_percent(self.coverage.share)
 
     @property
     def has_gaps(self) -> bool:
@@ -265,13 +265,12 @@ def _waits(one: History, now: datetime) -> str:
             f"(--uses lists them): their silence counts from {until}"
         )
     habit = one.habit(now)
-    assert habit.last_use is not None
     assert habit.interval is not None
-    due = habit.last_use + habit.interval
-    when = "is due again about" if due > now else "was due again about"
+    assert habit.due is not None
+    when = "is due again about" if habit.due > now else "was due again about"
     return (
         f"{name_of(one.caller)}, which calls every {length(habit.interval)} or so, "
-        f"{when} {minute(due)}, and is gone if it is not seen until {until}"
+        f"{when} {minute(habit.due)}, and is gone if it is not seen until {until}"
     )
 
 

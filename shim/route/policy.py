@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -92,6 +92,12 @@ def entry_for(rules: Sequence[CallerRule], caller: str, now: datetime) -> Caller
         if _holds(rule, today) and _matcher(rule.match)(caller):
             return rule
     return None
+
+
+def owner_matches(glob: str, owner: str | None) -> bool:
+    """Tell whether a caller's ``owner`` is meant by ``glob``; who has none is ``""``."""
+    # Globs come from whoever asks, without end: not the cache of those that are configured.
+    return fnmatchcase(owner or "", glob)
 
 
 def _holds(rule: CallerRule, today: date) -> bool:
