@@ -114,6 +114,8 @@ def open_ledger(source: Path | str, *, busy_seconds: float = 1.0) -> Connection:
         # Pages of sums change with every group; the fewer checkpoints, the less often each is
         # copied. At 16 MiB of log a start after a crash still takes no time to speak of.
         "wal_autocheckpoint=4000",
+        # What is written is new, or one of a few sums: KiB enough, of 2 MiB unless said.
+        "cache_size=-512",
     )
     connection = _sqlite(_uri(source, "rwc"), "BEGIN IMMEDIATE", busy_seconds, pragmas).connect()
     try:

@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shim.ledger.records import Decision, Use
 from shim.moments import length, minute, parse_moment, rfc3339
@@ -42,6 +40,9 @@ from shim.report.words import (
     details,
     headline,
 )
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MOST_CALLERS: Final = 200
 MOST_RECENT: Final = 100
@@ -216,6 +217,9 @@ def _render(
 
 @cache
 def _environment() -> Environment:
+    # Takes two megabytes that a shim at whose page nobody looks need not have.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=PackageLoader("shim.report.formats"),
         autoescape=True,
