@@ -71,6 +71,10 @@ class RequestHead(NamedTuple):
         return self.framing is not Framing.NONE
 
 
+NO_HEAD: Final = RequestHead(b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False)
+"""Stands for a head that there was none of."""
+
+
 class RequestFramer:
     """Cuts one connection's bytes into messages; after a :class:`FramingError` it is of no use.
 

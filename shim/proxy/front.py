@@ -25,38 +25,29 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from shim.http1.bodies import Framing
-from shim.http1.grammar import FramingError, LimitError
-from shim.http1.hop import for_hop
-from shim.http1.requests import RequestFramer, RequestHead
+from shim.http1.grammar import FramingError
+from shim.http1.requests import NO_HEAD, RequestFramer
 from shim.http2.framing import PREFACE
 from shim.net.addresses import unmapped
 from shim.net.stream import Stream
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
-from shim.proxy.overhearing import Overhearing
 from shim.proxy.patience import Patience
 from shim.proxy.relay import Relay, RelayLane
 from shim.proxy.replies import error_reply
 from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
 from shim.proxy.streams import Service, Streams
+from shim.proxy.turned_away import TurnedAway
 from shim.record.recorder import Recorder
-from shim.route.translation import OldCall, interpret
 from shim.upstream.connection import Connection
 
 Handler = Callable[[Downstream], Awaitable[None]]
 _LINGER_SECONDS: Final = 1.0
-_MOST_REFUSING: Final = 16
 _MOST_HELD: Final = 64 * 1024
 _SWEEP_SECONDS: Final = 1.0
 _NEVER: Final = 10.0**8
 _RESET: Final = struct.pack("ii", 1, 0)
-# Stands for a head that there was none of.
-_NO_HEAD: Final = RequestHead(b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False)
-_TOO_MANY_TEXT: Final = "The shim has as many connections as it takes; try again"
-_TOO_MANY, _TEXT = error_reply(503, _TOO_MANY_TEXT)
-_REFUSAL: Final = for_hop(_NO_HEAD, _TOO_MANY, persists=False).head + _TEXT
 
 
 class Turn(Enum):
@@ -104,11 +95,9 @@ class Front(web.RequestHandler):
         self._queued = False
         self._body: Stream | None = None
         self._too_slow = False
-        self._overhearing: Overhearing | None = None
         self._room: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
-        self._refused = False
         self._answered = 0
         self._first = b""
         self._streams: Streams | None = None
@@ -141,52 +130,22 @@ class Front(web.RequestHandler):
         peername = transport.get_extra_info("peername")
         by_address = isinstance(peername, tuple)
         self.peer = str(unmapped(ip_address(peername[0]))) if by_address else "unix"
-        limit = self._server.admission.admit(self.peer)
-        if limit is None:
-            super().connection_made(transport)
-            self._server.watch()
-            tls = transport.get_extra_info("ssl_object")
-            if tls is not None and tls.selected_alpn_protocol() == "h2":
-                self._speak_http2(b"")
-        else:
-            self.turn = Turn.OVER
-            self._refused = True
-            self._server.recorder.connection_refused(limit, self.peer)
-            self._refuse(cast("asyncio.Transport", transport))
-
-    def _refuse(self, transport: asyncio.Transport) -> None:
-        """Say that this is one too many, and leave.
-
-        What the caller still sends is read for a while, as far as there is room for that: a reset
-        could overtake the answer (see :meth:`linger`), and an old call is to be on record.
-        """
-        if transport.get_extra_info("sslcontext") is not None:
-            # Taking leave by TLS would keep it for half a minute.
-            transport.abort()
+        server = self._server
+        limit = server.admission.admit(self.peer)
+        if limit is not None:
+            server.recorder.connection_refused(limit, self.peer)
+            turned_away = TurnedAway(server.service, server.turned_away, self.peer, self.patience)
+            cast("asyncio.Transport", transport).set_protocol(turned_away)
+            turned_away.connection_made(transport)
             return
-        transport.write(_REFUSAL)
-        if self._server.refusing >= _MOST_REFUSING:
-            transport.close()
-            return
-        self._server.refusing += 1
-        self._overhearing = Overhearing()
-        transport.write_eof()
-        self._loop.call_later(_LINGER_SECONDS, transport.abort)
-
-    def _overhear(self, overhearing: Overhearing, data: bytes) -> None:
-        """Let the handler record an old call that is refused with its connection."""
-        for head in overhearing.heads(data):
-            if isinstance(interpret(head.method, head.target), OldCall):
-                refused = head._replace(refusal=LimitError(503, _TOO_MANY_TEXT))
-                self._server.service.start(
-                    self._server.record_refused(Incoming(self, refused, None))
-                )
+        super().connection_made(transport)
+        server.watch()
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            self._speak_http2(b"")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
-        if self._refused:
-            self._server.refusing -= self._overhearing is not None
-            return
         self._server.admission.release(self.peer)
         if self.turn is Turn.RELAY:
             self._relay.give_up()
@@ -226,8 +185,6 @@ class Front(web.RequestHandler):
             self._tell_version(self._first + data)
         elif self.turn is not Turn.OVER:
             super().data_received(data)
-        elif self._overhearing is not None:
-            self._overhear(self._overhearing, data)
 
     # Which version of HTTP
 
@@ -460,8 +417,8 @@ class FrontServer(web.Server):
         self.most_requests = most_requests
         self.head_timeout = min(head_timeout, patience.stall)
         self.patience = patience
-        self.refusing = 0
-        """How many connections are refused and not closed yet."""
+        self.turned_away: set[TurnedAway] = set()
+        """Connections that were one too many, and whose callers are still heard."""
         self.service = Service(
             handler,
             recorder,
@@ -526,19 +483,9 @@ class FrontServer(web.Server):
         front.taken()
         return Taken(message, front)
 
-    async def record_refused(self, incoming: Incoming) -> None:
-        """Have the handler record a request whose connection was refused: it has its answer."""
-        try:
-            await self._handler(incoming)
-        except DownstreamGoneError:
-            # There is no way back any more.
-            return
-        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
-            self.recorder.crashed(error)
-
     async def _handle(self, taken: Taken[Front]) -> Sent:
         front, message = taken.connection, taken.message
-        incoming = message if isinstance(message, Incoming) else Incoming(front, _NO_HEAD, None)
+        incoming = message if isinstance(message, Incoming) else Incoming(front, NO_HEAD, None)
         try:
             if isinstance(message, FramingError):
                 await incoming.reply(*error_reply(message.status, str(message)))

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from shim.http1.bodies import Framing
 from shim.http1.fields import Fields
 from shim.http1.grammar import FramingError, LimitError
-from shim.http1.requests import RequestHead
+from shim.http1.requests import NO_HEAD
 from shim.http2.framing import (
     MOST_STREAMS,
     BrokenError,
@@ -42,10 +42,7 @@ from shim.route.translation import OldCall, interpret
 _NOTICE_SECONDS: Final = 0.5
 # Of what waits to be sent: more is not gathered.
 _MUCH: Final = 64 * 1024
-# Stands for a head that there was none of.
-_NO_HEAD: Final = RequestHead(
-    b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False, major_version=2
-)
+_NO_HEAD: Final = NO_HEAD._replace(major_version=2)
 _TOO_MANY_TEXT: Final = f"The connection has {MOST_STREAMS} streams open already; try again"
 _TOO_LATE_TEXT: Final = "The connection is about to close; try again on another"
 
