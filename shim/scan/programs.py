@@ -144,7 +144,7 @@ class _Reader:
             if len(tops) != 1:
                 continue
             at, top = tops.popitem()
-            value = self.tree.value(top)
+            value = self.tree.value_of(top)
             if route(value.text) is None:
                 continue
             judgement = judge(self._call(site, value), restate=self.part.restate)
@@ -172,7 +172,7 @@ class _Reader:
             if "invocations" in value.text and route(value.text) is not None:
                 return value
         if any("invocations" in value.words for value in site.values):
-            whole = self.tree.value(site.node)
+            whole = self.tree.value_of(site.node)
             if route(whole.text) is not None:
                 return whole
             joined = [value.text for value in site.values]
@@ -203,7 +203,7 @@ class _Reader:
 
     def _call(self, site: Site, url: Value) -> Call:
         keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
-        keyed += tuple(one.spelled for one in self.tree.value(site.node).under("mode"))
+        keyed += tuple(one.spelled for one in self.tree.value_of(site.node).under("mode"))
         words = " ".join(value.words for value in site.values)
         parameters = self._code(site).replace(url.text, "")
         return Call(
@@ -326,7 +326,7 @@ class _Reader:
             if where.start.index in seen or above is None or self._is_told(top):
                 continue
             seen.add(where.start.index)
-            value = self.tree.value(top)
+            value = self.tree.value_of(top)
             if _SHELLS.search(value.text):
                 left += [(one, True) for one in self._commands_of(value, where, literal)]
                 continue
