@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(f"restate-shim: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        # As shells have it: 128 and the number of the signal.
+        return 130
     return code
 
 
@@ -125,8 +128,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(said: str) -> Path:
+    """Take a path; an empty one is a variable that nobody has set, and not this folder."""
+    if not said:
+        raise argparse.ArgumentTypeError("is empty; . is this folder")
+    return Path(said)
+
+
 def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="files and folders")
+    parser.add_argument("paths", nargs="+", metavar="PATH", type=_path, help="files and folders")
     parser.add_argument(
         "--format",
         choices=("table", "json", "sarif", "markdown"),

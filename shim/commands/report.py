@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from shim.commands.output import CannotWriteError, written
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
 from shim.ledger.log_lines import Lines
 from shim.ledger.records import USE_EVENT
@@ -101,21 +101,20 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
         if args.uses:
             if window and "-" in args.record:
                 raise UsageError("stdin is read once: takes --uses or --fail-if-used-within with -")
-            with _reader_may_leave(out):
+            with written(out):
                 _print_uses(args, since, now, out, err)
             if window is None:
                 return 0
         report = _report(args, since, window, now, err)
         if not args.uses:
-            with _reader_may_leave(out):
+            with written(out):
                 _print(report, args.format, out)
         return report.verdict.exit_code if window else 0
     except (UsageError, SettingError, AddressNamesError, PlacesError) as error:
         err.write(f"restate-shim report: {plain(str(error), None)}\n")
         return BAD_USAGE
-    except OSError as error:
-        err.write(f"restate-shim report: cannot write the report: {error.strerror}\n")
-        _let_go(out)
+    except CannotWriteError as error:
+        err.write(f"restate-shim report: {error}\n")
         return BAD_USAGE
 
 
@@ -158,28 +157,9 @@ def _ask_a_shim(args: argparse.Namespace, out: TextIO) -> int:
         raise UsageError(f"{args.record[0]} cannot be asked: {error}") from None
     if status not in list(Status):
         raise UsageError(f"{args.record[0]} answered, but not as a shim's ops port does")
-    with _reader_may_leave(out):
+    with written(out):
         out.write(text)
     return EXIT_CODES[Status(status)] if args.fail_if_used_within else 0
-
-
-@contextlib.contextmanager
-def _reader_may_leave(out: TextIO) -> Iterator[None]:
-    """Let ``| head`` end the printing early: the exit code answers all the same."""
-    if isinstance(out, io.TextIOWrapper):
-        # A terminal that is not UTF-8 gets escapes where it lacks a character.
-        out.reconfigure(errors="backslashreplace")
-    try:
-        yield
-        out.flush()
-    except BrokenPipeError:
-        _let_go(out)
-
-
-def _let_go(out: TextIO) -> None:
-    """Keep the interpreter from tripping over ``out`` when it ends."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:

@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TextIO
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from shim.commands.output import CannotWriteError, written
 from shim.report.text import plain, plural
 from shim.scan.files import File
 from shim.scan.finding import Confidence
@@ -32,12 +34,10 @@ _MOST_SKIPPED: Final = 20
 
 def run(args: argparse.Namespace, *, out: TextIO, err: TextIO) -> int:
     """Run the command; return the exit code."""
-    missing = next((path for path in args.paths if not path.exists()), None)
-    if missing is not None:
-        err.write(
-            f"restate-shim scan: {plain(str(missing), None)}: there is no such file or folder\n"
-        )
-        return BAD_USAGE
+    for path in args.paths:
+        if problem := _problem(path):
+            err.write(f"restate-shim scan: {plain(str(path), None)}: {problem}\n")
+            return BAD_USAGE
     try:
         baseline = args.baseline.read_text(encoding="utf-8") if args.baseline else None
         found = _scan(args, err)
@@ -51,15 +51,31 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO) -> int:
     if args.fix:
         found = _fix(args, found, baseline, err)
     try:
-        if args.diff:
-            out.writelines(rewrite.diff() for rewrite in rewrites(found))
-        else:
-            _write(found, args.format, out)
-        out.flush()
-    except BrokenPipeError:
-        # As with | head: the exit code answers all the same.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        with written(out):
+            if args.diff:
+                out.writelines(rewrite.diff() for rewrite in rewrites(found))
+            else:
+                _write(found, args.format, out)
+    except CannotWriteError as error:
+        err.write(f"restate-shim scan: {error}\n")
+        return BAD_USAGE
     return FOUND if found.findings else 0
+
+
+def _problem(path: Path) -> str | None:
+    """Return why what somebody names cannot be read: it would look as if nothing were there."""
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+        elif path.is_file():
+            path.open("rb").close()
+        elif path.exists():
+            return "is neither a file nor a folder"
+        else:
+            return "there is no such file or folder"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None
 
 
 def _scan(args: argparse.Namespace, err: TextIO) -> Scan:

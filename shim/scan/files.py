@@ -51,51 +51,82 @@ _VENDORED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to be read: its path as it is shown, and where it is."""
+    """A file to be read: its path as it is shown, where it is, and the root of its repository."""
 
     shown: str
     path: Path
+    root: Path | None = None
+
+    @property
+    def in_repository(self) -> str:
+        """Its path from the root of its repository, or as it is shown where it is in none."""
+        if self.root is None:
+            return as_text(self.shown)
+        return as_text(_absolute(self.path).relative_to(self.root).as_posix())
+
+
+def as_text(path: str) -> str:
+    """Return a path as text that any program takes; a name need not be UTF-8."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def walk(given: Path) -> Iterator[File]:
     """Return the files below ``given`` in order, or ``given`` itself, whatever ``.gitignore`` says.
 
-    Symbolic links to folders are not followed: what they lead to is either below too, or elsewhere.
+    What git ignores is left out, whether somebody has added it by force or not.  Symbolic links to
+    folders are not followed: what they lead to is either below too, or elsewhere.
     """
+    root = _root_above(given)
     if not given.is_dir():
-        yield File(str(given), given)
+        yield File(str(given), given, root)
         return
-    yield from _below(given, str(given), _rules_above(given))
+    rules = _rules_above(given, root)
+    if _is_ignored(given, rules, folder=True):
+        # Whoever names it means it.
+        rules = ()
+    yield from _below(File(str(given), given, root), rules)
 
 
 _Rules = tuple[tuple[Path, GitIgnoreSpec], ...]
 
 
-def _below(folder: Path, shown: str, rules: _Rules) -> Iterator[File]:
-    rules += _rules_in(folder)
+def _below(folder: File, rules: _Rules) -> Iterator[File]:
+    shown = folder.shown
+    rules += _rules_in(folder.path)
     try:
-        with os.scandir(folder) as found:
+        with os.scandir(folder.path) as found:
             entries = sorted(found, key=lambda one: one.name)
     except OSError:
-        yield File(shown, folder)
+        yield folder
         return
     for entry in entries:
         path = Path(entry.path)
         name = os.path.join(shown, entry.name) if shown != "." else entry.name  # noqa: PTH118 - "./a" stays as given
+        file = File(name, path, folder.root)
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in _VENDORED and not _is_ignored(path, rules, folder=True):
-                yield from _below(path, name, rules)
+                yield from _below(file, rules)
         elif not (entry.is_symlink() and path.is_dir()) and not _is_ignored(path, rules):
-            yield File(name, path)
+            yield file
 
 
-def _rules_above(given: Path) -> _Rules:
-    """Return the rules of the folders above, up to the root of the repository, if it is in one."""
-    absolute = given.absolute()
-    above = [absolute, *absolute.parents]
-    root = next((number for number, one in enumerate(above) if (one / ".git").exists()), 0)
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - without what .. leads past, links as they are
+
+
+def _root_above(given: Path) -> Path | None:
+    """Return the root of the repository that a file or folder is in, if it is in one."""
+    absolute = _absolute(given)
+    return next((one for one in (absolute, *absolute.parents) if (one / ".git").exists()), None)
+
+
+def _rules_above(given: Path, root: Path | None) -> _Rules:
+    """Return the rules of the folders above, up to the root of the repository."""
+    absolute = _absolute(given)
+    if root is None or absolute == root:
+        return ()
     found: _Rules = ()
-    for folder in reversed(above[1 : root + 1]):
+    for folder in reversed([one for one in absolute.parents if one.is_relative_to(root)]):
         found += _rules_in(folder)
     return found
 
@@ -105,7 +136,7 @@ def _rules_in(folder: Path) -> _Rules:
     for name in (".gitignore", ".git/info/exclude"):
         try:
             lines = (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
-            found += ((folder.absolute(), GitIgnoreSpec.from_lines(lines)),)
+            found += ((_absolute(folder), GitIgnoreSpec.from_lines(lines)),)
         except (OSError, ValueError):
             # No such file, or one that git would not read either.
             continue
@@ -113,7 +144,7 @@ def _rules_in(folder: Path) -> _Rules:
 
 
 def _is_ignored(path: Path, rules: _Rules, *, folder: bool = False) -> bool:
-    absolute = path.absolute()
+    absolute = _absolute(path)
     for base, spec in reversed(rules):
         relative = absolute.relative_to(base).as_posix() + ("/" if folder else "")
         said = spec.check_file(relative).include

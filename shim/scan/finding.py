@@ -42,7 +42,8 @@ class Finding:
     """One place.
 
     Lines and columns count from 1, columns in characters.  ``edits`` rewrite the place; they are
-    empty where that is not simple.
+    empty where that is not simple.  ``in_repository`` is the path from the root of the repository,
+    which is the same wherever somebody stands.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Finding:
     replacement: str
     reason: str
     edits: tuple[Edit, ...] = ()
+    in_repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)

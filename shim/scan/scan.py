@@ -6,17 +6,28 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from shim.scan.documents import Contents, find_in_file
-from shim.scan.files import File, read, walk
+from shim.scan.files import File, as_text, read, walk
 from shim.scan.finding import Confidence, Finding, Skipped
+from shim.scan.silencing import Silence
 
-_IGNORE: Final = re.compile(r"restate-shim: ?ignore\b[ :,\t-]{0,8}(?P<reason>[^\n]{0,200})")
-_COMMENT_END: Final = re.compile(r"(?:-->|\*/|#}|%>)$")
-_LONGEST_LINE: Final = 4_000
+# How reports begin, without white space: JSON, SARIF, Markdown.
+_SARIF: Final = (
+    '{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0",'
+    '"runs":[{"tool":{"driver":{"name":"restate-shim",'
+)
+MARK: Final = "<!-- restate-shim scan -->"
+_REPORT: Final = re.compile(
+    r'\{"findings":(?:\[\],"files":|\[\{"path":)|'
+    + re.escape(_SARIF)
+    + r"|##.{0,60}"
+    + "".join(MARK.split())
+)
+_LOOKED_AT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +42,28 @@ class Scan:
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
         return {
-            "findings": [
-                {
-                    "path": one.path,
-                    "line": one.line,
-                    "column": one.column,
-                    "language": one.language,
-                    "mode": one.mode,
-                    "confidence": str(one.confidence),
-                    "code": one.code,
-                    "replacement": one.replacement,
-                    "reason": one.reason,
-                }
-                for one in self.findings
-            ],
+            "findings": [_as_json(one) for one in self.findings],
             "files": self.files,
-            "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
+            "skipped": [{"path": as_text(one.path), "reason": one.reason} for one in self.skipped],
             "ignored": self.ignored,
         }
+
+
+def _as_json(one: Finding) -> dict[str, Any]:
+    path = as_text(one.path)
+    fields = {
+        "path": path,
+        "line": one.line,
+        "column": one.column,
+        "language": one.language,
+        "mode": one.mode,
+        "confidence": str(one.confidence),
+        "code": one.code,
+        "replacement": one.replacement,
+        "reason": one.reason,
+    }
+    # Only where somebody did not stand at the root.
+    return fields if one.in_repository == path else fields | {"in_repository": one.in_repository}
 
 
 class BaselineError(ValueError):
@@ -70,12 +85,19 @@ def scan(
             continue
         files += 1
         text, data = got
+        if _REPORT.match("".join(text[:_LOOKED_AT].split())):
+            # A baseline, or what a run before has left: it would be found anew each time.
+            skipped.append(Skipped(file.shown, "a report of a scan"))
+            continue
         contents = find_guarded(file.shown, file.path.name, text, data)
         skipped += contents.skipped
         found = [one for one in contents.findings if one.confidence.rank <= least.rank]
-        left = [one for one in found if not _is_silenced(one, text)] if found else []
+        if not found:
+            continue
+        silence = Silence(text)
+        left = [one for one in found if not silence.holds(one)]
         ignored += len(found) - len(left)
-        findings += left
+        findings += [replace(one, in_repository=file.in_repository) for one in left]
     return Scan(tuple(findings), files, tuple(skipped), ignored)
 
 
@@ -99,32 +121,22 @@ def _each_once(paths: Iterable[Path]) -> Iterator[File]:
                 yield file
 
 
-def _is_silenced(finding: Finding, text: str) -> bool:
-    """Tell whether a comment with a reason is on the finding's line, or on the one above."""
-    lines = text.split("\n")
-    last = finding.line + finding.code.count("\n")
-    near = lines[max(0, finding.line - 2) : max(finding.line, 1)]
-    for line in [*near, *lines[finding.line : min(last, finding.line)]]:
-        found = _IGNORE.search(_COMMENT_END.sub("", line[:_LONGEST_LINE].rstrip()))
-        if found and found["reason"].strip(" *-\"'`,)"):
-            return True
-    return False
-
-
 def without_known(found: Scan, baseline: str) -> Scan:
     """Return what a report from before does not have. Lines may have moved since.
 
-    A finding is known by its path, its code and its mode; as often as it was there before.
+    A finding is known by its path in the repository, its code and its mode; as often as it was
+    there before.
     """
     try:
         known: Counter[tuple[str, str, str]] = Counter(
-            _key(one["path"], one["code"], one["mode"]) for one in json.loads(baseline)["findings"]
+            _key(one.get("in_repository") or one["path"], one["code"], one["mode"])
+            for one in json.loads(baseline)["findings"]
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BaselineError("is no JSON report of a scan") from None
     new = []
     for one in found.findings:
-        key = _key(one.path, one.code, one.mode)
+        key = _key(one.in_repository, one.code, one.mode)
         if known[key] > 0:
             known[key] -= 1
         else:

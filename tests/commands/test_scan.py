@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from shim.report.places import read_places
 from tests.support.paths import ROOT
 from tests.support.running import environment, restate_shim
+from tests.support.waiting import wait_until
 
 OLD = 'curl -X DELETE "$RESTATE_ADMIN/invocations/$i?mode=kill"\n'
 NEW = 'curl -X PATCH "$RESTATE_ADMIN/invocations/$i/kill"\n'
@@ -101,12 +105,51 @@ def test_a_reader_may_leave_early(folder: Path) -> None:
         ((), "the following arguments are required: PATH"),
         ((".", "--min-confidence", "sure"), "invalid choice: 'sure'"),
         ((".", "--fix", "--diff"), "not allowed with argument"),
+        # An unset variable was the current folder, and what cannot be read held no old call.
+        (("",), "argument PATH: is empty"),
+        (("/dev/null",), "/dev/null: is neither a file nor a folder"),
     ],
 )
 def test_bad_usage_exits_with_2(words: tuple[str, ...], says: str) -> None:
     ended = run(*words)
     assert ended.returncode == 2
     assert says in ended.stderr
+
+
+# There was a traceback.
+def test_a_disk_that_is_full_is_said(folder: Path) -> None:
+    command = [sys.executable, "-m", "shim", "scan", str(folder)]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=environment(), cwd=ROOT, check=False
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(
+        b"restate-shim scan: cannot write the report: No space left on device\n"
+    )
+
+
+# There was a traceback.
+def test_it_can_be_interrupted(folder: Path) -> None:
+    (folder / "z.sh").write_text(OLD * 20_000)
+    command = [sys.executable, "-m", "shim", "scan", str(folder)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), cwd=ROOT) as process:
+        wait_until(lambda: b"ast_grep" in Path(f"/proc/{process.pid}/maps").read_bytes())
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait() == 130
+
+
+# Lone surrogates stood in the JSON, which no reader of it took.
+def test_a_name_that_is_not_utf_8_is_escaped(folder: Path) -> None:
+    (folder / os.fsdecode(b"d\xff.sh")).write_text(OLD)
+    (folder / "a.sh").unlink()
+    report = folder.parent / "findings.json"
+    report.write_text(run(folder, "--format", "json").stdout)
+    assert json.loads(report.read_text())["findings"][0]["path"] == f"{folder}/d\\xff.sh"
+    assert len(read_places(report)) == 1
+    assert run(folder, "--baseline", report).returncode == 0
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

@@ -53,6 +53,14 @@ def test_a_file_that_is_given_is_read_though_git_ignores_it(tmp_path: Path) -> N
     assert [one.path.name for one in walk(tmp_path / "a.py")] == ["a.py"]
 
 
+# It was read as if it were empty.
+def test_a_folder_that_is_given_is_read_though_git_ignores_it(tmp_path: Path) -> None:
+    tree(tmp_path, ".git/HEAD", "build/a.py", "build/b.log")
+    (tmp_path / ".gitignore").write_text("build/\n")
+    (tmp_path / "build/.gitignore").write_text("*.log\n")
+    assert below(tmp_path / "build") == [".gitignore", "a.py"]
+
+
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     tree(tmp_path, "real/a.py")
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -33,7 +33,8 @@ def a_finding(**changes: Any) -> Finding:
         "replacement": 'requests.patch("/invocations/x/kill")',
         "reason": "DELETE; handle 404 and 409",
     }
-    return Finding(**values | changes)
+    values |= changes
+    return Finding(**{"in_repository": values["path"]} | values)
 
 
 EMPTY = Scan((), 3, (), 0)

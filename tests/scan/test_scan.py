@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from shim.scan.documents import find_in_file
 from shim.scan.finding import Confidence
+from shim.scan.formats.markdown import as_markdown
+from shim.scan.formats.sarif import as_sarif
 from shim.scan.scan import BaselineError, Scan, find_guarded, scan, without_known
 from tests.scan.corpus import pieces
 from tests.scan.test_rules import NAMES
@@ -53,37 +55,6 @@ def test_only_what_is_sure_enough_is_told(tmp_path: Path, least: Confidence, cou
     assert len(scanned(tmp_path, least).findings) == count
 
 
-@pytest.mark.parametrize(
-    ("code", "silenced"),
-    [
-        (KILL.strip() + "  # restate-shim: ignore the shim is before it until March\n", True),
-        ("# restate-shim: ignore, PLAT-812\n" + KILL, True),
-        ("# restate-shim: ignore - the shim's own test\n" + KILL, True),
-        ("# restate-shim: ignore\n" + KILL, False),
-        ("# restate-shim: ignored\n" + KILL, False),
-        ("# restate-shim: ignore PLAT-812\n\n" + KILL, False),
-        (KILL + "# restate-shim: ignore PLAT-812\n", False),
-    ],
-)
-def test_a_comment_with_a_reason_silences_its_line_and_the_next(
-    tmp_path: Path, code: str, silenced: bool
-) -> None:
-    (tmp_path / "a.py").write_text(code)
-    found = scanned(tmp_path)
-    assert (len(found.findings), found.ignored) == ((0, 1) if silenced else (1, 0))
-
-
-@pytest.mark.parametrize(
-    "comment",
-    ["<!-- restate-shim: ignore -->", "/* restate-shim: ignore */", "// restate-shim: ignore:"],
-)
-def test_the_end_of_a_comment_is_no_reason(tmp_path: Path, comment: str) -> None:
-    (tmp_path / "a.js").write_text(
-        comment + "\nawait fetch(`${RESTATE_ADMIN}/invocations/${i}`, { method: 'DELETE' });\n"
-    )
-    assert scanned(tmp_path).ignored == 0
-
-
 def baseline_of(found: Scan) -> str:
     return json.dumps(found.as_json())
 
@@ -111,6 +82,46 @@ def test_the_same_call_in_another_file_is_new(tmp_path: Path) -> None:
     assert [Path(one.path).name for one in without_known(scanned(tmp_path), before).findings] == [
         "b.py"
     ]
+
+
+# A baseline made from within a folder was of no use above it, nor the other way round.
+@pytest.mark.parametrize("made_in", [".", "service", "service/src"])
+@pytest.mark.parametrize("used_in", [".", "service", "service/src"])
+def test_a_baseline_holds_wherever_in_the_repository_somebody_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_in: str, used_in: str
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "service/src").mkdir(parents=True)
+    (tmp_path / "service/src/a.py").write_text(KILL)
+    monkeypatch.chdir(tmp_path / made_in)
+    before = baseline_of(scanned(Path()))
+    monkeypatch.chdir(tmp_path / used_in)
+    for folder in (Path(), tmp_path):
+        assert without_known(scanned(folder), before).findings == ()
+
+
+# A baseline that lies among the sources held the old calls that it was to silence.
+@pytest.mark.parametrize("form", ["json", "sarif", "markdown"])
+def test_reports_that_lie_among_the_files_are_not_read(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a.sh").write_text(
+        'curl -X DELETE "http://restate:9070/invocations/$i?mode=kill"\n'
+    )
+    found = scanned(tmp_path)
+    report = {
+        "json": json.dumps(found.as_json(), indent=2),
+        "sarif": json.dumps(as_sarif(found), indent=2),
+        "markdown": as_markdown(found),
+    }[form]
+    (tmp_path / f"report.{form}").write_text(report)
+    again = scanned(tmp_path)
+    assert again.findings == found.findings
+    assert [one.reason for one in again.skipped] == ["a report of a scan"]
+
+
+def test_other_json_is_read(tmp_path: Path) -> None:
+    call = "curl -X DELETE http://restate:9070/invocations/$ID?mode=kill"
+    (tmp_path / "package.json").write_text(json.dumps({"findings": {}, "scripts": {"kill": call}}))
+    assert len(scanned(tmp_path).findings) == 1
 
 
 @pytest.mark.parametrize(

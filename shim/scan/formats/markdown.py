@@ -6,14 +6,19 @@ import re
 from typing import Final
 
 from shim.report.text import plain, plural
-from shim.scan.scan import Scan
+from shim.scan.scan import MARK, Scan
 
 _SPECIAL: Final = re.compile(r"[\\`*_{}\[\]()#+!|<>&~]")
 
 
 def as_markdown(found: Scan) -> str:
     """Return a heading, the sums and one section for each place."""
-    lines = [f"## {plural(len(found.findings), 'old call')} in {plural(found.files, 'file')}", ""]
+    lines = [
+        f"## {plural(len(found.findings), 'old call')} in {plural(found.files, 'file')}",
+        "",
+        MARK,
+        "",
+    ]
     if found.findings:
         lines += [
             (

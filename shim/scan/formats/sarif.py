@@ -79,7 +79,7 @@ def _result(one: Finding) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(one.path)},
+                    "artifactLocation": {"uri": _uri(one.in_repository)},
                     "region": {
                         "startLine": one.line,
                         "startColumn": one.column,
@@ -93,4 +93,6 @@ def _result(one: Finding) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-    return quote(PurePath(path).as_posix().encode("utf-8", "surrogateescape"))
+    """Return a reference from the root of the repository, or where the file is."""
+    posix = PurePath(path).as_posix().encode("utf-8", "surrogateescape")
+    return ("file://" if posix.startswith(b"/") else "") + quote(posix)
