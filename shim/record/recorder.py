@@ -292,20 +292,14 @@ class Recorder:
         """
         self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
         self._store.count_unreadable(peer)
-        self._unread.say(
-            WARNING,
-            "request_refused",
-            f"{error.status} {peer}",
-            status=error.status,
-            error=str(error),
-            client_address=peer,
-            instance=self._instance,
-            unreadable=True,
-        )
+        self._tell_refused(self._unread, error, peer, unreadable=True)
 
     def refused(self, error: FramingError, peer: str) -> None:
         """Tell of a request that was refused for its bytes: their borders, number or pace."""
-        self._summing.say(
+        self._tell_refused(self._summing, error, peer)
+
+    def _tell_refused(self, summing: Summing, error: FramingError, peer: str, **more: bool) -> None:
+        summing.say(
             WARNING,
             "request_refused",
             f"{error.status} {peer}",
@@ -313,6 +307,7 @@ class Recorder:
             error=str(error),
             client_address=peer,
             instance=self._instance,
+            **more,
         )
 
     def upstream_failed(self, error: UpstreamError) -> None:
