@@ -39,6 +39,7 @@ class LineWriter:
         self.on_recovered: Callable[[int], None] | None = None
         self._unreported = 0
         self._backlog: list[bytes] = []
+        self._within_line = False
         self._waiting = 0
         self._limit = limit
         self._next: asyncio.Handle | None = None
@@ -49,8 +50,7 @@ class LineWriter:
         if self._waiting + len(line) > self._limit:
             self.flush()
             if self._waiting + len(line) > self._limit:
-                self.dropped += 1
-                self._unreported += 1
+                self._drop(1)
                 return
         self._backlog.append(line)
         self._waiting += len(line)
@@ -66,12 +66,21 @@ class LineWriter:
         """Write as much of the backlog as the reader takes now."""
         while self._backlog:
             data = b"".join(self._backlog)
-            written = self._write(data)
-            self._waiting -= written
-            if written < len(data):
-                self._backlog = [data[written:]]
+            try:
+                written = self._write(data)
+            except OSError:
+                # Nobody will ever read it: the other end is closed, or the disk is full.
+                self._drop(data.count(b"\n") - data.startswith(b"\n"))
+                # Of a line that was begun nobody is to take the next one for the rest.
+                self._backlog = [b"\n"] if self._within_line else []
+                self._waiting = len(self._backlog)
                 return
-            self._backlog.clear()
+            if written:
+                self._within_line = data[written - 1] != ord("\n")
+            self._backlog = [data[written:]] if written < len(data) else []
+            self._waiting = len(data) - written
+            if self._backlog:
+                return
         if self._unreported and self.on_recovered is not None:
             lines, self._unreported = self._unreported, 0
             self.on_recovered(lines)
@@ -83,6 +92,10 @@ class LineWriter:
         self._write = len
         self._release()
 
+    def _drop(self, lines: int) -> None:
+        self.dropped += lines
+        self._unreported += lines
+
     def _go_on(self) -> None:
         self._next = None
         self.flush()
@@ -91,7 +104,10 @@ class LineWriter:
 
 
 def _writer_for(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
-    """Return a function that writes what fits at once and says how much, and one to end it."""
+    """Return a function that writes what fits at once and says how much, and one to end it.
+
+    The former raises ``OSError`` where nothing can be written, now or later.
+    """
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
@@ -105,11 +121,8 @@ def _writer_for(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
                 return sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 return 0
-            except OSError:
-                return len(data)
 
         return send, sock.close
-
     poll = select.poll()
     always_ready = stat.S_ISREG(mode)
     if not always_ready:
@@ -117,12 +130,13 @@ def _writer_for(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
 
     def write(data: bytes) -> int:
         written = 0
-        try:
-            while written < len(data) and (always_ready or poll.poll(0)):
+        while written < len(data) and (always_ready or poll.poll(0)):
+            try:
                 written += os.write(fd, data[written : written + _SLICE])
-        except OSError:
-            # Nobody will ever read it: the other end is closed, or the disk is full.
-            return len(data)
+            except OSError:
+                if written:
+                    break
+                raise
         return written
 
     return write, _nothing

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
+import signal
 import socket
 import stat
 import time
@@ -110,13 +112,13 @@ def test_a_socket_that_is_not_read_blocks_nobody() -> None:
         writer.close()
 
 
-def test_a_reader_that_is_gone_costs_nothing(pipe: tuple[int, int]) -> None:
+def test_a_reader_that_is_gone_costs_lines_and_nothing_else(pipe: tuple[int, int]) -> None:
     reader, end = pipe
     writer = LineWriter(end)
     os.close(reader)
     for _ in range(100):
         writer.write(b"line\n")
-    assert writer.dropped == 0
+    assert writer.dropped == 100
 
 
 def test_a_descriptor_that_is_closed_is_no_error() -> None:
@@ -184,3 +186,33 @@ def test_an_exception_is_logged_with_where_it_came_from(tmp_path: Path) -> None:
     event = json.loads(path.read_bytes())
     assert event["level"] == "error"
     assert event["exception"].endswith("OSError: no such thing")
+
+
+# What a full disk did not take was not counted, and the next line stood behind a torn one.
+def test_lines_that_a_full_disk_does_not_take_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    whole, limit = b"x" * 99 + b"\n", 250
+    with path.open("wb") as file, size_limit(limit):
+        writer = LineWriter(file.fileno())
+        told: list[int] = []
+        writer.on_recovered = told.append
+        for _ in range(4):
+            writer.write(whole)
+        assert writer.dropped == 2
+        with size_limit(10_000):
+            writer.write(whole)
+    assert told == [2]
+    assert path.read_bytes() == 2 * whole + whole[:50] + b"\n" + whole
+
+
+@contextlib.contextmanager
+def size_limit(size: int) -> Iterator[None]:
+    """Let no file become larger: to who writes it is as a full disk, with another error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
