@@ -15,7 +15,8 @@ from typing import Final, Protocol
 from shim.net.addresses import Address
 
 _BACKLOG: Final = 1024
-_HANDSHAKE_SECONDS: Final = 1.0
+HANDSHAKE_SECONDS: Final = 1.0
+"""For how long callers are waited for that have yet to shake hands when the shim ends."""
 _RETRY_SECONDS: Final = 0.1
 _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
@@ -27,16 +28,7 @@ class CannotListenError(Exception):
 def open_socket(address: Address, flag: str) -> socket.socket:
     """Bind and listen, or raise :class:`CannotListenError`."""
     try:
-        if address.path is not None:
-            return _open_unix_socket(address.path)
-        assert address.host is not None
-        try:
-            listener = _open_tcp_socket(address.host, address.port)
-        except OSError as error:
-            if address.host != "::" or error.errno not in _NO_IPV6:
-                raise
-            # All addresses there are: of this kernel those of IPv4.
-            listener = _open_tcp_socket("0.0.0.0", address.port)  # noqa: S104 - as it was asked for
+        listener = _bound(address)
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE:
@@ -44,6 +36,19 @@ def open_socket(address: Address, flag: str) -> socket.socket:
         raise CannotListenError(f"{flag}: cannot listen on {address}: {why}") from None
     listener.listen(_BACKLOG)
     return listener
+
+
+def _bound(address: Address) -> socket.socket:
+    if address.path is not None:
+        return _open_unix_socket(address.path)
+    assert address.host is not None
+    try:
+        return _open_tcp_socket(address.host, address.port)
+    except OSError as error:
+        if address.host != "::" or error.errno not in _NO_IPV6:
+            raise
+        # All addresses there are: of this kernel those of IPv4.
+        return _open_tcp_socket("0.0.0.0", address.port)  # noqa: S104 - as it was asked for
 
 
 def _open_tcp_socket(host: str, port: int | None) -> socket.socket:
@@ -81,7 +86,6 @@ def _open_unix_socket(path: str) -> socket.socket:
     except BaseException:
         listener.close()
         raise
-    listener.listen(_BACKLOG)
     return listener
 
 
@@ -145,6 +149,11 @@ class TlsListener:
         listener.settimeout(0)
         self._go_on()
 
+    @property
+    def shaking(self) -> bool:
+        """Whether somebody shakes hands."""
+        return bool(self._shaking)
+
     def close(self) -> None:
         """Accept no more; those who shake hands are served."""
         self._most = 0
@@ -207,7 +216,7 @@ async def serve(
     tls: ssl.SSLContext | None,
 ) -> None:
     """Serve ``connections`` that were accepted before; who does not shake hands is let go."""
-    seconds = None if tls is None else _HANDSHAKE_SECONDS
+    seconds = None if tls is None else HANDSHAKE_SECONDS
     begun = (
         loop.connect_accepted_socket(protocol, one, ssl=tls, ssl_handshake_timeout=seconds)
         for one in connections

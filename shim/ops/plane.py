@@ -94,8 +94,9 @@ class OpsPlane:
 
     async def aclose(self) -> None:
         """Answer no more."""
+        # While it is ours: another shim may take the path as soon as nobody listens there.
+        remove_socket(self._settings.ops_listen)
         if self._listening is not None:
             self._listening.close()
         await self._runner.cleanup()
-        remove_socket(self._settings.ops_listen)
         self._socket.close()

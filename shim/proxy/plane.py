@@ -11,6 +11,7 @@ from shim.http1.fields import Field
 from shim.net.addresses import Address
 from shim.net.descriptors import raise_limit, share
 from shim.net.listening import (
+    HANDSHAKE_SECONDS,
     Listener,
     TlsListener,
     listen,
@@ -112,7 +113,9 @@ class ProxyPlane:
             ),
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
         )
-        self._listening: Listener | None = None
+        # Read once: its files may be half replaced by the time that they are needed again.
+        self._tls = settings.server_tls()
+        self._listening: Listener | TlsListener | None = None
         self._socket = open_socket(settings.listen, "--listen")
         self.url = url_of(self._socket, scheme)
 
@@ -160,16 +163,15 @@ class ProxyPlane:
 
     async def start(self) -> None:
         """Serve from now on."""
-        tls = self._settings.server_tls()
         loop = asyncio.get_running_loop()
-        if tls is None:
+        if self._tls is None:
             self._listening = await listen(loop, self._server, self._socket)
         else:
             self._listening = TlsListener(
                 loop,
                 self._server,
                 self._socket,
-                tls,
+                self._tls,
                 handshake_timeout=self._settings.head_timeout.total_seconds(),
                 most=self._handshakes,
             )
@@ -182,11 +184,13 @@ class ProxyPlane:
         server.drain()
         if self._listening is not None:
             loop = asyncio.get_running_loop()
+            # While it is ours: another shim may take the path as soon as nobody listens there.
+            remove_socket(self._settings.listen)
             waiting = take_waiting(self._socket)
             self._listening.close()
-            await serve(loop, server, waiting, self._settings.server_tls())
+            await serve(loop, server, waiting, self._tls)
         began = monotonic()
-        while server.busy and monotonic() - began < grace:
+        while self._is_busy(monotonic() - began) and monotonic() - began < grace:
             if monotonic() - began > _SETTLE_SECONDS:
                 server.close_idle()
             await asyncio.sleep(0.01)
@@ -194,10 +198,16 @@ class ProxyPlane:
             logger.warning("drain_cut_off", in_flight=self.in_flight)
         await server.shutdown(timeout=0.1)
 
+    def _is_busy(self, since: float) -> bool:
+        """Tell whether somebody is to be waited for; who shakes hands by TLS, for a while."""
+        shaking = isinstance(self._listening, TlsListener) and self._listening.shaking
+        return self._server.busy or (shaking and since < HANDSHAKE_SECONDS)
+
     def close(self) -> None:
         """Let go of upstream and of the address."""
         self._pool.close()
-        remove_socket(self._settings.listen)
+        if self._listening is None:
+            remove_socket(self._settings.listen)
         self._socket.close()
 
     def _live(self, settings: Settings) -> Live:

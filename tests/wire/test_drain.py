@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from shim.ledger.reading import read_uses
+from tests.support.certificates import Certificates
 from tests.support.client import Client, ask, request, timed
-from tests.support.origin import Origin, answer, echo_target, hang
+from tests.support.origin import Connection, Origin, Received, answer, echo_target, hang, reply
 from tests.support.running import Shim
 from tests.support.waiting import wait_until
 
@@ -163,3 +164,65 @@ class TestDrain:
         (line,) = shim.uses
         assert (line["decision"], line["status"], line["upstream_status"]) == ("failed", 499, None)
         assert [use["id"] for use in read_uses(ledger)] == [line["id"]]
+
+    # The key was read anew in the drain: half replaced, it ended what was in flight.
+    def test_it_takes_no_certificate(
+        self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+    ) -> None:
+        """Which may be half replaced just then."""
+        folder = tmp_path / "tls"
+        folder.mkdir()
+        own = Certificates(folder)
+        shim = start("--tls-cert", own.cert, "--tls-key", own.key, upstream=own_origin.url)
+        release = threading.Event()
+
+        def script(connection: Connection, _: Received) -> None:
+            assert release.wait(5)
+            connection.send(answer(202))
+
+        own_origin.script = script
+        with Client(shim.proxy, tls=own.client()) as client:
+            client.send(request("DELETE", "/invocations/inv_1?mode=kill"))
+            own_origin.wait()
+            Path(own.key).unlink()
+            shim.terminate()
+            shim.event("draining")
+            release.set()
+            assert client.read().status == 202
+        assert shim.wait(3) == 0
+        assert shim.use("inv_1")["decision"] == "translated"
+
+    # Who had connected and not shaken hands yet was cut off, though nothing else was to be done.
+    def test_who_is_shaking_hands_is_served(
+        self, own_origin: Origin, start: Callable[..., Shim], certificates: Certificates
+    ) -> None:
+        """For a second."""
+        tls = ("--tls-cert", certificates.cert, "--tls-key", certificates.key)
+        shim = start(*tls, upstream=own_origin.url)
+        before = shim.descriptors()
+        with Client(shim.proxy.replace("https:", "http:")) as plain:
+            wait_until(lambda: shim.descriptors() > before)
+            shim.terminate()
+            shim.event("draining")
+            with certificates.client().wrap_socket(plain.sock, server_hostname="localhost") as sock:
+                sock.sendall(request())
+                assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert shim.wait(3) == 0
+
+    # The old one removed the new one's file when it had ended.
+    def test_another_one_may_take_its_unix_socket_meanwhile(
+        self, own_origin: Origin, start: Callable[..., Shim], tmp_path: Path
+    ) -> None:
+        """As it does where one replaces the other."""
+        path = tmp_path / "shim.sock"
+        own_origin.script = hang
+        old = start("--shutdown-grace", "1s", upstream=own_origin.url, listen=f"unix:{path}")
+        with Client(old.proxy) as client:
+            client.send(request())
+            own_origin.wait()
+            old.terminate()
+            wait_until(lambda: not path.exists())
+            own_origin.script = reply(answer(200))
+            new = start(upstream=own_origin.url, listen=f"unix:{path}")
+            assert old.wait(3) == 0
+            assert ask(new.proxy, request()).status == 200
