@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from shim import __version__
 from shim.ops.phase import headers_of
@@ -59,22 +59,38 @@ async def running(
             run=record.run,
             version=__version__,
         )
-        watches = [
-            asyncio.create_task(watch)
-            for watch in (
-                record.beat(),
-                proxy.watch_upstream(),
-                reload.watch(),
-                ops.watch_phases(),
-                ops.count_callers(),
-            )
-        ]
+        watches = watching(
+            logger,
+            heartbeat=record.beat(),
+            upstream=proxy.watch_upstream(),
+            settings=reload.watch(),
+            phases=ops.watch_phases(),
+            callers=ops.count_callers(),
+        )
         try:
-            yield
+            async with watches:
+                yield
         finally:
-            for watch in watches:
-                watch.cancel()
             await proxy.drain()
             await record.finish()
             requests = record.recorder.take_requests()
             logger.info("stopped", instance=settings.instance, run=record.run, requests=requests)
+
+
+@contextlib.asynccontextmanager
+async def watching(logger: Logger, **watches: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Let these go on until the end of the ``async with``; one that fails is told."""
+
+    def tell(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("watch_failed", watch=task.get_name(), exc_info=error)
+
+    tasks = [asyncio.create_task(watch, name=name) for name, watch in watches.items()]
+    for task in tasks:
+        task.add_done_callback(tell)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
