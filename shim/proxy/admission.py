@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from ipaddress import IPv6Address
 
+from shim.http1.grammar import LimitError
+from shim.http1.requests import RequestHead
 from shim.record.metrics import MAX_CONNECTIONS, MAX_PER_ADDRESS
+from shim.route.translation import OldCall, interpret
 
 
 class Admission:
@@ -48,3 +51,13 @@ def _network_of(address: str) -> str:
         return address
     bits = int(IPv6Address(address.partition("%")[0]))
     return str(IPv6Address(bits >> 64 << 64))
+
+
+def refused_use(head: RequestHead, why: str) -> RequestHead | None:
+    """Return the head of an old call for which there is no room, as one that is refused.
+
+    ``None`` for all else: of what is turned away only a use has to be on record.
+    """
+    if not isinstance(interpret(head.method, head.target), OldCall):
+        return None
+    return head._replace(refusal=head.refusal or LimitError(503, why))

@@ -259,10 +259,6 @@ class Forwarder:
         finally:
             downstream.upstream = None
 
-    def failed(self, error: UpstreamError) -> None:
-        """Take note that an exchange failed."""
-        self._recorder.upstream_failed(error)
-
     async def _attempt(
         self, downstream: Downstream, request: Outgoing, connection: Connection
     ) -> Exchange:

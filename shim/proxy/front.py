@@ -495,12 +495,6 @@ class FrontServer(web.Server):
             if incoming.gone:
                 self.recorder.caller_left(front.peer)
             return _broken_off(front, incoming)
-        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
-            self.recorder.crashed(error)
-            if incoming.begun:
-                return _broken_off(front, incoming)
-            with contextlib.suppress(DownstreamGoneError):
-                await incoming.reply(*error_reply(500, "The shim failed; its log says how"))
         finally:
             if incoming.relayed is not None:
                 incoming.relayed.abort()

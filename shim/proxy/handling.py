@@ -13,7 +13,7 @@ from shim.http1.grammar import FramingError, LimitError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.old_calls import OldCalls
-from shim.proxy.replies import error_reply
+from shim.proxy.replies import CRASHED, error_reply
 from shim.record.recorder import Recorder
 from shim.route import translation
 from shim.route.caller import Identity, Network, identify
@@ -52,34 +52,45 @@ class Proxy:
         self.in_flight += 1
         readable = True
         try:
-            if isinstance(meaning, OldCall):
-                identity = self._identify(downstream)
-                await self._old_calls.serve(downstream, meaning, identity, self.live)
-            elif downstream.refusal is not None:
-                raise downstream.refusal
-            else:
-                await self._pass_through(downstream, meaning)
-        except FramingError as error:
-            if downstream.begun:
-                raise DownstreamGoneError from error
-            if isinstance(error, LimitError):
-                self._recorder.unanswered(meaning, head.method, error.status)
-                self._recorder.refused(error, downstream.peer)
-            else:
-                readable = False
-                self._recorder.unreadable(error, downstream.peer)
-            await downstream.reply(*error_reply(error.status, str(error)))
-        except UpstreamError as error:
-            self._forwarder.failed(error)
-            if downstream.begun:
-                raise DownstreamGoneError from error
-            self._recorder.unanswered(meaning, head.method, error.status)
-            await downstream.reply(*error_reply(error.status, str(error)))
+            await self._serve(downstream, meaning)
+        except DownstreamGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the caller is answered
+            readable = not isinstance(error, FramingError) or isinstance(error, LimitError)
+            await self._fail(downstream, meaning, error)
         finally:
             self.in_flight -= 1
             if readable:
                 agent = find(head.fields, b"user-agent") or b""
                 self._recorder.carried(b"%b %b %b" % (head.method, head.target, agent))
+
+    async def _serve(self, downstream: Downstream, meaning: Meaning) -> None:
+        if isinstance(meaning, OldCall):
+            identity = self._identify(downstream)
+            await self._old_calls.serve(downstream, meaning, identity, self.live)
+        elif downstream.refusal is not None:
+            raise downstream.refusal
+        else:
+            await self._pass_through(downstream, meaning)
+
+    async def _fail(self, downstream: Downstream, meaning: Meaning, error: Exception) -> None:
+        """Tell what went wrong, and answer in upstream's place, unless an answer has begun."""
+        recorder, answer = self._recorder, CRASHED
+        if isinstance(error, UpstreamError):
+            recorder.upstream_failed(error)
+        elif not isinstance(error, FramingError):
+            recorder.crashed(error)
+        if downstream.begun:
+            raise DownstreamGoneError from error
+        if isinstance(error, FramingError | UpstreamError):
+            answer = error_reply(error.status, str(error))
+        if isinstance(error, FramingError) and not isinstance(error, LimitError):
+            recorder.unreadable(error, downstream.peer)
+        else:
+            recorder.unanswered(meaning, downstream.head.method, answer[0].status)
+        if isinstance(error, LimitError):
+            recorder.refused(error, downstream.peer)
+        await downstream.reply(*answer)
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
         relayed, head = downstream.relayed, downstream.head

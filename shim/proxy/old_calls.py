@@ -12,7 +12,7 @@ from shim.http1.grammar import FramingError
 from shim.ledger.records import Decision
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Exchange, Forwarder
-from shim.proxy.replies import Reply, error_reply, reply
+from shim.proxy.replies import CRASHED, Reply, error_reply, reply
 from shim.record.outcome import Outcome
 from shim.record.recorder import Recorder
 from shim.route import translation
@@ -87,7 +87,7 @@ class OldCalls:
                 return _refuse(call, live, ruling.refusal)
             return await self._translate(downstream, call, live)
         except UpstreamError as error:
-            self._forwarder.failed(error)
+            self._recorder.upstream_failed(error)
             message = str(error)
             return Served(
                 Outcome(Decision.FAILED, error.status, error=message),
@@ -100,6 +100,12 @@ class OldCalls:
         except asyncio.CancelledError:
             # Its record is the last that becomes of this request.
             return _unanswered("The shim was stopped before upstream answered")
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the use is on record
+            self._recorder.crashed(error)
+            outcome = Outcome(
+                Decision.FAILED, 500, error=f"The shim failed: {type(error).__name__}"
+            )
+            return Served(outcome, CRASHED)
 
     async def _observe(self, downstream: Downstream) -> Served:
         """Pass the call on unchanged."""

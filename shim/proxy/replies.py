@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing
@@ -25,3 +26,6 @@ def error_reply(status: int, message: str, *fields: Field) -> Reply:
     reason = HTTPStatus(status).phrase.encode()
     kind = field(b"content-type", b"application/json")
     return reply(status, reason, [*fields, kind], error_body(message))
+
+
+CRASHED: Final = error_reply(500, "The shim failed; its log says how")

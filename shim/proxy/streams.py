@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from shim.http1.bodies import Framing
 from shim.http1.fields import Fields
-from shim.http1.grammar import FramingError, LimitError
+from shim.http1.grammar import FramingError
 from shim.http1.requests import NO_HEAD
 from shim.http2.framing import (
     MOST_STREAMS,
@@ -30,12 +30,12 @@ from shim.http2.framing import (
     Trailers,
 )
 from shim.http2.requests import read_head, trailer_problem
+from shim.proxy.admission import refused_use
 from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
 from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
 from shim.proxy.streamed import Body, Streamed
 from shim.record.recorder import Recorder
-from shim.route.translation import OldCall, interpret
 
 # From saying that the connection is about to close until saying which stream is the last: what is
 # on its way meanwhile is served.
@@ -160,7 +160,7 @@ class Streams:
         except FramingError as error:
             unread = error
             head = _NO_HEAD
-        length = head.length if head.framing is Framing.LENGTH else None
+        length = None if head.framing is Framing.CHUNKED else head.length
         loop = asyncio.get_running_loop()
         stream = Streamed(self, event.stream, head, Body(loop, length, service.max_body))
         if event.ended:
@@ -177,11 +177,9 @@ class Streams:
 
     def _record(self, stream: Streamed, unread: FramingError | None) -> None:
         """Let an old call be on record that is refused with its stream."""
-        head = stream.head
-        if unread is None and isinstance(interpret(head.method, head.target), OldCall):
-            why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
-            refusal = head.refusal or LimitError(503, why)
-            stream.head = head._replace(refusal=refusal)
+        why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
+        if unread is None and (refused := refused_use(stream.head, why)):
+            stream.head = refused
             stream.over()
             self._service.start(self._handle(stream))
 
@@ -201,16 +199,9 @@ class Streams:
             self._finish(stream)
 
     async def _handle(self, stream: Streamed) -> None:
-        try:
+        # There may be no way back any more, or no more to send.
+        with contextlib.suppress(DownstreamGoneError):
             await self._service.handle(stream)
-        except DownstreamGoneError:
-            # There is no way back any more, or no more to send.
-            return
-        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
-            self._service.recorder.crashed(error)
-            if not stream.begun:
-                with contextlib.suppress(DownstreamGoneError):
-                    await stream.reply(*error_reply(500, "The shim failed; its log says how"))
 
     def _finish(self, stream: Streamed) -> None:
         """Leave a stream whose request has been handled."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from time import monotonic
 from typing import Final, cast
 
-from shim.http1.grammar import FramingError, LimitError
+from shim.http1.grammar import FramingError
 from shim.http1.hop import for_hop
 from shim.http1.requests import NO_HEAD, RequestFramer, RequestHead
 from shim.http2.framing import MOST_STREAMS, PREFACE, Framer, Opened
 from shim.http2.requests import read_head
+from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
 from shim.proxy.streams import Service
-from shim.route.translation import OldCall, interpret
 
 _LINGER_SECONDS: Final = 1.0
 _MOST_HEARD: Final = 16
@@ -68,8 +69,7 @@ class TurnedAway(asyncio.Protocol):
         if self not in self._heard:
             return
         for head in self._overheard.heads(data):
-            if isinstance(interpret(head.method, head.target), OldCall):
-                refused = head._replace(refusal=LimitError(503, _TEXT))
+            if refused := refused_use(head, _TEXT):
                 self._service.start(self._record(Incoming(self, refused, None)))
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -81,13 +81,9 @@ class TurnedAway(asyncio.Protocol):
         """Wait for nothing: nothing is sent."""
 
     async def _record(self, incoming: Incoming) -> None:
-        try:
+        # There is no way back.
+        with contextlib.suppress(DownstreamGoneError):
             await self._service.handle(incoming)
-        except DownstreamGoneError:
-            # There is no way back any more.
-            return
-        except Exception as error:  # noqa: BLE001 - whatever a handler fails with is told
-            self._service.recorder.crashed(error)
 
 
 class _Overheard:

@@ -333,7 +333,7 @@ def reached_handler(status: int, body: bytes) -> bool:
         return True
     try:
         error = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(error, dict) and isinstance(error.get("message"), str)
 

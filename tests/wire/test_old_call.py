@@ -292,6 +292,8 @@ class TestFallback:
         "404 other json": answer(404, b'{"detail":"Not Found"}', JSON),
         "404 json list": answer(404, b"[]", JSON),
         "404 broken json": answer(404, NOT_FOUND[:-5], JSON),
+        # Python's reader gives up on it, and the use was on no record.
+        "404 deep json": answer(404, b"[" * 50_000, JSON),
         "404 chunked": answer(404, framing="chunked"),
         "405 text": answer(405, b"Method Not Allowed"),
     }
