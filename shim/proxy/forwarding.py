@@ -1,4 +1,4 @@
-"""One exchange with upstream: a request on, its answer back, byte for byte."""
+"""A request on its way to upstream: whose fields it has, which connection, how often it is tried."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from time import monotonic
 from typing import Final, NamedTuple
 
-from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing, as_chunk, one_chunk
 from shim.http1.fields import find, forwarded_for, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
+from shim.proxy.exchange import Exchange
 from shim.record.recorder import Recorder
 from shim.route.caller import Network, is_trusted
 from shim.upstream.connection import Connection
@@ -36,87 +36,6 @@ class Outgoing(NamedTuple):
     chunked: bool
     repeatable: bool
     seen_through: bool
-
-
-class Exchange:
-    """An answer whose head has come, and the connection that the rest of it comes from."""
-
-    def __init__(
-        self,
-        downstream: Downstream,
-        pool: Pool,
-        connection: Connection,
-        answer: AnswerHead,
-        *,
-        pump: asyncio.Task[Exception | None] | None,
-        seconds: float,
-    ) -> None:
-        self.answer = answer
-        self.seconds = seconds
-        """How long it took until the answer began."""
-        self._downstream = downstream
-        self._pool = pool
-        self._connection = connection
-        self._pump = pump
-        self._open = True
-
-    def close(self) -> None:
-        """Give the connection back, once; one with half a request on it is closed."""
-        if not self._open:
-            return
-        self._open = False
-        self._downstream.upstream = None
-        if self._pump is not None and not self._pump.done():
-            self._pump.cancel()
-            self._connection.abort()
-        self._pool.give_back(self._connection)
-
-    async def read_whole(self, limit: int) -> bytes:
-        """Return the whole body and end the exchange; raise ``UpstreamError`` past ``limit``."""
-        try:
-            body = self._connection.body
-            pieces, size = [], 0
-            while piece := body.take() if body.ended else await self._read_in_time():
-                size += len(piece)
-                if size > limit:
-                    message = "Upstream's answer is far larger than expected"
-                    raise UpstreamError("bad_answer", message)
-                pieces.append(piece)
-            return b"".join(pieces)
-        finally:
-            self.close()
-
-    async def _read_in_time(self) -> bytes:
-        seconds = self._pool.answer_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                return b"".join(await self._connection.body.read())
-        except TimeoutError:
-            raise UpstreamError("stalled", f"Upstream sent nothing for {seconds:g} s") from None
-
-    async def send_down(self) -> None:
-        """Send the answer down as it came, and end the exchange."""
-        downstream, answer, body = self._downstream, self.answer, self._connection.body
-        try:
-            if body.ended:
-                content, raw = body.take(), self._connection.raw
-                self.close()
-                await downstream.reply(answer, content, raw)
-                return
-            # Whatever the call was, its effect is known and recorded by now.
-            downstream.upstream = self._connection
-            await downstream.begin(answer)
-            # No bound between pieces: a query may think for long, and a caller that leaves ends it.
-            while pieces := await body.read():
-                await downstream.write(pieces)
-            await downstream.end()
-        except UpstreamError:
-            if downstream.gone:
-                # It broke off because the caller did.
-                raise DownstreamGoneError from None
-            raise
-        finally:
-            self.close()
 
 
 class Forwarder:

@@ -11,7 +11,8 @@ from shim.http1.fields import end_to_end, field, find, tokens
 from shim.http1.grammar import FramingError
 from shim.ledger.records import Decision
 from shim.proxy.downstream import Downstream, DownstreamGoneError
-from shim.proxy.forwarding import Exchange, Forwarder
+from shim.proxy.exchange import Exchange
+from shim.proxy.forwarding import Forwarder
 from shim.proxy.replies import CRASHED, Reply, error_reply, reply
 from shim.record.outcome import Outcome
 from shim.record.recorder import Recorder
