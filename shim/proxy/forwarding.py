@@ -1,4 +1,4 @@
-"""A request on its way to upstream: whose fields it has, which connection, how often it is tried."""
+"""A request on its way to upstream: its fields, its connection, and how often it is tried."""
 
 from __future__ import annotations
 
