@@ -13,6 +13,7 @@ from typing import Any, Final
 from shim.scan.documents import Contents, find_in_file
 from shim.scan.files import File, read, walk
 from shim.scan.finding import Confidence, Finding, Skipped
+from shim.scan.redacting import redact, redacted
 
 _IGNORE: Final = re.compile(r"restate-shim: ?ignore\b[ :,\t-]{0,8}(?P<reason>[^\n]{0,200})")
 _COMMENT_END: Final = re.compile(r"(?:-->|\*/|#}|%>)$")
@@ -75,7 +76,7 @@ def scan(
         found = [one for one in contents.findings if one.confidence.rank <= least.rank]
         left = [one for one in found if not _is_silenced(one, text)] if found else []
         ignored += len(found) - len(left)
-        findings += left
+        findings += map(redacted, left)
     return Scan(tuple(findings), files, tuple(skipped), ignored)
 
 
@@ -133,4 +134,5 @@ def without_known(found: Scan, baseline: str) -> Scan:
 
 
 def _key(path: str, code: str, mode: str | None) -> tuple[str, str, str]:
-    return Path(path).as_posix().removeprefix("./"), " ".join(code.split()), mode or ""
+    # Reports of versions before hold credentials.
+    return Path(path).as_posix().removeprefix("./"), " ".join(redact(code).split()), mode or ""
