@@ -35,7 +35,10 @@ _NAME: Final = (
 # Behind a flag: the rest of the quotes that open there, or a word; also in a list of words.
 _GAP: Final = r"(?:[\"']?,\s{0,9}|=|[\s\\]{1,80})[\"'`]?"
 _WORD: Final = rf"(?>{_PLACE}|[^\s\"'`,;)\]}}]){{1,2000}}"
-_REST: Final = rf"(?:(?<=[\"'`])[^\"'`\n]{{1,2000}}|{_WORD})"
+_REST: Final = (
+    rf"(?:(?<=[\"'`])[^\"'`\n]{{1,2000}}(?:[\"']:[\"'][^\"'\n]{{1,300}})?|"
+    rf"{_WORD}(?:(?<=[:=])[\"'][^\"'\n]{{1,300}})?)"
+)
 _PASSWORDS: Final = (
     r"user|password|auth|token|oauth2-bearer|pass|tlspassword|[\w-]{1,20}-(?:user|password|pass)"
 )
@@ -46,7 +49,7 @@ _NAMED: Final = (
 _SHAPES: Final = (
     r"eyJ[\w-]{10,2000}(?:\.[\w-]{0,2000}){0,4}|gh[pousr]_\w{20,200}|AKIA[0-9A-Z]{16}|"
     r"github_pat_\w{20,200}|glpat-[\w-]{15,200}|sk[-_][\w-]{16,300}|xox[abpr]-[\w-]{10,200}|"
-    r"key_[\w.]{20,300}"
+    r"npm_\w{30,200}|key_[\w.]{20,300}"
 )
 # What stands in ``head`` is kept, literals in ``value`` are not.
 _RULES: Final = tuple(
@@ -56,14 +59,14 @@ _RULES: Final = tuple(
         ("://", rf"(?>{_PLACE}|[^\s/@\"'`<>]){{1,300}}(?=@)"),
         ("://", r"[^\s/@:\"'`<>]{1,300}:(?!\d{1,5}\Z)[^\s/@\"'`]{1,300}\Z"),
         # Bearer SECRET, "Bearer " + "SECRET"
-        (r"\b[Bb](?:earer|asic)[ \t]{1,9}(?:[\"'`]\s{0,3}[+.,]\s{0,3}[\"'`])?", _WORD),
+        (r"\b[Bb](?:earer|asic)[ \t\\]{1,9}(?:[\"'`]\s{0,3}[+.,]\s{0,3}[\"'`])?", _WORD),
         # "Authorization: SECRET", Authorization:SECRET
         (rf"[\"'`]{_NAME}:\s{{0,9}}{_SCHEME}", r"[^\"'`\n]{1,2000}"),
-        (rf"(?<!\S){_NAME}:", _WORD),
+        (rf"(?<![^\s=]){_NAME}:", _WORD),
         # token="SECRET", "Authorization": "SECRET", ("X-Api-Key", "SECRET")
         (_NAMED, r"[^\"'`\n]{1,2000}"),
         # TOKEN=SECRET, ?token=SECRET
-        (r"(?<!\w)[A-Z_]{0,40}(?:TOKEN|SECRET|PASSWORD|_KEY)=", _WORD),
+        (r"(?<!\w)[A-Z_]{0,40}(?:TOKEN|SECRET|PASSW(?:OR)?D|KEY)=|_authToken=", _WORD),
         (r"[?&](?i:[\w-]{0,20}(?:token|key|secret|password|signature))=", r"[^\s\"'`&#]{1,2000}"),
         # curl -u user:password, -uuser:password, wget --password=PASSWORD, http -a user:password
         (rf"(?<![\w-])(?:-[a-zA-Z]{{0,8}}u|--(?:{_PASSWORDS})){_GAP}", _REST),
@@ -72,6 +75,11 @@ _RULES: Final = tuple(
         # curl -b name=value, --cert file:password
         (rf"(?<![\w-])(?:-[a-zA-Z]{{0,8}}b|--cookie){_GAP}(?=[^\s\"'`=]{{1,300}}=)", _REST),
         (rf"(?<![\w-])(?:-E|--(?:proxy-)?cert){_GAP}[^\s\"'`:]{{1,300}}:", _REST),
+        # btoa("user:password")
+        (
+            r"(?i:btoa|b64encode|base64[\w.]{0,30})\((?:[^()\"'`\n]{0,60}\()?b?[\"'`]",
+            r"[^\"'`\n]{1,300}",
+        ),
         # Tokens that say what they are.
         (r"(?<![\w-])", _SHAPES),
     )

@@ -34,7 +34,9 @@ _REBOUND: Final = {
         r"(?<![\w.])fetch\s{0,9}(?:=(?!=)|[,:)}])|\bfunction\s{1,9}fetch\b|"
         r"\b(?:globalThis|window|global|self)\.fetch\s{0,9}=(?!=)|\bimport\s[^\n]{0,200}\bfetch\b"
     ),
-    "go": re.compile(r"(?<![\w.])http\s{0,9}:?=|\bhttp\s+\"(?!net/http\")"),
+    "go": re.compile(
+        r"(?<![\w.])http\s{0,9}:?=|\bhttp\.Default\w{1,20}\s{0,9}=|\bhttp\s+\"(?!net/http\")"
+    ),
 }
 # What may change the call, or hide an end of it.
 _OPEN: Final = re.compile(r"\bhooks\b|\.\.\.|\*\*|#|//")

@@ -49,7 +49,7 @@ _VALUED: Final = re.compile(
 def unheeded_curls(text: str, language: str) -> dict[int, int]:
     """Return where such lines begin in a file, each with where its URL ends."""
     found = {}
-    for offset, script in _scripts(text, language):
+    for offset, script in _scripts(text.replace("\r", " "), language):
         if COLLECTION not in script:
             continue
         root = SgRoot(script, "bash").root()
@@ -66,7 +66,10 @@ def unheeded_curls(text: str, language: str) -> dict[int, int]:
 
 
 def _scripts(text: str, language: str) -> Iterator[tuple[int, str]]:
-    """Return the shell scripts of a file and where they begin; placeholders are x's in them."""
+    """Return the shell scripts of a file and where they begin, character by character.
+
+    Placeholders are x's in them.
+    """
     match language:
         case "shell":
             yield 0, text

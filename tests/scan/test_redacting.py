@@ -43,6 +43,11 @@ SECRETS = [
     'client.delete(url).basic_auth("me", Some("hunter2")).bearer_auth("Bearer hunter2")',
     "curl -H 'X-It: eyJhbGciOiJIUzI1NiJ9.hunter2.sig' -d ghp_hunter2hunter2hunter2hunter2",
     "curl -X DELETE https://admin:hunter2",
+    "curl -u admin:'hunter2' -u 'admin':'hunter2' -b a='hunter2'",
+    "curl -H Authorization:\\ Bearer\\ hunter2 --header=X-Token:hunter2",
+    'fetch(url, { headers: { Authorization: "Basic " + btoa("me:hunter2") } })',
+    'delete(url, headers={"Authorization": b"Basic " + base64.b64encode(b"me:hunter2")})',
+    "TOKEN=hunter2 npm install --//r/:_authToken=hunter2 @restatedev/restate@1.4",
 ]
 KEPT = [
     'curl -H "Authorization: Bearer $TOKEN" -u "$U:$P" https://$U:$P@restate:9070/invocations/x',
