@@ -21,7 +21,7 @@ from shim.commands.output import CannotWriteError, written
 from shim.report.text import plain, plural
 from shim.scan.files import File
 from shim.scan.finding import Confidence
-from shim.scan.fixing import rewrites
+from shim.scan.fixing import Rewrite, rewrites
 from shim.scan.formats.markdown import as_markdown
 from shim.scan.formats.sarif import as_sarif
 from shim.scan.formats.table import write_table
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO) -> int:
     try:
         with written(out):
             if args.diff:
-                out.writelines(rewrite.diff() for rewrite in rewrites(found))
+                out.writelines(_diff(rewrite, out) for rewrite in rewrites(found))
             else:
                 _write(found, args.format, out)
     except CannotWriteError as error:
@@ -98,6 +98,15 @@ def _fix(args: argparse.Namespace, found: Scan, baseline: str | None, err: TextI
     err.write("; handle 404 and 409 there, which 202 hid\n" if calls else "\n")
     left = scan(args.paths, Confidence(args.min_confidence))
     return left if baseline is None else without_known(left, baseline)
+
+
+def _diff(rewrite: Rewrite, out: TextIO) -> str:
+    """Return a change as it is, or for a terminal, which obeys what stands in files, as is fit."""
+    text = rewrite.diff()
+    if not out.isatty():
+        return text
+    lines = (line.removesuffix("\r").expandtabs() for line in text.split("\n"))
+    return "\n".join(plain(line, None) for line in lines)
 
 
 def _write(found: Scan, form: str, out: TextIO) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from shim.scan.finding import Edit
@@ -53,20 +54,23 @@ _TELLS: Final = re.compile(
 )
 _COMMENT: Final = re.compile(r"^\s{0,200}(?:#(?!!)|//|\*\s|/\*|<!--|::|(?i:rem)\s)")
 _TAIL_COMMENT: Final = re.compile(r"\s#\s.{0,2000}$")
-_QUERY: Final = re.compile(r"\?mode=(?P<mode>[A-Za-z]{4,6})(?![\w&=%$#.-])")
-_PATH_END: Final = re.compile(r"invocations/[^?#\"'`/\s\\,;|&)]{1,200}(?=[\"'\s,)\]]|$)")
-_LITERAL_METHOD: Final = re.compile(
-    r"(?<![\w-])(?:-\w{0,12}X[\s=\"']{0,3}|--request[\s=\"']{1,3}|--method[\s=\"']{1,3})(?P<verb>DELETE)\b"
-)
-
-
 _ITEM: Final = re.compile(r"^\s{0,80}-\s")
 _FOLDED: Final = re.compile(r"(?::|-)\s{1,4}>[-+\d]{0,2}\s{0,8}$")
 _MOST_PARTS: Final = 200
 
 
-_SENDS_DATA: Final = re.compile(r"(?:^|\s)(?:-G|--get|-d|--data[\w-]{0,20}|--url-query)(?=[\s=])")
 _MOST_CODE: Final = 1_500
+_GIVEN_LAST: Final = re.compile(
+    r"invocations/[^\s?#]{0,200}?(?:\$[1-9@*]|\$\{[1-9@*][^{}]{0,100}\}|\$\([1-9]\)|%~?[1-9*]|\$args\[\d\])"
+    r"(?=[\"'\s;|)&>]|$)"
+)
+_SHELL_WORDS: Final = re.compile(r"(?:\"[^\"]{0,2000}\"|'[^']{0,2000}'|[^\s\"'\x01])+")
+_OPENED: Final = {")": "(", "]": "[", "}": "{"}
+_MOST_CLOSED: Final = 20
+_ANYTHING: Final = frozenset({HOLE, "$@", "$*"})
+_TAKES_VALUE: Final = re.compile(
+    r"-{1,2}(?![sSkfLvi]{1,9}$|(?:silent|fail|insecure)$)\S{1,60}|\d?[<>]{1,2}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,7 @@ class Command:
     end: int
     code: str
     client: str
-    rewrites: tuple[Edit, ...] = ()
-    edits: tuple[Edit, ...] = ()
+    segment: Segment
 
 
 @dataclass
@@ -125,7 +128,8 @@ class Variables:
                     name = names[source].strip().rpartition(".")[2]
             known = self.values.get(name)
             default = _DEFAULT.match(names["default"] or "")
-            if known is None and default is not None:
+            if known is None and default is not None and default["value"][:1] != "?":
+                # A query by default may be another one.
                 known = default["value"]
             if known is None or depth > 4 or len(holes) > 40:
                 holes.append(f"{found[0]} {known or ''}"[:300])
@@ -240,14 +244,13 @@ def find_commands(
     variables = Variables(dict(known or {}))
     lines = list(logical_lines(text, yaml=yaml))
     used = {name for found in _USED.findall(text) for name in found if name}
-    for number, line in enumerate(lines):
+    for line in lines:
         if comments and _COMMENT.match(line.text):
             continue
         variables.learn(line.text)
         if _is_used(line.text, used) or not _may_ask(line.text):
             continue
-        waits = any("202" in one.text for one in lines[number : number + 6])
-        yield from _of_line(line, variables, waits=waits)
+        yield from _of_line(line, variables)
 
 
 def _may_ask(line: str) -> bool:
@@ -264,12 +267,10 @@ def _is_used(line: str, used: set[str]) -> bool:
 
 def commands_in(text: str, holes: tuple[str, ...] = ()) -> Iterator[Command]:
     """Return the commands of one command line that a program holds."""
-    yield from _of_line(Logical(text, ((0, 0),)), Variables(), holes, waits=True)
+    yield from _of_line(Logical(text, ((0, 0),)), Variables(), holes)
 
 
-def _of_line(
-    line: Logical, variables: Variables, holes: tuple[str, ...] = (), *, waits: bool
-) -> Iterator[Command]:
+def _of_line(line: Logical, variables: Variables, holes: tuple[str, ...] = ()) -> Iterator[Command]:
     cut = _TAIL_COMMENT.search(line.text)
     whole = line.text
     if (
@@ -287,7 +288,7 @@ def _of_line(
             stop = [*starts, len(piece)][number + 1]
             client = clients[number]["name"].lower() if clients else ""
             segment = Segment(line, at + start, piece[start:stop], client, piece[:start])
-            command = _of_segment(segment, variables, holes, waits=waits)
+            command = _of_segment(segment, variables, holes)
             if command is not None:
                 yield command
         at = end
@@ -306,11 +307,11 @@ class Segment:
     def span(self) -> tuple[int, int]:
         """Return where it begins and ends in ``text``, without what closes around it."""
         start = len(self.text) - len(self.text.lstrip())
-        code = self.text[start : start + _MOST_CODE].rstrip().rstrip("'\"`)] ")
-        tail = self.text[start + len(code) :]
-        for quote in "\"'":
-            if code.count(quote) % 2 and tail.startswith(quote):
-                return start, start + len(code) + 1
+        code = self.text[start : start + _MOST_CODE].rstrip()
+        for _ in range(_MOST_CLOSED):
+            if not _closes_more(code):
+                break
+            code = code[:-1].rstrip()
         return start, start + len(code)
 
     def offset(self, index: int) -> int:
@@ -325,9 +326,15 @@ class Segment:
         return Edit(self.offset(start), self.offset(end - 1) + 1, new)
 
 
-def _of_segment(
-    segment: Segment, variables: Variables, holes: tuple[str, ...], *, waits: bool
-) -> Command | None:
+def _closes_more(code: str) -> bool:
+    """Tell whether a piece of code ends with what closes something around it."""
+    last = code[-1:]
+    if last in _OPENED:
+        return code.count(last) > code.count(_OPENED[last])
+    return last in ("'", '"', "`") and code.count(last) % 2 == 1
+
+
+def _of_segment(segment: Segment, variables: Variables, holes: tuple[str, ...]) -> Command | None:
     text, found_holes = variables.put_in(segment.text)
     text = _JUNCTION.sub("", text)
     if "invocations" not in text or route(text) is None or _is_told(segment):
@@ -342,8 +349,14 @@ def _of_segment(
         return None
     keyed = tuple(one["mode"] for one in _PARAMETER.finditer(text))
     keyed = tuple(HOLE + one if "$" in one or HOLE in one else one for one in keyed)
-    call = Call(method, text, (*holes, *found_holes), keyed, segment.before[-200:])
-    rewrites = _edits(segment) if client in ("curl", "wget", "curlie") else ()
+    call = Call(
+        method,
+        text,
+        (*holes, *found_holes),
+        keyed,
+        segment.before[-200:],
+        open_query=_is_open(segment.text, text),
+    )
     start, end = segment.span()
     if flag is not None:
         # Arguments without their program: the method is where it shows.
@@ -354,8 +367,20 @@ def _of_segment(
         segment.offset(max(start, end - 1)) + 1,
         segment.text[start:end],
         client,
-        rewrites,
-        () if waits else rewrites,
+        segment,
+    )
+
+
+def _is_open(raw: str, text: str) -> bool:
+    """Tell whether a command may be given a mode from elsewhere.
+
+    As what its caller gives it, last in the path, or as words that are not known.
+    """
+    if _GIVEN_LAST.search(raw):
+        return True
+    words = [word.strip("\"',[]") for word in _SHELL_WORDS.findall(text)]
+    return any(
+        word in _ANYTHING and not _TAKES_VALUE.fullmatch(before) for before, word in pairwise(words)
     )
 
 
@@ -388,19 +413,3 @@ def _method(text: str, client: str) -> str | None:
     if client:
         return "GET"
     return None
-
-
-def _edits(segment: Segment) -> tuple[Edit, ...]:
-    text = segment.text
-    verbs = list(_LITERAL_METHOD.finditer(text))
-    if len(verbs) != 1 or text.count("DELETE") != 1 or text.count("invocations") != 1:
-        return ()
-    verb = segment.edit(verbs[0].start("verb"), verbs[0].end("verb"), "PATCH")
-    queries = list(_QUERY.finditer(text))
-    if len(queries) == 1 and text.count("mode") == 1 and text.count("?") == 1:
-        new = f"/{queries[0]['mode'].lower()}"
-        return verb, segment.edit(queries[0].start(), queries[0].end(), new)
-    paths = list(_PATH_END.finditer(text))
-    if queries or "mode" in text or "?" in text or len(paths) != 1 or _SENDS_DATA.search(text):
-        return ()
-    return verb, segment.edit(paths[0].end(), paths[0].end(), "/cancel")

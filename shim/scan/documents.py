@@ -21,8 +21,12 @@ from shim.scan.languages import Language, languages
 from shim.scan.nodes import Lines
 from shim.scan.openapi import find_operations
 from shim.scan.pins import find_pins
-from shim.scan.programs import Part, find_in_program
-from shim.scan.rewriting import rewritten
+from shim.scan.programs import find_in_program
+from shim.scan.rewriting import EXAMPLE, puts, rewritten
+from shim.scan.rewriting_commands import command_edits
+from shim.scan.showing import Part
+from shim.scan.unheeded_commands import unheeded_curls
+from shim.scan.urls import url_in
 
 _FILE: Final = files("shim.scan") / "rules" / "commands.toml"
 _SHEBANG: Final = re.compile(
@@ -52,7 +56,6 @@ _TEXT_COMMENT: Final = re.compile(r"^\s{0,200}(?:#|//|--|\*|/\*|;;|%|\"\"\")")
 _LITERAL: Final = re.compile(
     r"[\"'`](?P<value>[^\"'`\s]{0,400}invocations/[^\"'`\s]{0,400})[\"'`]?"
 )
-_URL: Final = re.compile(r"[^\s\"'`,(\[]{0,200}invocations/[^\s\"'`,)\]?#]{1,200}")
 _PUT_TOGETHER: Final = re.compile(
     r"[\"'`]\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\w.:()\[\]]{1,60}"
     r"(?:\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\"'`])?"
@@ -221,13 +224,19 @@ def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
 
 def _of_command(part: Part, command: Command, judgement: Judgement, lines: Lines) -> Finding:
     line, column = lines.place(command.start)
-    mode = judgement.mode or "MODE"
-    edits = command.edits if judgement.confidence is Confidence.CERTAIN and judgement.mode else ()
-    if command.rewrites and judgement.mode:
-        replacement = rewritten(part.text, command.rewrites, command.start, command.end).strip()
+    edits = command_edits(command, judgement)
+    if edits:
+        replacement = rewritten(part.text, edits, command.start, command.end).strip()
     else:
         template = command_rules().replacement[_family(command.client, part.language)]
-        replacement = template.format(url=_new_url(command.code), mode=mode)
+        replacement = EXAMPLE + template.format(
+            url=_new_url(command.code), mode=judgement.mode or "MODE"
+        )
+    if judgement.confidence is Confidence.CERTAIN and puts(edits, judgement.mode):
+        url_ends = unheeded_curls(part.text, part.language).get(command.start)
+        edits = edits if any(one.end == url_ends for one in edits) else ()
+    else:
+        edits = ()
     return Finding(
         part.path,
         line,
@@ -256,8 +265,7 @@ def _family(client: str, language: str) -> str:
 
 def _new_url(code: str) -> str:
     """Return the URL of a command up to its id, or one to be filled in."""
-    found = _URL.search(code)
-    return found[0] if found else "$RESTATE_ADMIN_URL/invocations/$INVOCATION_ID"
+    return url_in(code) or "$RESTATE_ADMIN_URL/invocations/$INVOCATION_ID"
 
 
 def _raw_requests(part: Part) -> Iterator[Finding]:
@@ -353,15 +361,9 @@ def _inner(part: Part, start: int, end: int, language: str) -> Contents:
     first = Lines(part.text).place(start)[0] - 1
     return Contents(
         tuple(
-            replace(
-                one,
-                line=one.line + first,
-                language=part.language,
-                edits=tuple(
-                    replace(edit, start=edit.start + start, end=edit.end + start)
-                    for edit in one.edits
-                ),
-            )
+            # Without a grammar of the whole file, nothing says that it would still parse; and
+            # what people read may be about the old call.
+            replace(one, line=one.line + first, language=part.language, edits=())
             for one in found.findings
         )
     )
@@ -412,7 +414,7 @@ def _prose(part: Part) -> Iterator[Finding]:
             continue
         if not command.client:
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
-        yield replace(_of_command(part, command, judgement, lines), edits=())
+        yield _of_command(part, command, judgement, lines)
 
 
 def _notebook(part: Part) -> Contents:
@@ -470,8 +472,7 @@ def _component(part: Part) -> Contents:
         end = part.text.find(closing, begin.end())
         if end > 0:
             found += _inner(part, begin.end(), end, "typescript").findings
-    # Without a grammar of the whole file, nothing says that it would still parse.
-    return Contents(tuple(replace(one, edits=()) for one in found))
+    return Contents(tuple(found))
 
 
 def _text(part: Part) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ _PLAIN_PREFIX: Final = re.compile(r"(?i)v\d{1,3}|restate[\w.-]{0,40}|admin[\w.-]
 _FILLED: Final = re.compile(rf"[{{}}$%<>()={HOLE}]")
 _SLASHES: Final = re.compile(rf"[/{SEP}]")
 _BETWEEN: Final = re.compile(r"[\s\"'`]")
-_HOST: Final = re.compile(r"[\w.-]{1,200}(?::\d{1,5})?$")
+_HOST: Final = re.compile(r"(?:[^/\s@]{1,200}@)?[\w.-]{1,200}(?::\d{1,5})?$")
 _WORDS_OF_MODE: Final = re.compile(
     r"(?i)(?:^|[^a-z]|(?<=[a-z])(?=[CKP]))(cancel|kill|purge)(?![a-z])"
 )
@@ -96,12 +96,13 @@ def judge(call: Call, *, restate: bool) -> Judgement | None:
     if _foreign(prefix):
         said = _below_another_path(strong, named)
     elif call.method is None:
-        said = _without_method(named, restate=restate or strong is not None)
+        near = odd if odd.lower() in MODES else None
+        said = _without_method(named or near, restate=restate or strong is not None)
     elif strong:
-        said = Confidence.CERTAIN, _sign(strong)
+        said = Confidence.CERTAIN, f"{_sign(strong)}{f', {_odd(odd)}' if odd else ''}"
     elif odd:
         level = Confidence.LIKELY if restate else Confidence.POSSIBLE
-        said = level, f"mode={odd!r}, which is none of Restate's"
+        said = level, _odd(odd)
     else:
         admin = _ADMIN.search(everything) is not None
         said = _by_lesser_signs(named, admin=admin, restate=restate)
@@ -189,7 +190,8 @@ def _mode(call: Call, tail: str) -> tuple[str | None, bool, str]:
         return _known(value)
     if call.open_query or (tail.startswith("?") and HOLE in tail):
         return None, False, ""
-    if tail.startswith(HOLE):
+    if tail.startswith(HOLE) or call.url[: len(call.url) - len(tail)].endswith(HOLE + HOLE):
+        # The last variable may be the query.
         return None, False, ""
     return "cancel", False, ""
 
@@ -197,7 +199,8 @@ def _mode(call: Call, tail: str) -> tuple[str | None, bool, str]:
 def _known(value: str) -> tuple[str | None, bool, str]:
     lower = value.lower()
     if lower in MODES:
-        return lower, True, ""
+        # Restate takes kill and Kill, and answers 400 to KILL.
+        return (lower, True, "") if value in (lower, lower.capitalize()) else (None, True, value)
     named = mode_in(value)
     return named, True, "" if named else value[:20]
 
@@ -212,6 +215,10 @@ def _foreign(prefix: str) -> bool:
     return any(
         not _FILLED.search(one) and not _PLAIN_PREFIX.fullmatch(one) for one in segments[-2:]
     )
+
+
+def _odd(mode: str) -> str:
+    return f"mode={mode!r}, which is none of Restate's"
 
 
 def _sign(found: re.Match[str]) -> str:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
 from ast_grep_py import Range, SgNode
 
 from shim.scan.commands import commands_in
-from shim.scan.finding import HANDLE, Confidence, Edit, Finding
+from shim.scan.finding import Confidence, Edit, Finding
 from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
 from shim.scan.languages import Language
-from shim.scan.nodes import Lines
-from shim.scan.rewriting import call_edits, rewritten, waits_for_202
+from shim.scan.rewriting import puts
+from shim.scan.rewriting_calls import call_edits
+from shim.scan.showing import Part, Place, Showing
 from shim.scan.trees import Site, Tree
+from shim.scan.unheeded_calls import is_heeded, is_known_client
 from shim.scan.values import Value
 
 _MOST_CODE: Final = 600
-_WIDEST_INDENT: Final = 100
 _LONGEST_CONTAINER: Final = 1_000
 _GENERATED: Final = re.compile(r"(?i)delete_?invocation")
 _KEYS: Final = frozenset({"property_signature", "pair"})
@@ -43,6 +43,7 @@ _STATED_MODE: Final = re.compile(
 _PARAMETERS: Final = re.compile(
     r"(?i)\b(?:params|query|searchparams|query_params|querystring|options|opts)\b"
 )
+_SPREAD: Final = re.compile(r"splat|spread|variadic|unpack")
 _MODE_TYPES: Final = re.compile(r"DeletionMode|TerminationMode")
 _SENDS: Final = re.compile(r"(?i)request|send|write|fetch|call$|api$")
 _GIVEN: Final = re.compile(
@@ -55,28 +56,11 @@ _DELETE: Final = re.compile(r"\bDELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|Me
 _SHELLS: Final = re.compile(r"(?:^|[\s;&|(\"'/])(?:curl|wget|https?|xhs?|[Ii]nvoke-\w{1,20})\s")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Text that is one language: a file, or what a file holds of it from ``offset`` on."""
-
-    path: str
-    text: str
-    language: str
-    restate: bool
-
-
 def find_in_program(part: Part, language: Language) -> tuple[list[Finding], int | None]:
     """Return what a program makes, and the first line that is no program, or ``None``."""
     reader = _Reader(part, language)
-    return list(reader.findings()), reader.tree.broken_line()
-
-
-class _Place(NamedTuple):
-    """Where a finding is shown, and where its code begins and ends."""
-
-    at: int
-    start: int
-    end: int
+    found = list(reader.findings())
+    return [reader.settled(one) for one in found], reader.tree.broken_line()
 
 
 class _Reader:
@@ -84,9 +68,12 @@ class _Reader:
         self.part = part
         self.language = language
         self.tree = Tree(part.text, language)
-        self.lines = Lines(part.text)
+        self._shown = Showing(part, language).shown
+        self._told = Showing(part, language).told
         self.read: set[int] = set()
         self.spans: list[tuple[int, int]] = []
+        self.heeded: set[tuple[int, int]] = set()
+        self.functions: dict[Finding, tuple[int, int]] = {}
 
     def findings(self) -> Iterator[Finding]:
         found: list[Finding] = []
@@ -117,6 +104,13 @@ class _Reader:
         found += self._definitions(covered)
         found += self._left()
         yield from found
+
+    def settled(self, one: Finding) -> Finding:
+        """Return a finding without edits where the answer of another in its function is heeded.
+
+        For it may be made by that answer.
+        """
+        return replace(one, edits=()) if self.functions.get(one) in self.heeded else one
 
     def _is_within(self, site: Site, url: Value, last: tuple[Site, Value]) -> bool:
         """Tell whether a request is part of the one found before it, with the same URL."""
@@ -156,7 +150,7 @@ class _Reader:
             first, last = min(at, site.start), max(top.range().end.index, site.end)
             if last - first < _MOST_CODE:
                 template = site.rule.replacement or self.language.replacement
-                yield self._shown(_Place(max(at, site.at), first, last), judgement, template)
+                yield self._shown(Place(max(at, site.at), first, last), judgement, template)
 
     def _is_about(self, literal: SgNode, site: Site) -> bool:
         """Tell whether a literal is given to what a request is given: ``url.set_path("/…")``."""
@@ -196,10 +190,16 @@ class _Reader:
             return None
         if not judgement.mode_given:
             judgement = self._stated(site, judgement, call)
-        edits = call_edits(self.part.text, site, judgement, self.language.name)
+        edits = call_edits(self.part.text, site, judgement, self.language)
         made = self._made(site, judgement, edits)
-        sure = judgement.confidence is Confidence.CERTAIN
-        return made if sure and not waits_for_202(self.part.text, site) else replace(made, edits=())
+        sure = judgement.confidence is Confidence.CERTAIN and puts(edits, judgement.mode)
+        function = self.tree.function_around(site.node)
+        if is_heeded(self.part.text, site, self.language, function):
+            self.heeded.add(function)
+        elif sure and is_known_client(self.part.text, site, self.language):
+            self.functions[made] = function
+            return made
+        return replace(made, edits=())
 
     def _call(self, site: Site, url: Value) -> Call:
         keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
@@ -212,7 +212,16 @@ class _Reader:
             url.holes,
             keyed,
             words[:4000],
-            open_query=bool(_PARAMETERS.search(parameters[:2000])) and "mode" not in url.text,
+            open_query="mode" not in url.text
+            and (bool(_PARAMETERS.search(parameters[:2000])) or self._is_spread(site)),
+        )
+
+    def _is_spread(self, site: Site) -> bool:
+        """Tell whether a call is given what is not known: ``**options``, ``{ ...options }``."""
+        return any(
+            _SPREAD.search(node.kind()) and not self.tree.value_of(node).literals
+            for argument in site.arguments
+            for node in (argument, *argument.named_children()[:_MOST_LEFT])
         )
 
     def _stated(self, site: Site, judgement: Judgement, call: Call) -> Judgement:
@@ -252,13 +261,18 @@ class _Reader:
                 call = Call("DELETE", value.text.split(None, 1)[1], value.holes, (), value.words)
                 judgement = judge(call, restate=self.part.restate)
                 if judgement:
-                    return self._made(site, judgement)
+                    return self._line(site, judgement)
             if _SHELLS.search(value.text):
                 for command in commands_in(value.text, value.holes):
                     judgement = judge(command.call, restate=self.part.restate)
                     if judgement and command.call.method:
-                        return self._made(site, judgement)
+                        return self._line(site, judgement)
         return None
+
+    def _line(self, site: Site, judgement: Judgement) -> Finding:
+        """Return the finding of a call that is given a command line or a raw request."""
+        template = site.rule.replacement or self.language.replacement
+        return self._told(Place(site.at, site.start, site.end), judgement, template)
 
     def _generated(self, site: Site) -> Finding | None:
         link = site.link
@@ -309,7 +323,7 @@ class _Reader:
             )
             judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
             yield self._shown(
-                _Place(start, start, min(end, start + 200)), judgement, rule.replacement
+                Place(start, start, min(end, start + 200)), judgement, rule.replacement
             )
 
     def _left(self) -> list[Finding]:
@@ -350,7 +364,7 @@ class _Reader:
                     judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
             left.append(
                 (
-                    self._shown(_Place(start, start, end), judgement, self.language.replacement),
+                    self._shown(Place(start, start, end), judgement, self.language.replacement),
                     judgement.mode_given,
                 )
             )
@@ -371,8 +385,8 @@ class _Reader:
         for command in commands_in(value.text, value.holes):
             judgement = judge(command.call, restate=self.part.restate)
             if judgement is not None and command.call.method is not None:
-                place = _Place(literal.range().start.index, where.start.index, where.end.index)
-                yield self._shown(place, judgement, self.language.replacement)
+                place = Place(literal.range().start.index, where.start.index, where.end.index)
+                yield self._told(place, judgement, self.language.replacement)
 
     def _is_told(self, node: SgNode) -> bool:
         above = node.parent()
@@ -406,31 +420,4 @@ class _Reader:
 
     def _made(self, site: Site, judgement: Judgement, edits: tuple[Edit, ...] = ()) -> Finding:
         template = site.rule.replacement or self.language.replacement
-        return self._shown(_Place(site.at, site.start, site.end), judgement, template, edits)
-
-    def _shown(
-        self, place: _Place, judgement: Judgement, template: str, edits: tuple[Edit, ...] = ()
-    ) -> Finding:
-        at, start, end = place
-        line, column = self.lines.place(at)
-        first = self.part.text.rfind("\n", 0, start) + 1
-        indent = min(start - first, _WIDEST_INDENT)
-        code = self.part.text[start : min(end, start + _MOST_CODE)]
-        code = textwrap.dedent(" " * indent + code).strip()
-        if edits:
-            replacement = rewritten(self.part.text, edits, start, end).strip()
-        else:
-            mode = judgement.mode or "MODE"
-            replacement = template.format(mode=mode, Mode=mode.capitalize())
-        return Finding(
-            self.part.path,
-            line,
-            column,
-            self.part.language,
-            judgement.mode,
-            judgement.confidence,
-            code,
-            replacement,
-            f"{judgement.reason}; {HANDLE[judgement.mode]}",
-            edits,
-        )
+        return self._shown(Place(site.at, site.start, site.end), judgement, template, edits)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from shim.scan.documents import Contents, find_in_file
 from shim.scan.files import File, as_text, read, walk
 from shim.scan.finding import Confidence, Finding, Skipped
+from shim.scan.redacting import redact, redacted
 from shim.scan.silencing import Silence
 
 # How reports begin, without white space: JSON, SARIF, Markdown.
@@ -97,7 +98,7 @@ def scan(
         silence = Silence(text)
         left = [one for one in found if not silence.holds(one)]
         ignored += len(found) - len(left)
-        findings += [replace(one, in_repository=file.in_repository) for one in left]
+        findings += [replace(redacted(one), in_repository=file.in_repository) for one in left]
     return Scan(tuple(findings), files, tuple(skipped), ignored)
 
 
@@ -145,4 +146,5 @@ def without_known(found: Scan, baseline: str) -> Scan:
 
 
 def _key(path: str, code: str, mode: str | None) -> tuple[str, str, str]:
-    return Path(path).as_posix().removeprefix("./"), " ".join(code.split()), mode or ""
+    # Reports of versions before hold credentials.
+    return Path(path).as_posix().removeprefix("./"), " ".join(redact(code).split()), mode or ""

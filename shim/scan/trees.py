@@ -31,7 +31,8 @@ _CLIENTS: Final = re.compile(
 class Site:
     """A call that may be a request.
 
-    ``start`` and ``end`` are where it stands, ``at`` where the method is named, all in characters.
+    ``start`` and ``end`` are where it stands, ``at`` where the method is named, all in characters;
+    ``arguments`` are those of all the calls of its chain.
     """
 
     start: int
@@ -43,6 +44,7 @@ class Site:
     node: SgNode
     link: Link | None
     is_route: bool = False
+    arguments: tuple[SgNode, ...] = ()
 
 
 class Tree:
@@ -93,7 +95,17 @@ class Tree:
         elif root is not None:
             values.append(replace(self.value_of(root), text="", literals=frozenset()))
         link = named or asking or links[-1]
-        return Site(*span_of(node), at, link.rule, method, tuple(values), node, link, is_route)
+        return Site(
+            *span_of(node),
+            at,
+            link.rule,
+            method,
+            tuple(values),
+            node,
+            link,
+            is_route,
+            tuple(arguments),
+        )
 
     def _is_route(self, node: SgNode, link: Link) -> bool:
         """Tell whether it declares what a server answers, not what a client asks."""
