@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from ipaddress import ip_address
 from time import monotonic
@@ -30,19 +29,16 @@ from shim.http1.requests import NO_HEAD, RequestFramer
 from shim.http2.framing import PREFACE
 from shim.net.addresses import unmapped
 from shim.net.stream import Stream
-from shim.proxy.admission import Admission
-from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
+from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
-from shim.proxy.patience import Patience
-from shim.proxy.relay import Relay, RelayLane
+from shim.proxy.relay import Relay
 from shim.proxy.replies import error_reply
 from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
-from shim.proxy.streams import Service, Streams
+from shim.proxy.serving import Serving
+from shim.proxy.streams import Streams
 from shim.proxy.turned_away import TurnedAway
-from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
 
-Handler = Callable[[Downstream], Awaitable[None]]
 _LINGER_SECONDS: Final = 1.0
 _MOST_HELD: Final = 64 * 1024
 _SWEEP_SECONDS: Final = 1.0
@@ -77,7 +73,9 @@ _RELAY: Final = Turn.RELAY
 class Front(web.RequestHandler):
     """One caller's connection."""
 
-    def __init__(self, server: FrontServer, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: web.Server, serving: Serving, *, loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -88,9 +86,9 @@ class Front(web.RequestHandler):
             lingering_time=0,
         )
         self._parser = Parser(self._read)  # type: ignore[assignment]  # seams
-        self._server = server
-        self._relay = Relay(server.lane, self)
-        self._framer = RequestFramer(server.lane.max_body)
+        self._serving = serving
+        self._relay = Relay(serving.lane, self)
+        self._framer = RequestFramer(serving.max_body)
         self._incoming: Incoming | None = None
         self._queued = False
         self._body: Stream | None = None
@@ -106,7 +104,7 @@ class Front(web.RequestHandler):
         """When the turn became the caller's, or the head began (``time.monotonic``)."""
         self.memory = Memory()
         self.peer = ""
-        self.patience = server.patience
+        self.patience = serving.patience
 
     @property
     def ending(self) -> bool:
@@ -114,8 +112,8 @@ class Front(web.RequestHandler):
 
         It does because the shim is being shut down, or the caller has had its share of requests.
         """
-        server = self._server
-        return server.draining or self._answered + 1 >= server.most_requests
+        serving = self._serving
+        return serving.draining or self._answered + 1 >= serving.most_requests
 
     @property
     def open_transport(self) -> asyncio.Transport | None:
@@ -130,26 +128,24 @@ class Front(web.RequestHandler):
         peername = transport.get_extra_info("peername")
         by_address = isinstance(peername, tuple)
         self.peer = str(unmapped(ip_address(peername[0]))) if by_address else "unix"
-        server = self._server
-        limit = server.admission.admit(self.peer)
+        limit = self._serving.admission.admit(self.peer)
         if limit is not None:
-            server.recorder.connection_refused(limit, self.peer)
-            turned_away = TurnedAway(server.service, server.turned_away, self.peer, self.patience)
+            self._serving.recorder.connection_refused(limit, self.peer)
+            turned_away = TurnedAway(self._serving, self.peer)
             cast("asyncio.Transport", transport).set_protocol(turned_away)
             turned_away.connection_made(transport)
             return
         super().connection_made(transport)
-        server.watch()
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             self._speak_http2(b"")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free what the caller's exchange holds."""
-        self._server.admission.release(self.peer)
+        self._serving.admission.release(self.peer)
         if self.turn is Turn.RELAY:
             self._relay.give_up()
-            self._server.recorder.caller_left(self.peer)
+            self._serving.recorder.caller_left(self.peer)
         self.turn = Turn.OVER
         if self._incoming is not None:
             self._incoming.caller_left()
@@ -209,9 +205,9 @@ class Front(web.RequestHandler):
     def _speak_http2(self, data: bytes) -> None:
         self.turn = Turn.STREAMS
         self._first = b""
-        self._streams = Streams(self._server.service, self)
+        self._streams = Streams(self._serving, self)
         self._streams.data_received(data)
-        if self._server.draining:
+        if self._serving.draining:
             self._streams.leave()
 
     # The relay lane
@@ -284,7 +280,7 @@ class Front(web.RequestHandler):
         except FramingError as error:
             refused = self._framer.refused(error)
             if refused is None:
-                self._server.recorder.unread(error, self.peer)
+                self._serving.recorder.unread(error, self.peer)
                 return error
             self._incoming = Incoming(self, refused, None)
             return self._incoming
@@ -325,7 +321,7 @@ class Front(web.RequestHandler):
 
     # Ends
 
-    def check(self, now: float, keepalive_timeout: float) -> None:
+    def check(self, now: float) -> None:
         """Close a connection on which the caller has been silent for too long."""
         if self._closing is not None:
             # It closes once all has been sent, which a caller that does not read can put off.
@@ -334,13 +330,13 @@ class Front(web.RequestHandler):
         elif self._streams is not None:
             self._streams.check(now)
         elif self.turn is Turn.HEAD or self._first:
-            if now - self.since > self._server.head_timeout:
+            if now - self.since > self._serving.head_timeout:
                 self._too_slow = True
                 self.turn = Turn.HEAD
                 first, self._first = self._first, b""
                 super().data_received(first)
-        elif self.turn in (Turn.NEW, Turn.IDLE) and now - self.since > keepalive_timeout:
-            self.force_close()
+        elif now - self.since > self._serving.keepalive_timeout:
+            self.close_idle()
 
     def leave(self) -> None:
         """Take note that the shim is being shut down: HTTP/2 has a way to say so."""
@@ -391,59 +387,26 @@ class Front(web.RequestHandler):
 
 
 class FrontServer(web.Server):
-    """aiohttp's low-level server, making :class:`Front` connections.
+    """aiohttp's low-level server, making :class:`Front` connections."""
 
-    Timeouts are in seconds; ``most_requests`` is how many one connection may carry.
-    """
-
-    def __init__(
-        self,
-        handler: Handler,
-        lane: RelayLane,
-        recorder: Recorder,
-        *,
-        admission: Admission,
-        most_requests: int,
-        head_timeout: float,
-        patience: Patience,
-        keepalive_timeout: float,
-    ) -> None:
+    def __init__(self, serving: Serving) -> None:
         super().__init__(self._handle, request_factory=self._take)  # type: ignore[arg-type]  # ours
-        self.lane = lane
-        self.draining = False
-        """Whether answers say that their connections close."""
-        self.recorder = recorder
-        self.admission = admission
-        self.most_requests = most_requests
-        self.head_timeout = min(head_timeout, patience.stall)
-        self.patience = patience
-        self.turned_away: set[TurnedAway] = set()
-        """Connections that were one too many, and whose callers are still heard."""
-        self.service = Service(
-            handler,
-            recorder,
-            lane.max_body,
-            most_requests,
-            self.head_timeout,
-            keepalive_timeout,
-        )
-        self._handler = handler
-        self._keepalive_timeout = keepalive_timeout
-        self._tick = min(_SWEEP_SECONDS, self.head_timeout / 8, keepalive_timeout / 8)
+        self._serving = serving
+        self._tick = min(_SWEEP_SECONDS, serving.head_timeout / 8, serving.keepalive_timeout / 8)
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __call__(self) -> Front:
-        """Make the protocol of a new connection."""
-        return Front(self, loop=self._loop)
+        """Make the protocol of a new connection, which may have to shake hands first."""
+        return Front(self, self._serving, loop=self._loop)
 
-    def watch(self) -> None:
-        """Sweep over the connections from now on, as long as there are any."""
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(self._tick, self._sweep)
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Watch over one more connection."""
+        super().connection_made(handler, transport)
+        self._watch()
 
     def drain(self) -> None:
         """Take one more request on each connection at most: its answer says that it closes."""
-        self.draining = True
+        self._serving.draining = True
         for connection in self._fronts():
             connection.leave()
 
@@ -455,12 +418,12 @@ class FrontServer(web.Server):
     @property
     def busy(self) -> bool:
         """Whether there are connections, or requests of some that have gone."""
-        return bool(self.connections or self.service.tasks)
+        return bool(self.connections or self._serving.tasks)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
         """Cut off what is under way."""
         await super().shutdown(timeout)
-        tasks = list(self.service.tasks)
+        tasks = list(self._serving.tasks)
         for task in tasks:
             task.cancel()
         if tasks:
@@ -469,13 +432,18 @@ class FrontServer(web.Server):
     def _fronts(self) -> list[Front]:
         return [one for one in self.connections if isinstance(one, Front)]
 
+    def _watch(self) -> None:
+        """Sweep over the connections from now on, as long as there are any."""
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(self._tick, self._sweep)
+
     def _sweep(self) -> None:
         self._sweeper = None
         now = monotonic()
         for connection in self._fronts():
-            connection.check(now, self._keepalive_timeout)
+            connection.check(now)
         if self.connections:
-            self.watch()
+            self._watch()
 
     @staticmethod
     def _take(message: Message, payload: Any, front: Front, writer: Any, task: Any) -> Taken[Front]:
@@ -490,10 +458,10 @@ class FrontServer(web.Server):
             if isinstance(message, FramingError):
                 await incoming.reply(*error_reply(message.status, str(message)))
             else:
-                await self._handler(incoming)
+                await self._serving.handle(incoming)
         except DownstreamGoneError:
             if incoming.gone:
-                self.recorder.caller_left(front.peer)
+                self._serving.recorder.caller_left(front.peer)
             return _broken_off(front, incoming)
         finally:
             if incoming.relayed is not None:

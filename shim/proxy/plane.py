@@ -28,6 +28,7 @@ from shim.proxy.handling import Proxy
 from shim.proxy.old_calls import OldCalls
 from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
+from shim.proxy.serving import Serving
 from shim.record.plane import RecordPlane
 from shim.route.in_force import Live
 from shim.route.notice import deprecation_fields
@@ -64,7 +65,6 @@ class ProxyPlane:
                 "and --max-upstream-connections",
             )
         self._handshakes = shares.handshakes
-        self._admission = Admission(shares.callers, settings.max_connections_per_address)
         self._pool = Pool(
             [Node(address, record.logger, record.witness) for address in settings.upstream],
             tls=settings.upstream_tls(),
@@ -99,20 +99,23 @@ class ProxyPlane:
             caller_sources=settings.caller,
             trusted_proxies=settings.trusted_proxies,
         )
-        self._server = FrontServer(
-            self._proxy.handle,
-            lane,
-            recorder,
-            admission=self._admission,
+        patience = Patience(
+            settings.client_timeout.total_seconds(),
+            settings.body_timeout.total_seconds(),
+            settings.min_body_rate,
+        )
+        self._serving = Serving(
+            handle=self._proxy.handle,
+            lane=lane,
+            recorder=recorder,
+            admission=Admission(shares.callers, settings.max_connections_per_address),
+            max_body=settings.max_body,
             most_requests=settings.max_requests_per_connection,
-            head_timeout=settings.head_timeout.total_seconds(),
-            patience=Patience(
-                settings.client_timeout.total_seconds(),
-                settings.body_timeout.total_seconds(),
-                settings.min_body_rate,
-            ),
+            head_timeout=min(settings.head_timeout.total_seconds(), patience.stall),
+            patience=patience,
             keepalive_timeout=settings.keepalive_timeout.total_seconds(),
         )
+        self._server = FrontServer(self._serving)
         # Read once: its files may be half replaced by the time that they are needed again.
         self._tls = settings.server_tls()
         self._listening: Listener | TlsListener | None = None
@@ -127,17 +130,17 @@ class ProxyPlane:
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return self._proxy.in_flight + self._server.lane.in_flight
+        return self._proxy.in_flight + self._serving.lane.in_flight
 
     @property
     def draining(self) -> bool:
         """Whether nothing new is taken any more."""
-        return self._server.draining
+        return self._serving.draining
 
     @property
     def callers(self) -> int:
         """How many connections from callers there are."""
-        return self._admission.open
+        return self._serving.admission.open
 
     @property
     def connections(self) -> PoolStats:

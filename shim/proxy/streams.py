@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from shim.http1.bodies import Framing
 from shim.http1.fields import Fields
@@ -31,11 +29,11 @@ from shim.http2.framing import (
 )
 from shim.http2.requests import read_head, trailer_problem
 from shim.proxy.admission import refused_use
-from shim.proxy.downstream import Downstream, DownstreamGoneError, Memory
+from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
+from shim.proxy.serving import Serving
 from shim.proxy.streamed import Body, Streamed
-from shim.record.recorder import Recorder
 
 # From saying that the connection is about to close until saying which stream is the last: what is
 # on its way meanwhile is served.
@@ -45,26 +43,6 @@ _MUCH: Final = 64 * 1024
 _NO_HEAD: Final = NO_HEAD._replace(major_version=2)
 _TOO_MANY_TEXT: Final = f"The connection has {MOST_STREAMS} streams open already; try again"
 _TOO_LATE_TEXT: Final = "The connection is about to close; try again on another"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the streams of all connections share.  Times are in seconds, sizes in bytes."""
-
-    handle: Callable[[Downstream], Awaitable[None]]
-    recorder: Recorder
-    max_body: int | None
-    most_requests: int
-    head_timeout: float
-    keepalive_timeout: float
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    """What serves a stream, records one that is not served, or closes a connection."""
-
-    def start(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Do one of these."""
-        task = asyncio.get_running_loop().create_task(serving)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
 
 class Caller(Protocol):
@@ -96,11 +74,11 @@ class _Turn(NamedTuple):
 class Streams:
     """One connection.  Its methods are a stream's :class:`~shim.proxy.streamed.Way` too."""
 
-    def __init__(self, service: Service, caller: Caller) -> None:
+    def __init__(self, serving: Serving, caller: Caller) -> None:
         self.memory = caller.memory
         self.peer = caller.peer
         self.patience = caller.patience
-        self._service = service
+        self._serving = serving
         self._caller = caller
         self._framer = Framer()
         self._streams: dict[int, Streamed] = {}
@@ -153,16 +131,16 @@ class Streams:
 
     def _open(self, event: Opened, now: float) -> None:
         """Have a request handled, or refuse it."""
-        service = self._service
+        serving = self._serving
         unread: FramingError | None = None
         try:
-            head = read_head(event.pairs, ended=event.ended, max_body=service.max_body)
+            head = read_head(event.pairs, ended=event.ended, max_body=serving.max_body)
         except FramingError as error:
             unread = error
             head = _NO_HEAD
         length = None if head.framing is Framing.CHUNKED else head.length
         loop = asyncio.get_running_loop()
-        stream = Streamed(self, event.stream, head, Body(loop, length, service.max_body))
+        stream = Streamed(self, event.stream, head, Body(loop, length, serving.max_body))
         if event.ended:
             stream.feed(b"", ended=True)
         if self._last_said or len(self._streams) >= MOST_STREAMS:
@@ -171,9 +149,9 @@ class Streams:
             return
         self._streams[event.stream] = stream
         self._count += 1
-        if self._count >= service.most_requests:
+        if self._count >= serving.most_requests:
             self.leave()
-        service.start(self._serve(stream, unread))
+        serving.start(self._serve(stream, unread))
 
     def _record(self, stream: Streamed, unread: FramingError | None) -> None:
         """Let an old call be on record that is refused with its stream."""
@@ -181,11 +159,11 @@ class Streams:
         if unread is None and (refused := refused_use(stream.head, why)):
             stream.head = refused
             stream.over()
-            self._service.start(self._handle(stream))
+            self._serving.start(self._handle(stream))
 
     async def _serve(self, stream: Streamed, unread: FramingError | None) -> None:
         """Answer one request."""
-        recorder = self._service.recorder
+        recorder = self._serving.recorder
         try:
             if unread is None:
                 await self._handle(stream)
@@ -201,7 +179,7 @@ class Streams:
     async def _handle(self, stream: Streamed) -> None:
         # There may be no way back any more, or no more to send.
         with contextlib.suppress(DownstreamGoneError):
-            await self._service.handle(stream)
+            await self._serving.handle(stream)
 
     def _finish(self, stream: Streamed) -> None:
         """Leave a stream whose request has been handled."""
@@ -329,7 +307,7 @@ class Streams:
 
     def check(self, now: float) -> None:
         """Close a connection on which the caller has been silent, or has not read, for too long."""
-        service, began = self._service, self._framer.head_began
+        serving, began = self._serving, self._framer.head_began
         transport = self._caller.open_transport
         if self._over or transport is None:
             return
@@ -337,11 +315,11 @@ class Streams:
             self._paused = now
         if self._paused is not None and now - self._paused > self.patience.stall:
             transport.abort()
-        elif began is not None and now - began > service.head_timeout:
+        elif began is not None and now - began > serving.head_timeout:
             message = "The request's head did not arrive in time"
             self._break_off(BrokenError(408, message, Code.ENHANCE_YOUR_CALM))
         elif (self._noticed is not None and now - self._noticed > _NOTICE_SECONDS) or (
-            not self._streams and now - self._since > service.keepalive_timeout
+            not self._streams and now - self._since > serving.keepalive_timeout
         ):
             self.take_no_more()
 
@@ -353,7 +331,7 @@ class Streams:
 
     def _break_off(self, error: BrokenError) -> None:
         """End a connection that cannot be read any further, or is not to be."""
-        recorder = self._service.recorder
+        recorder = self._serving.recorder
         if isinstance(error, FloodError) and self._framer.head_began is None:
             recorder.refused(error, self.peer)
         else:
@@ -370,7 +348,7 @@ class Streams:
             self._close()
 
     def _close(self) -> None:
-        self._service.start(self._caller.linger())
+        self._serving.start(self._caller.linger())
 
 
 def _wake(turn: _Turn) -> None:

@@ -16,9 +16,8 @@ from shim.http2.requests import read_head
 from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
-from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
-from shim.proxy.streams import Service
+from shim.proxy.serving import Serving
 
 _LINGER_SECONDS: Final = 1.0
 _MOST_HEARD: Final = 16
@@ -39,15 +38,12 @@ class TurnedAway(asyncio.Protocol):
     ending = True
     writing_paused = False
 
-    def __init__(
-        self, service: Service, heard: set[TurnedAway], peer: str, patience: Patience
-    ) -> None:
+    def __init__(self, serving: Serving, peer: str) -> None:
         self.peer = peer
-        self.patience = patience
+        self.patience = serving.patience
         self.memory = Memory()
-        self._service = service
-        self._heard = heard
-        self._overheard = _Overheard()
+        self._serving = serving
+        self._overheard: _Overheard | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer, and leave, at once or after a while."""
@@ -57,25 +53,26 @@ class TurnedAway(asyncio.Protocol):
             transport.abort()
             return
         transport.write(_ANSWER)
-        if len(self._heard) >= _MOST_HEARD:
+        if self._serving.heard >= _MOST_HEARD:
             transport.close()
             return
-        self._heard.add(self)
+        self._serving.heard += 1
+        self._overheard = _Overheard()
         transport.write_eof()
         asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Have the handler record an old call."""
-        if self not in self._heard:
+        if self._overheard is None:
             return
         for head in self._overheard.heads(data):
             if refused := refused_use(head, _TEXT):
-                self._service.start(self._record(Incoming(self, refused, None)))
+                self._serving.start(self._record(Incoming(self, refused, None)))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Make room for another one to be heard."""
         del exc
-        self._heard.discard(self)
+        self._serving.heard -= self._overheard is not None
 
     async def drain(self) -> None:
         """Wait for nothing: nothing is sent."""
@@ -83,7 +80,7 @@ class TurnedAway(asyncio.Protocol):
     async def _record(self, incoming: Incoming) -> None:
         # There is no way back.
         with contextlib.suppress(DownstreamGoneError):
-            await self._service.handle(incoming)
+            await self._serving.handle(incoming)
 
 
 class _Overheard:

@@ -30,6 +30,7 @@ from shim.proxy.front import Front, FrontServer, Turn
 from shim.proxy.handling import Proxy
 from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
+from shim.proxy.serving import Serving
 from shim.record.metrics import Metrics
 from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
@@ -138,6 +139,7 @@ class Lanes:
     pool: Pool = field(init=False)
     node: Node = field(init=False)
     lane: RelayLane = field(init=False)
+    serving: Serving = field(init=False)
     server: FrontServer = field(init=False)
     max_body: int | None = 5000
     upstream_host: bytes | None = None
@@ -187,16 +189,18 @@ class Lanes:
             caller_sources=(),
             trusted_proxies=(),
         )
-        self.server = FrontServer(
-            proxy.handle,
-            self.lane,
-            recorder,
+        self.serving = Serving(
+            handle=proxy.handle,
+            lane=self.lane,
+            recorder=recorder,
             admission=Admission(10, 10),
+            max_body=self.max_body,
             most_requests=10,
             head_timeout=600,
             patience=Patience(600, 600, 0),
             keepalive_timeout=600,
         )
+        self.server = FrontServer(self.serving)
 
     async def connect(self) -> tuple[Front, Wire, Connection, Wire]:
         """A caller, and an idle connection to upstream."""
@@ -239,7 +243,7 @@ class Lanes:
         self, front: Front, down: Wire, connection: Connection, up: Wire, answer: Answer
     ) -> Seen:
         sent = bytes(up.sent)
-        self.server.draining = answer.drains
+        self.serving.draining = answer.drains
         for piece in answer.pieces:
             if up.closed:
                 break
@@ -249,7 +253,7 @@ class Lanes:
         if up.closed or answer.ends or not await settled(front):
             connection.connection_lost(None)
             assert await settled(front), "the lane waits for what cannot come"
-        self.server.draining = False
+        self.serving.draining = False
         assert not self.recorder.crashes, self.recorder.crashes
         return Seen(sent, bytes(down.sent), down.closed, connection.free, 0)
 

@@ -116,7 +116,7 @@ async def test_a_connection_that_cannot_close_since_nobody_reads_is_broken_off(
     assert (down.closed, down.aborted) == (True, False)
     broken_off = []
     for seconds in (-1, 1):
-        front.check(front.since + front.patience.stall + seconds, keepalive_timeout=1)
+        front.check(front.since + front.patience.stall + seconds)
         broken_off.append(down.aborted)
     assert broken_off == [False, True]
     front.connection_lost(None)

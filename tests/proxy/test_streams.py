@@ -13,7 +13,8 @@ from shim.http1.bodies import Framing
 from shim.http2.framing import PREFACE
 from shim.proxy.downstream import Downstream, Memory
 from shim.proxy.patience import Patience
-from shim.proxy.streams import Service, Streams
+from shim.proxy.serving import Serving
+from shim.proxy.streams import Streams
 from tests.http2.test_framing import head
 from tests.proxy.agreement import Wire
 
@@ -40,8 +41,19 @@ class Served:
     def __init__(self) -> None:
         self.caller = Caller()
         self.handled: list[bytes] = []
-        recorder: Any = None
-        self.streams = Streams(Service(self._handle, recorder, None, 1000, 5.0, 5.0), self.caller)
+        nobody: Any = None
+        serving = Serving(
+            handle=self._handle,
+            lane=nobody,
+            recorder=nobody,
+            admission=nobody,
+            max_body=None,
+            most_requests=1000,
+            head_timeout=5.0,
+            patience=self.caller.patience,
+            keepalive_timeout=5.0,
+        )
+        self.streams = Streams(serving, self.caller)
         self.size = 0
 
     async def _handle(self, downstream: Downstream) -> None:

@@ -1,0 +1,45 @@
+"""What all connections from callers share, whichever version of HTTP they speak."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from shim.proxy.admission import Admission
+from shim.proxy.downstream import Downstream
+from shim.proxy.patience import Patience
+from shim.proxy.relay import RelayLane
+from shim.record.recorder import Recorder
+
+
+@dataclass(slots=True, kw_only=True)
+class Serving:
+    """Who serves requests, and what callers are held to.  Times are in seconds, sizes in bytes.
+
+    ``most_requests`` is how many one connection may carry.
+    """
+
+    handle: Callable[[Downstream], Awaitable[None]]
+    """Answers one request; raises ``DownstreamGoneError`` where that cannot be done."""
+    lane: RelayLane
+    recorder: Recorder
+    admission: Admission
+    max_body: int | None
+    most_requests: int
+    head_timeout: float
+    patience: Patience
+    keepalive_timeout: float
+    draining: bool = False
+    """Whether answers say that their connections close."""
+    heard: int = 0
+    """How many connections were one too many, and have callers that are still heard."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """What serves a stream, records a request that is not served, or closes a connection."""
+
+    def start(self, serving: Coroutine[Any, Any, None]) -> None:
+        """Do one of these."""
+        task = asyncio.get_running_loop().create_task(serving)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
