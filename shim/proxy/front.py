@@ -1,13 +1,13 @@
-"""The connections from callers: aiohttp's low-level server with our framer in its parser's place.
+"""One caller's connection: aiohttp's, with our framer in its parser's place.
 
-aiohttp accepts, queues, runs the handler in a task of its own, and closes.  What a proxy needs
-besides is here: a lane for plain requests before the parser, one message at a time, and in one
-place each whether a connection persists and how long it may be silent.  Where a connection turns
-out to be HTTP/2, what it reads goes to :mod:`shim.proxy.streams`, and aiohttp sees none of it.
+aiohttp queues, runs the handler in a task of its own, and closes.  What a proxy needs besides is
+here: a lane for plain requests before the parser, one message at a time, and how long it may be
+silent.  Where a connection turns out to be HTTP/2, what it reads goes to
+:mod:`shim.proxy.streams`, and aiohttp sees none of it.
 
 What is used of aiohttp beyond its documented interface is in :mod:`shim.proxy.seams`, and of its
-``RequestHandler`` and ``Server`` the attributes ``_parser``, ``_loop``, ``writing_paused`` and
-``force_close``; ``tests/proxy/test_seams.py`` fails where a later aiohttp moves any of it.
+``RequestHandler`` the attributes ``_parser``, ``_loop``, ``writing_paused`` and ``force_close``;
+``tests/proxy/test_seams.py`` fails where a later aiohttp moves any of it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from shim.http1.grammar import FramingError
-from shim.http1.requests import NO_HEAD, RequestFramer
+from shim.http1.requests import RequestFramer
 from shim.http2.framing import PREFACE
 from shim.net.addresses import unmapped
 from shim.net.stream import Stream
-from shim.proxy.downstream import DownstreamGoneError, Memory
+from shim.proxy.downstream import Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.relay import Relay
-from shim.proxy.replies import error_reply
-from shim.proxy.seams import CLOSES, PERSISTS, Message, Parser, Sent, Taken
+from shim.proxy.seams import Message, Parser
 from shim.proxy.serving import Serving
 from shim.proxy.streams import Streams
 from shim.proxy.turned_away import TurnedAway
@@ -41,7 +40,7 @@ from shim.upstream.connection import Connection
 
 _LINGER_SECONDS: Final = 1.0
 _MOST_HELD: Final = 64 * 1024
-_SWEEP_SECONDS: Final = 1.0
+
 _NEVER: Final = 10.0**8
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -384,101 +383,6 @@ class Front(web.RequestHandler):
                 async with asyncio.timeout(_LINGER_SECONDS):
                     await self._over
         self.force_close()
-
-
-class FrontServer(web.Server):
-    """aiohttp's low-level server, making :class:`Front` connections."""
-
-    def __init__(self, serving: Serving) -> None:
-        super().__init__(self._handle, request_factory=self._take)  # type: ignore[arg-type]  # ours
-        self._serving = serving
-        self._tick = min(_SWEEP_SECONDS, serving.head_timeout / 8, serving.keepalive_timeout / 8)
-        self._sweeper: asyncio.TimerHandle | None = None
-
-    def __call__(self) -> Front:
-        """Make the protocol of a new connection, which may have to shake hands first."""
-        return Front(self, self._serving, loop=self._loop)
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Watch over one more connection."""
-        super().connection_made(handler, transport)
-        self._watch()
-
-    def drain(self) -> None:
-        """Take one more request on each connection at most: its answer says that it closes."""
-        self._serving.draining = True
-        for connection in self._fronts():
-            connection.leave()
-
-    def close_idle(self) -> None:
-        """Close the connections on which no request is under way."""
-        for connection in self._fronts():
-            connection.close_idle()
-
-    @property
-    def busy(self) -> bool:
-        """Whether there are connections, or requests of some that have gone."""
-        return bool(self.connections or self._serving.tasks)
-
-    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
-        """Cut off what is under way."""
-        await super().shutdown(timeout)
-        tasks = list(self._serving.tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout)
-
-    def _fronts(self) -> list[Front]:
-        return [one for one in self.connections if isinstance(one, Front)]
-
-    def _watch(self) -> None:
-        """Sweep over the connections from now on, as long as there are any."""
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_later(self._tick, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeper = None
-        now = monotonic()
-        for connection in self._fronts():
-            connection.check(now)
-        if self.connections:
-            self._watch()
-
-    @staticmethod
-    def _take(message: Message, payload: Any, front: Front, writer: Any, task: Any) -> Taken[Front]:
-        del payload, writer, task
-        front.taken()
-        return Taken(message, front)
-
-    async def _handle(self, taken: Taken[Front]) -> Sent:
-        front, message = taken.connection, taken.message
-        incoming = message if isinstance(message, Incoming) else Incoming(front, NO_HEAD, None)
-        try:
-            if isinstance(message, FramingError):
-                await incoming.reply(*error_reply(message.status, str(message)))
-            else:
-                await self._serving.handle(incoming)
-        except DownstreamGoneError:
-            if incoming.gone:
-                self._serving.recorder.caller_left(front.peer)
-            return _broken_off(front, incoming)
-        finally:
-            if incoming.relayed is not None:
-                incoming.relayed.abort()
-        if incoming.persists:
-            front.next_message(monotonic())
-            return PERSISTS
-        await front.linger()
-        return CLOSES
-
-
-def _broken_off(front: Front, incoming: Incoming) -> Sent:
-    """Close, though the answer has not ended, so that nobody takes that for its end."""
-    if incoming.until_close:
-        front.reset()
-    front.force_close()
-    return CLOSES
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:

@@ -23,7 +23,7 @@ from shim.net.listening import (
 )
 from shim.proxy.admission import Admission
 from shim.proxy.forwarding import Forwarder
-from shim.proxy.front import FrontServer
+from shim.proxy.front_server import FrontServer
 from shim.proxy.handling import Proxy
 from shim.proxy.old_calls import OldCalls
 from shim.proxy.patience import Patience

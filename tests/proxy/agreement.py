@@ -26,7 +26,8 @@ from shim.http1.section import MAX_SECTION
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
-from shim.proxy.front import Front, FrontServer, Turn
+from shim.proxy.front import Front, Turn
+from shim.proxy.front_server import FrontServer
 from shim.proxy.handling import Proxy
 from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane

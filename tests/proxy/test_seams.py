@@ -99,3 +99,10 @@ def test_what_connection_and_server_use_of_their_bases_is_there() -> None:
     assert "self.transport.close()" in inspect.getsource(web.RequestHandler.force_close)
     assert "self._loop = loop" in inspect.getsource(web.Server.__init__)
     assert attributes_of("handler", web.Server.connection_lost) == {"_task_handler"}
+
+
+def test_the_server_is_told_of_each_connection_that_is_made() -> None:
+    told = attributes_of("self._manager", web.RequestHandler.connection_made)
+    assert "connection_made" in told
+    parameters = list(inspect.signature(web.Server.connection_made).parameters)
+    assert parameters == ["self", "handler", "transport"]
