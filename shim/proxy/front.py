@@ -279,7 +279,7 @@ class Front(web.RequestHandler):
         except FramingError as error:
             refused = self._framer.refused(error)
             if refused is None:
-                self._serving.recorder.unread(error, self.peer)
+                self._serving.recorder.unreadable(error, self.peer)
                 return error
             self._incoming = Incoming(self, refused, None)
             return self._incoming

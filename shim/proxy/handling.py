@@ -85,7 +85,7 @@ class Proxy:
         if isinstance(error, FramingError | UpstreamError):
             answer = error_reply(error.status, str(error))
         if isinstance(error, FramingError) and not isinstance(error, LimitError):
-            recorder.unreadable(error, downstream.peer)
+            recorder.malformed(error, downstream.peer)
         else:
             recorder.unanswered(meaning, downstream.head.method, answer[0].status)
         if isinstance(error, LimitError):

@@ -168,7 +168,7 @@ class Streams:
             if unread is None:
                 await self._handle(stream)
             else:
-                recorder.unread(unread, self.peer)
+                recorder.unreadable(unread, self.peer)
                 with contextlib.suppress(DownstreamGoneError):
                     await stream.reply(*error_reply(unread.status, str(unread)))
             if stream.gone and not stream.ended:
@@ -335,7 +335,7 @@ class Streams:
         if isinstance(error, FloodError) and self._framer.head_began is None:
             recorder.refused(error, self.peer)
         else:
-            recorder.unread(error, self.peer)
+            recorder.unreadable(error, self.peer)
         self._framer.break_off(error)
         self._flush()
         self.caller_left()

@@ -280,12 +280,12 @@ class Recorder:
         """
         self._metrics.request(_ROUTES[type(meaning)], method.decode("latin-1"), status, None, 0.0)
 
-    def unreadable(self, error: FramingError, peer: str) -> None:
+    def malformed(self, error: FramingError, peer: str) -> None:
         """Count and tell what was refused because its borders are not certain."""
         self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
         self.refused(error, peer)
 
-    def unread(self, error: FramingError, peer: str) -> None:
+    def unreadable(self, error: FramingError, peer: str) -> None:
         """Count, keep and tell that not even the first line of a request could be read.
 
         Nobody knows what it was: it may have been an old call.
