@@ -89,6 +89,8 @@ class Front(web.RequestHandler):
         self._relay = Relay(serving.lane, self)
         self._framer = RequestFramer(serving.max_body)
         self._incoming: Incoming | None = None
+        # Where the request that is about to be read has gone already.
+        self._relayed: Connection | None = None
         self._queued = False
         self._body: Stream | None = None
         self._too_slow = False
@@ -216,12 +218,12 @@ class Front(web.RequestHandler):
         self.turn = Turn.IDLE
         # What came behind the request stays behind it.
         behind = self._framer.take_back()
+        self._relayed = connection
         super().data_received(request)
-        if self._incoming is None:
+        if self._relayed is not None:
             # aiohttp takes no message any more: it is being shut down.
             connection.abort()
-        else:
-            self._incoming.relayed = self._incoming.upstream = connection
+            self._relayed = None
         if behind:
             self._hold(behind)
 
@@ -291,7 +293,8 @@ class Front(web.RequestHandler):
             return None
         if head.has_body and self.transport is not None:
             self._body = Stream(self._loop, self.transport)
-        self._incoming = Incoming(self, head, self._body)
+        relayed, self._relayed = self._relayed, None
+        self._incoming = Incoming(self, head, self._body, relayed)
         self._read_body()
         return self._incoming
 

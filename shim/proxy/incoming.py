@@ -47,11 +47,17 @@ class Way(Protocol):
 class Incoming:
     """See :class:`~shim.proxy.downstream.Downstream`, whose methods these are."""
 
-    relayed: Connection | None = None
-    upstream: Abortable | None = None
     begun = False
 
-    def __init__(self, way: Way, head: RequestHead, body: Stream | None) -> None:
+    def __init__(
+        self,
+        way: Way,
+        head: RequestHead,
+        body: Stream | None,
+        relayed: Connection | None = None,
+    ) -> None:
+        self.relayed = relayed
+        self.upstream: Abortable | None = relayed
         self.head = head
         self.peer = way.peer
         self.memory = way.memory
