@@ -204,7 +204,11 @@ class Segments:
         """Let go of the lines up to number ``last``, and leave the rest to the next process."""
         with self._lock:
             self._end()
-        for segment in (*self.keep(last), *self._ended):
+        left = self.keep(last)
+        with self._lock:
+            # Finding out whether the disk takes lines again may have begun another.
+            self._end()
+        for segment in (*left, *self._ended):
             segment.close()
         self._ended.clear()
 

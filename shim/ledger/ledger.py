@@ -131,7 +131,7 @@ class Ledger:
                 every=ship_seconds,
                 answer_seconds=fleet_answer_seconds,
                 shipped=self._shipped,
-                known=lambda names: self._in_loop(self._known.update, names),
+                known=lambda names: self._in_loop(self._remember, names),
                 changed=lambda: self._in_loop(self._announce),
             )
 

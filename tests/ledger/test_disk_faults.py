@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shim.ledger import journal
 from shim.ledger.adding import import_records
 from shim.ledger.journal import read_told
 from shim.ledger.reading import read_evidence, read_uses
@@ -257,6 +258,19 @@ async def test_close_is_bounded_where_the_disk_fails(tmp_path: Path) -> None:
         assert time.monotonic() - started < 4
         other.close()
     assert ledger.state().queued == 1
+
+
+def test_a_journal_that_ends_while_its_disk_comes_back_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_RETRY", 0.0)
+    folder = tmp_path / "away"
+    segments = journal.Segments(folder / "ledger.db")
+    assert not segments.write(b"{}\n", 1, only=False)
+    folder.mkdir()
+    segments.close(1)
+    assert segments.error is None
+    assert list(folder.iterdir()) == []
 
 
 async def test_a_request_that_is_given_up_while_it_waits_is_recorded_all_the_same(

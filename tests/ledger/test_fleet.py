@@ -150,6 +150,21 @@ async def test_shims_of_one_fleet_add_up_and_know_each_others_callers(
     assert len({use["id"] for use in read_uses(url)}) == 61
 
 
+async def test_no_more_callers_of_the_fleet_are_remembered_than_of_the_ledger(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    open_fleet(url).close()
+    import_records(url, [a_use(f"caller-{number}") for number in range(30)])
+    most = 20
+    async with running(
+        tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1, caller_cap=1
+    ) as ledger:
+        await until(lambda: ledger.state().callers >= most)
+        await asyncio.sleep(0.3)
+        assert ledger.state().callers == most
+
+
 async def test_while_the_fleet_is_away_the_ledger_keeps_and_later_sends(
     tmp_path: Path, postgres: Postgres
 ) -> None:
