@@ -151,7 +151,7 @@ class Ledger:
             self._shipper.start()
         self._tick()
 
-    async def append(self, record: Record, line: bytes | None = None) -> bool:
+    async def append(self, record: Record, line: bytes) -> bool:
         """Keep ``record``; return true once it is in the journal.
 
         ``line`` is what :func:`~shim.ledger.records.encode` makes of it.  False where it is not:
@@ -193,7 +193,8 @@ class Ledger:
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
         instance = self._writer.instance
-        self._tell(PhaseChange(timestamp=self._clock(), instance=instance, phase=phase), None, None)
+        change = PhaseChange(timestamp=self._clock(), instance=instance, phase=phase)
+        self._tell(change, encode(change), None)
 
     def is_known(self, caller: str) -> bool:
         """Tell whether a call of ``caller`` was ever let through, here or in the fleet.
@@ -250,7 +251,7 @@ class Ledger:
         if self._anchor is not None:
             self._anchor.close()
 
-    def _tell(self, record: Told, line: bytes | None, told: asyncio.Future[bool] | None) -> bool:
+    def _tell(self, record: Told, line: bytes, told: asyncio.Future[bool] | None) -> bool:
         """Hand ``record`` to journal and ledger; return false where it is lost.
 
         The journal says in ``told`` whether it has it.
@@ -265,7 +266,7 @@ class Ledger:
             inbox.records.append(record)
             inbox.told += 1
         if journal is not None and not behind:
-            self._entries.append(Entry(line or encode(record), inbox.told, crowded, told))
+            self._entries.append(Entry(line, inbox.told, crowded, told))
             if len(self._entries) == 1 and self._loop is not None:
                 # Together with what else comes in this turn of the loop.
                 self._loop.call_soon(self._hand_over)

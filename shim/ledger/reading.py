@@ -57,8 +57,6 @@ from shim.ledger.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
 _MOST_OTHERS: Final = 10
-# SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.
-_PERIODS: Final = 500
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
 
 
@@ -71,7 +69,7 @@ def read_evidence(
     Of the hour that ``since`` is in, uses and near misses count from that very moment, for as
     long as single ones are kept, and so do calls to the new endpoints; other things count whole
     where the last of them was after it.
-    Raise :class:`shim.ledger.LedgerError` where the source cannot be read.
+    Raise :class:`~shim.ledger.tables.opening.LedgerError` where the source cannot be read.
     """
     start = None if since is None else to_ms(since)
     # Before the rest: what has been written meanwhile is found there.

@@ -48,7 +48,7 @@ _MOST_SUMS: Final = 1000
 
 
 class Store(Protocol):
-    """Where records are kept: :class:`shim.ledger.Ledger`."""
+    """Where records are kept: :class:`shim.ledger.ledger.Ledger`."""
 
     async def append(self, record: Use | NearMiss, line: bytes) -> bool:
         """Keep ``record``, which is encoded in ``line``; return whether that survives the process.
