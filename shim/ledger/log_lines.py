@@ -30,6 +30,7 @@ from shim.ledger.records import (
     Use,
     decode_record,
 )
+from shim.route.translation import took
 
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
@@ -69,7 +70,7 @@ class _Calls(_Timed, frozen=True):
         """Whether a handler took them; lines that do not say so tell by their status."""
         if self.reached is not None:
             return self.reached
-        return self.status is not None and (200 <= self.status < 300 or self.status == 409)
+        return self.status is not None and took(self.status)
 
 
 class _Refused(_Timed, frozen=True):

@@ -54,9 +54,12 @@ from shim.ledger.tables.opening import (
 )
 from shim.ledger.tables.schema import DAY, HOUR, AnyRecord, from_ms, from_row, to_day, to_ms
 from shim.ledger.tables.writing import Tally
+from shim.route.translation import took
 
 _AT_ONCE: Final = 1000
 _MOST_OTHERS: Final = 10
+# Older versions wrote the status alone of calls to the new endpoints.
+_TOOK: Final = frozenset(status for status in range(600) if took(status))
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
 
 
@@ -369,14 +372,13 @@ def _calls(connection: Connection, start: int) -> Select[Any]:
 
 def _counts_by_day(c: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[bool]:
     """Return the condition for what days are made of: all but calls that reached no handler."""
-    status = c.upstream_status
-    worked = or_(status.between(200, 299), status == 409)
-    return or_(c.kind != Kind.REPLACEMENT_CALL.value, c.decision == REACHED, worked)
+    tells = c.upstream_status.in_(_TOOK)
+    return or_(c.kind != Kind.REPLACEMENT_CALL.value, c.decision == REACHED, tells)
 
 
 def _reached(decision: str, status: int) -> bool:
     """Tell whether a handler took calls to a new endpoint, also of what older versions wrote."""
-    return decision == REACHED or 200 <= status < 300 or status == 409
+    return decision == REACHED or status in _TOOK
 
 
 def _singles(table: Table, start: int) -> Select[Any]:

@@ -341,11 +341,19 @@ def reached_handler(status: int, body: bytes) -> bool:
 def reached_new_endpoint(status: int, content_type: bytes | None) -> bool:
     """Tell whether a handler took a call that somebody made to a new endpoint by itself.
 
-    It worked, or the invocation is not there (404) or not in a state for it (409).  A router's 404
-    has no JSON; all else says nothing of whether the call would do without the old route.
+    The status says it, or that the invocation is not there (404): a router's 404 has no JSON.
     """
     if status == 404:
         return content_type is not None and content_type.lower().startswith(b"application/json")
+    return took(status)
+
+
+def took(status: int) -> bool:
+    """Tell whether the ``status`` of a new endpoint alone shows that a handler took the call.
+
+    It worked, or the invocation is not in a state for it (409).  All else says nothing of whether
+    the call would do without the old route.
+    """
     return 200 <= status < 300 or status == 409
 
 
