@@ -22,8 +22,8 @@ from urllib.request import Request, urlopen
 
 from shim.commands.output import CannotWriteError, written
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
+from shim.ledger import events
 from shim.ledger.log_lines import Lines
-from shim.ledger.records import USE_EVENT
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
@@ -262,7 +262,7 @@ def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:
     out.writelines(
-        json.dumps({"event": USE_EVENT, **use}, separators=(",", ":")) + "\n" for use in uses
+        json.dumps({"event": events.USE, **use}, separators=(",", ":")) + "\n" for use in uses
     )
 
 

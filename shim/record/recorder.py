@@ -13,11 +13,9 @@ from typing import Final, Protocol, TypedDict
 from shim import __version__
 from shim.clocks import Witness
 from shim.http1.grammar import FramingError
+from shim.ledger import events
 from shim.ledger.records import (
-    NEAR_MISS_EVENT,
     OTHER,
-    REPLACEMENT_EVENT,
-    USE_EVENT,
     Decision,
     NearMiss,
     ReplacementCall,
@@ -137,7 +135,7 @@ class Recorder:
             announced=outcome.announced,
         )
         line = encode(use)
-        self._logger.info(USE_EVENT, encoded=line)
+        self._logger.info(events.USE, encoded=line)
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )
@@ -179,7 +177,7 @@ class Recorder:
             status=status,
         )
         line = encode(record)
-        self._logger.info(NEAR_MISS_EVENT, encoded=line)
+        self._logger.info(events.NEAR_MISS, encoded=line)
         await self._store.append(record, line)
 
     def _alike(self, identity: Identity) -> _Alike:
@@ -225,7 +223,7 @@ class Recorder:
         sums, self._replacement_calls = self._replacement_calls, Counter()
         for (caller, caller_source, mode, status, reached), count in sums.items():
             self._logger.info(
-                REPLACEMENT_EVENT,
+                events.REPLACEMENT,
                 id=self._new_id(),
                 caller=caller,
                 caller_source=caller_source,
@@ -301,7 +299,7 @@ class Recorder:
     def _tell_refused(self, summing: Summing, error: FramingError, peer: str, **more: bool) -> None:
         summing.say(
             WARNING,
-            "request_refused",
+            events.REFUSED,
             f"{error.status} {peer}",
             status=error.status,
             error=str(error),
@@ -346,4 +344,4 @@ async def beat(
         recorder.tell_sums()
         if witness.agrees:
             requests = recorder.take_requests()
-            logger.info("heartbeat", instance=instance, run=run, requests=requests)
+            logger.info(events.HEARTBEAT, instance=instance, run=run, requests=requests)
