@@ -23,7 +23,7 @@ from shim.ledger.counting import Count
 from shim.ledger.evidence import HEARTBEAT_SLACK, Evidence, Span
 from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
 from shim.ledger.records import Moment, Record, Use, decode_record
-from shim.route.translation import took
+from shim.route.replies import took
 
 # At one moment a shim begins before it beats, and beats before it ends.
 _LIFE: Final = {events.LISTENING: 0, events.HEARTBEAT: 1, events.STOPPED: 2}

@@ -54,7 +54,7 @@ from shim.ledger.tables.opening import (
 )
 from shim.ledger.tables.schema import DAY, HOUR, AnyRecord, from_ms, from_row, to_day, to_ms
 from shim.ledger.tables.writing import Tally
-from shim.route.translation import took
+from shim.route.replies import took
 
 _AT_ONCE: Final = 1000
 _MOST_OTHERS: Final = 10

@@ -35,7 +35,7 @@ from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
 from shim.proxy.streamed import Body, Streamed
 from shim.record.recorder import Recorder
-from shim.route.translation import OldCall, interpret
+from shim.route.meaning import OldCall, interpret
 
 # From saying that the connection is about to close until saying which stream is the last: what is
 # on its way meanwhile is served.

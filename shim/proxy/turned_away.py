@@ -17,7 +17,7 @@ from shim.proxy.incoming import Incoming
 from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
 from shim.proxy.streams import Service
-from shim.route.translation import OldCall, interpret
+from shim.route.meaning import OldCall, interpret
 
 _LINGER_SECONDS: Final = 1.0
 _MOST_HEARD: Final = 16
