@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.records import NearMiss, Use
 from shim.ledger.retention import Retention
 from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say, time_limit
+from shim.ledger.tables.opening import open_fleet, open_reader, say, time_limit
 from shim.ledger.tables.schema import Row
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 

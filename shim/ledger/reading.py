@@ -72,7 +72,7 @@ def read_evidence(
     Of the hour that ``since`` is in, uses and near misses count from that very moment, for as
     long as single ones are kept, and so do calls to the new endpoints; other things count whole
     where the last of them was after it.
-    Raise :class:`~shim.ledger.tables.opening.LedgerError` where the source cannot be read.
+    Raise :class:`~shim.ledger.errors.LedgerError` where the source cannot be read.
     """
     start = None if since is None else to_ms(since)
     # Before the rest: what has been written meanwhile is found there.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look, put
@@ -23,7 +24,7 @@ from shim.ledger.records import Told, Use, decode, encode
 from shim.ledger.retention import Retention
 from shim.ledger.signs import drop_signs
 from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
+from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
 from shim.ledger.tables.schema import HOUR, from_ms, to_ms
 from shim.ledger.tables.writing import Batch, Names
 

@@ -21,11 +21,12 @@ import pytest
 from sqlalchemy import text
 
 from shim.ledger.adding import import_records
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
 from shim.ledger.tables import writing
-from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, time_limit
+from shim.ledger.tables.opening import open_fleet, open_reader, time_limit
 from tests.bench.accounting import tree
 from tests.support.ledger_records import (
     NOON,

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.journal import read_told
 from shim.ledger.reading import read_evidence, read_uses
-from shim.ledger.tables.opening import LedgerError
 from tests.support.ledger_records import running
 from tests.support.tools import run, tool
 from tests.support.waiting import until

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from shim.ledger.adding import import_records
+from shim.ledger.errors import LedgerError
 from shim.ledger.reading import read_evidence
 from shim.ledger.several import read_all
-from shim.ledger.tables.opening import LedgerError
 from tests.support.ledger_records import NOON, a_call, a_use, append, running
 
 MINUTE = timedelta(minutes=1)

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.tables import schema
 from shim.ledger.tables.migrations import MIGRATIONS
 from shim.ledger.tables.schema import FLEET_SCHEMA
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 _MEMORY: Final = "file:restate-shim-"
 # Statements end by themselves a little before.
 ANSWER_SECONDS: Final = 20.0
-
-
-class LedgerError(Exception):
-    """The record cannot be opened, read or written; says why, and what would help."""
 
 
 def is_fleet(source: Path | str) -> bool:
