@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shim.ledger.tables import writing
+from shim.ledger.tables import facts
 from shim.ledger.tables.schema import to_ms
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Retention:
     def load(self, connection: Connection) -> None:
         """Read, once, how far the ledger had got."""
         if self._reached is None:
-            known = writing.read_fact(connection, _REACHED) or writing.last_sign(connection)
+            known = facts.read_fact(connection, _REACHED) or facts.last_sign(connection)
             reached = self._inbox.seen.moment if known is None else int(known)
             self._reached = time.monotonic(), reached
 
@@ -51,7 +51,7 @@ class Retention:
     def note(self, connection: Connection) -> None:
         """Write down how far it has got."""
         with connection.begin():
-            writing.write_fact(connection, _REACHED, str(self._now()))
+            facts.write_fact(connection, _REACHED, str(self._now()))
 
     def _now(self) -> int:
         look = self._inbox.seen

@@ -23,7 +23,7 @@ from shim.ledger.journal import Leftovers, Segments, take_over
 from shim.ledger.records import Told, Use, decode, encode
 from shim.ledger.retention import Retention
 from shim.ledger.signs import drop_signs
-from shim.ledger.tables import schema, writing
+from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
 from shim.ledger.tables.schema import HOUR, from_ms, to_ms
 from shim.ledger.tables.writing import Batch, Names
@@ -170,11 +170,11 @@ class Writer(threading.Thread):
                 self._names.load(connection)
                 self._retention.load(connection)
                 self._heartbeat.load(connection, to_ms(self._clock()))
-                known = list(writing.admitted_callers(connection))
+                known = list(facts.admitted_callers(connection))
                 if not self._began:
-                    newest = writing.highest(connection, schema.outbox)
-                    writing.write_fact(connection, writing.BEGAN, str(newest))
-                self._horizon = int(writing.read_fact(connection, "pruned_before") or 0)
+                    newest = facts.highest(connection, schema.outbox)
+                    facts.write_fact(connection, facts.BEGAN, str(newest))
+                self._horizon = int(facts.read_fact(connection, "pruned_before") or 0)
         except BaseException:
             connection.close()
             raise
@@ -322,11 +322,11 @@ class Writer(threading.Thread):
         shipped = self.shipped
         if self.ships and shipped is None:
             return False
-        writing.tidy_outbox(
+        tidying.tidy_outbox(
             self._connection, None if shipped is None else shipped.get(schema.outbox.name, 0)
         )
         before = self._retention.before()
-        gone = writing.prune(self._connection, before, limit=_PRUNE_STEP, shipped=shipped)
+        gone = tidying.prune(self._connection, before, limit=_PRUNE_STEP, shipped=shipped)
         if gone:
             self._horizon = max(self._horizon, before)
         if gone < _PRUNE_STEP:

@@ -25,7 +25,7 @@ from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
-from shim.ledger.tables import writing
+from shim.ledger.tables import tidying
 from shim.ledger.tables.opening import open_fleet, open_reader, time_limit
 from tests.bench.accounting import tree
 from tests.support.ledger_records import (
@@ -311,7 +311,7 @@ async def test_traffic_clients_and_what_could_not_be_read_reach_the_fleet_once(
 async def test_calls_that_stay_in_the_outbox_are_not_shipped_again(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_MOST_CALLS", 5)
+    monkeypatch.setattr(tidying, "_MOST_CALLS", 5)
     url, source, copy = postgres.url(), tmp_path / "ledger.db", tmp_path / "copy.db"
     # Without a fleet first: what is kept from then is news to it.
     async with running(source, heartbeat=timedelta(milliseconds=10)) as ledger:

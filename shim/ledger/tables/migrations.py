@@ -12,7 +12,8 @@ from sqlalchemy import Connection, RowMapping, func, insert, inspect, select
 from shim.ledger.evidence import MOST_CLIENTS
 from shim.ledger.records import Use
 from shim.ledger.tables import schema
-from shim.ledger.tables.writing import Batch, Names, apply, write_fact
+from shim.ledger.tables.facts import write_fact
+from shim.ledger.tables.writing import Batch, Names, apply
 
 _SINCE_2: Final = ("would_refuse", "announced")
 # The newest uses tell who uses a name today; reading ten million would keep a shim from starting.

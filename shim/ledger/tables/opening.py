@@ -19,9 +19,9 @@ from sqlalchemy.pool import NullPool
 
 from shim.ledger.errors import LedgerError
 from shim.ledger.tables import schema
+from shim.ledger.tables.facts import write_fact
 from shim.ledger.tables.migrations import MIGRATIONS
 from shim.ledger.tables.schema import FLEET_SCHEMA
-from shim.ledger.tables.writing import write_fact
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
