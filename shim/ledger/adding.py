@@ -44,7 +44,7 @@ def import_records(
     with reading(source), closing(_opened(source)) as connection:
         with connection.begin():
             names.load(connection)
-            horizon = int(facts.read_fact(connection, "pruned_before") or 0)
+            horizon = facts.horizon(connection)
         batch = Batch()
 
         def flush() -> None:

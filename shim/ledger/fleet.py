@@ -138,7 +138,7 @@ class Shipper(threading.Thread):
             tidying.tidy_calls(fleet)
 
     def _connected(self, ledger: Connection) -> Connection:
-        identity = facts.read_fact(ledger, "ledger") or ""
+        identity = facts.identity(ledger)
         self._count_unsent(ledger)
         if self._fleet is not None and identity == self._identity:
             return self._fleet
@@ -151,7 +151,7 @@ class Shipper(threading.Thread):
             self._marks = {row.stream: row.seq for row in fleet.execute(mine)}
             self._names.load(fleet)
             # Single records older than this are gone there, though they were counted.
-            horizon = int(facts.read_fact(fleet, "pruned_before") or 0)
+            horizon = facts.horizon(fleet)
             goes_on = all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE)
         counted = self._noted = self._marks.get(schema.outbox.name, 0)
         if not goes_on:

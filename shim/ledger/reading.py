@@ -151,7 +151,7 @@ def _not_in(connection: Connection, told: Iterable[Told]) -> list[Told]:
         for row in connection.execute(select(phases).where(first)):
             changes.pop((from_ms(row.moment), row.instance), None)
     # An older one may have been there; whether it was can no longer be told.
-    horizon = int(facts.read_fact(connection, "pruned_before") or 0)
+    horizon = facts.horizon(connection)
     return [
         *(one for one in unknown.values() if to_ms(one.timestamp) >= horizon),
         *changes.values(),
@@ -171,7 +171,7 @@ def _counted(told: Iterable[Told], since: datetime | None) -> Evidence:
 def read_identity(source: Path | str) -> str:
     """Return what tells this ledger from all others, and a copy of it not."""
     with reading(source), closing(open_reader(source)) as connection:
-        return facts.read_fact(connection, "ledger") or ""
+        return facts.identity(connection)
 
 
 def read_uses(source: Path | str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
@@ -238,7 +238,7 @@ def _callers(
     From ``start`` on, as far as single uses are kept that long.
     """
     callers = schema.callers.c
-    kept = int(facts.read_fact(connection, "pruned_before") or 0)
+    kept = facts.horizon(connection)
     whole = start is None or start < kept
     clients = _clients(connection) if whole else _clients_since(connection, start or 0)
     return {
@@ -334,7 +334,7 @@ def _first_hour(connection: Connection, start: int) -> list[tuple[Any, ...]]:
     """Return the sums of what came after ``start`` in the hour that it is in."""
     hour, hours = start // HOUR, schema.hours.c
     whole = (hours.hour == hour, hours.last >= start)
-    if start < int(facts.read_fact(connection, "pruned_before") or 0):
+    if start < facts.horizon(connection):
         return [tuple(row) for row in connection.execute(_grouped(schema.hours, *whole))]
     uncounted = _grouped(schema.hours, *whole, hours.kind == Kind.UNREADABLE.value)
     rows = [tuple(row) for row in connection.execute(uncounted)]

@@ -174,7 +174,7 @@ class Writer(threading.Thread):
                 if not self._began:
                     newest = facts.highest(connection, schema.outbox)
                     facts.write_fact(connection, facts.BEGAN, str(newest))
-                self._horizon = int(facts.read_fact(connection, "pruned_before") or 0)
+                self._horizon = facts.horizon(connection)
         except BaseException:
             connection.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,6 +10,8 @@ from sqlalchemy import Connection, Table, func, select
 
 from shim.ledger.tables import schema, statements
 
+_IDENTITY: Final = "ledger"
+_HORIZON: Final = "pruned_before"
 BEGAN: Final = "began"
 """The fact that tells the newest row of the outbox from before the process that writes now."""
 
@@ -34,6 +37,29 @@ def read_fact(connection: Connection, name: str) -> str | None:
     """Return a fact about this ledger."""
     fact = select(schema.facts.c.value).where(schema.facts.c.name == name)
     return connection.execute(fact).scalar()
+
+
+def identity(connection: Connection) -> str:
+    """Return what tells this ledger from all others, and a copy of it not."""
+    return read_fact(connection, _IDENTITY) or ""
+
+
+def write_identity(connection: Connection) -> None:
+    """Give a new ledger what tells it from all others."""
+    write_fact(connection, _IDENTITY, uuid.uuid4().hex)
+
+
+def horizon(connection: Connection) -> int:
+    """Return from when on single records are kept, in milliseconds since 1970; 0 where all are.
+
+    Whether an older one was counted can no longer be told.
+    """
+    return int(read_fact(connection, _HORIZON) or 0)
+
+
+def raise_horizon(connection: Connection, before: int) -> None:
+    """Note that single records older than ``before`` may be gone."""
+    write_fact(connection, _HORIZON, str(max(horizon(connection), before)))
 
 
 def last_sign(connection: Connection) -> int | None:

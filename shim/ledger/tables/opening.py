@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from shim.ledger.errors import LedgerError
 from shim.ledger.tables import schema
-from shim.ledger.tables.facts import write_fact
+from shim.ledger.tables.facts import write_identity
 from shim.ledger.tables.migrations import MIGRATIONS
 from shim.ledger.tables.schema import FLEET_SCHEMA
 
@@ -248,7 +248,7 @@ def _bring_up_to_date(connection: Connection, namespace: str | None) -> None:
     if version is None:
         schema.metadata.create_all(connection)
         connection.execute(insert(schema.schema_version).values(version=schema.SCHEMA_VERSION))
-        write_fact(connection, "ledger", uuid.uuid4().hex)
+        write_identity(connection)
         return
     _refuse_newer(version)
     if version == schema.SCHEMA_VERSION:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from shim.ledger.evidence import Kind
 from shim.ledger.tables import schema
-from shim.ledger.tables.facts import read_fact, write_fact
+from shim.ledger.tables.facts import raise_horizon
 
 _MOST_CALLS: Final = 100_000
 
@@ -29,8 +29,7 @@ def prune(
             some = select(table.c.seq).where(old).order_by(table.c.timestamp).limit(limit)
             gone += connection.execute(delete(table).where(table.c.seq.in_(some))).rowcount
         if gone:
-            pruned = int(read_fact(connection, "pruned_before") or 0)
-            write_fact(connection, "pruned_before", str(max(pruned, before)))
+            raise_horizon(connection, before)
     return gone
 
 
