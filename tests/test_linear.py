@@ -51,7 +51,7 @@ QUICK = 0.001
 
 # They read what the team writes, not what callers send.
 FOR_SETTINGS = {
-    "shim.ledger.journal",
+    "shim.ledger.leftovers",
     "shim.moments",
     "shim.net.addresses",
     "shim.route.windows",

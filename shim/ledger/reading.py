@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from shim.ledger.counting import Count
 from shim.ledger.evidence import Evidence, Span, merge
-from shim.ledger.journal import read_told
+from shim.ledger.leftovers import read_told
 from shim.ledger.records import NearMiss, PhaseChange, Record, Told, Use
 from shim.ledger.signs import read_signs
 from shim.ledger.sums import read_callers, read_days, read_others, read_sums, read_traffic

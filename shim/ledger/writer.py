@@ -19,7 +19,8 @@ from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look, put
-from shim.ledger.journal import Leftovers, Segments, take_over
+from shim.ledger.journal import Segments
+from shim.ledger.leftovers import Leftovers, take_over
 from shim.ledger.records import Told, Use, decode, encode
 from shim.ledger.retention import Retention
 from shim.ledger.signs import drop_signs

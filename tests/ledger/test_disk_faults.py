@@ -13,7 +13,7 @@ import pytest
 
 from shim.ledger import journal
 from shim.ledger.adding import import_records
-from shim.ledger.journal import read_told
+from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_uses
 from tests.support.disks import fill, mounted
 from tests.support.ledger_records import Changes, a_call, a_use, append, kept, now, running

@@ -13,8 +13,8 @@ import pytest
 from shim.ledger.adding import import_records
 from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
-from shim.ledger.journal import read_told
 from shim.ledger.ledger import Ledger, LedgerState
+from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.recent import read_recent
 from shim.ledger.records import Decision, decode_record, encode

@@ -20,7 +20,7 @@ import pytest
 
 from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
-from shim.ledger.journal import read_told
+from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_uses
 from tests.support.ledger_records import running
 from tests.support.tools import run, tool

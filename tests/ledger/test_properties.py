@@ -18,8 +18,8 @@ from msgspec import structs
 
 from shim.ledger.adding import Imported, import_records
 from shim.ledger.evidence import Kind
-from shim.ledger.journal import paths_beside
 from shim.ledger.ledger import Ledger
+from shim.ledger.leftovers import paths_beside
 from shim.ledger.reading import read_evidence, read_uses
 from shim.ledger.records import Decision, Record, Use
 from tests.support.clock import Clock
