@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, func, select
 from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.records import NearMiss, Use
-from shim.ledger.retention import Retention
+from shim.ledger.retention import Retention, Shipped
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import open_fleet, open_reader, say, time_limit
 from shim.ledger.tables.schema import Row
@@ -33,10 +33,10 @@ _SINGLE: Final = (schema.uses, schema.near_misses)
 class Shipper(threading.Thread):
     """Brings what the ledger at ``source`` holds to the fleet at ``url``, for as long as it takes.
 
-    ``shipped`` gets how far each table has got, ``known`` the callers whose calls were let through
-    anywhere, and ``changed`` is called when the fleet goes away or comes back; all are called in
-    this thread.  ``error`` is ``None`` while all is well, ``unsent`` the number of single records
-    that the fleet has yet to get, ``None`` until it was asked.
+    ``shipped`` is told how far each table has got, ``known`` gets the callers whose calls were let
+    through anywhere, and ``changed`` is called when the fleet goes away or comes back; both are
+    called in this thread.  ``error`` is ``None`` while all is well, ``unsent`` the number of single
+    records that the fleet has yet to get, ``None`` until it was asked.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Shipper(threading.Thread):
         source: Path | str,
         *,
         retention: Retention,
+        shipped: Shipped,
         caller_cap: int,
         every: float,
         answer_seconds: float,
-        shipped: Callable[[dict[str, int]], None],
         known: Callable[[list[str]], None],
         changed: Callable[[], None],
     ) -> None:
@@ -60,7 +60,8 @@ class Shipper(threading.Thread):
         self._retention = retention
         self._every = every
         self._answer_seconds = answer_seconds
-        self._shipped, self._known, self._changed = shipped, known, changed
+        self._shipped = shipped
+        self._known, self._changed = known, changed
         self._names = Names(caller_cap)
         self._ending = threading.Event()
         self._fleet: Connection | None = None
@@ -127,7 +128,7 @@ class Shipper(threading.Thread):
                     self._send(fleet, table, rows)
             self._send_spans(ledger, fleet)
         self.unsent = 0
-        self._shipped(dict(self._marks))
+        self._shipped.marks = dict(self._marks)
         with time_limit(fleet, self._answer_seconds):
             self._known(list(facts.admitted_callers(fleet)))
             # A shim that has only just begun its ledger has no other clock to go by.

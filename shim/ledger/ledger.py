@@ -20,7 +20,7 @@ from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
 from shim.ledger.journal import Entry, Journal, Segments
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
-from shim.ledger.retention import Retention
+from shim.ledger.retention import Retention, Shipped
 from shim.ledger.tables.opening import is_memory, memory_source
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.writer import Writer
@@ -109,6 +109,7 @@ class Ledger:
                 lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
             )
         retention = Retention(retain, self._inbox)
+        shipped = Shipped(wanted=fleet_url is not None)
         self._writer = Writer(
             self.source,
             self._inbox,
@@ -116,21 +117,21 @@ class Ledger:
             heartbeat=Heartbeat(instance, heartbeat),
             clock=clock,
             retention=retention,
+            shipped=shipped,
             caller_cap=caller_cap,
             known=lambda names: self._in_loop(self._read, names),
             failed=self._report,
         )
         self._shipper: Shipper | None = None
         if fleet_url is not None:
-            self._writer.ships = True
             self._shipper = Shipper(
                 fleet_url,
                 self.source,
                 retention=retention,
+                shipped=shipped,
                 caller_cap=caller_cap,
                 every=ship_seconds,
                 answer_seconds=fleet_answer_seconds,
-                shipped=self._shipped,
                 known=lambda names: self._in_loop(self._remember, names),
                 changed=lambda: self._in_loop(self._announce),
             )
@@ -300,9 +301,6 @@ class Ledger:
         for name in names:
             if len(self._known) < self._known_limit:
                 self._known.add(name)
-
-    def _shipped(self, marks: dict[str, int]) -> None:
-        self._writer.shipped = marks
 
     def _settle(self, entries: Sequence[Entry], *, done: bool) -> None:
         """Tell those that wait for their lines."""

@@ -1,8 +1,9 @@
-"""How long single records are kept, by a clock that is not believed when it jumps."""
+"""How long single records are kept: by a clock that may jump, and until a fleet has got them."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from shim.ledger.inbox import Inbox
 
 _REACHED: Final = "retention_clock"
+
+
+@dataclass(slots=True)
+class Shipped:
+    """How far the fleet has got what a ledger holds: what it has not got yet is kept.
+
+    ``wanted`` tells whether there is a fleet.  ``marks`` holds the number of the last row of each
+    table that it has, and is ``None`` until it was asked.
+    """
+
+    wanted: bool
+    marks: dict[str, int] | None = None
 
 
 class Retention:

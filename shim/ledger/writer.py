@@ -22,7 +22,7 @@ from shim.ledger.inbox import Inbox, Look, put
 from shim.ledger.journal import Segments
 from shim.ledger.leftovers import Leftovers, take_over
 from shim.ledger.records import Told, Use, decode, encode
-from shim.ledger.retention import Retention
+from shim.ledger.retention import Retention, Shipped
 from shim.ledger.signs import drop_signs
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
@@ -58,9 +58,9 @@ class Writer(threading.Thread):
     """Commits what is in the inbox, in groups, for as long as it takes.
 
     It works when ``inbox.wake`` is set.  What of the journal the ledger has goes from
-    ``segments``; what other processes left there is read back.  ``known`` gets the callers that
-    were let through before, ``failed`` an error or ``None`` when things work again; both are called
-    in this thread.
+    ``segments``; what other processes left there is read back.  Where ``shipped`` is wanted,
+    all that is counted goes to the outbox.  ``known`` gets the callers that were let through
+    before, ``failed`` an error or ``None`` when things work again; both are called in this thread.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Writer(threading.Thread):
         heartbeat: Heartbeat,
         clock: Callable[[], datetime],
         retention: Retention,
+        shipped: Shipped,
         caller_cap: int,
         known: Callable[[list[str]], None],
         failed: Callable[[str | None], None],
@@ -84,9 +85,6 @@ class Writer(threading.Thread):
         """How many of the records that there ever were the ledger has, on the disk."""
         self.began: float | None = None
         """Since when the disk has been taking a group (``time.monotonic``)."""
-        self.ships = False
-        """Whether there is a fleet, which is to get all that is counted."""
-        self.shipped: dict[str, int] | None = None
         self._source = source
         self._inbox = inbox
         self._segments = segments
@@ -94,6 +92,7 @@ class Writer(threading.Thread):
         self._heartbeat = heartbeat
         self._clock = clock
         self._retention = retention
+        self._shipped = shipped
         self._names = Names(caller_cap)
         self._known, self._failed = known, failed
         self._stop_by: float | None = None
@@ -267,7 +266,7 @@ class Writer(threading.Thread):
         self.began = started
         self._note_lost()
         counts = self._batch.counts
-        calls = [key for key in counts if self.ships or key[2] == Kind.REPLACEMENT_CALL]
+        calls = [key for key in counts if self._shipped.wanted or key[2] == Kind.REPLACEMENT_CALL]
         told = last or bool(self._batch.records or calls)
         self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
 
@@ -320,14 +319,14 @@ class Writer(threading.Thread):
         assert self._connection is not None
         if now < self._prune_at:
             return False
-        shipped = self.shipped
-        if self.ships and shipped is None:
+        marks = self._shipped.marks
+        if self._shipped.wanted and marks is None:
             return False
         tidying.tidy_outbox(
-            self._connection, None if shipped is None else shipped.get(schema.outbox.name, 0)
+            self._connection, None if marks is None else marks.get(schema.outbox.name, 0)
         )
         before = self._retention.before()
-        gone = tidying.prune(self._connection, before, limit=_PRUNE_STEP, shipped=shipped)
+        gone = tidying.prune(self._connection, before, limit=_PRUNE_STEP, shipped=marks)
         if gone:
             self._horizon = max(self._horizon, before)
         if gone < _PRUNE_STEP:
