@@ -216,7 +216,7 @@ class Ledger:
             ok=error is None,
             error=error,
             queued=sum(not isinstance(one, PhaseChange) for one in self.waiting()),
-            dropped=self._inbox.lost + writer.unfit,
+            dropped=writer.dropped,
             written=writer.written,
             last_commit_seconds=writer.commit_seconds,
             callers=len(self._known),
