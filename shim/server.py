@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 from shim import __version__
+from shim.ledger import events
 from shim.ops.phase import headers_of
 from shim.ops.plane import OpsPlane
 from shim.proxy.plane import ProxyPlane
@@ -46,7 +47,7 @@ async def running(
         await ops.start()
         await proxy.start()
         logger.info(
-            "listening",
+            events.LISTENING,
             proxy=proxy.url,
             ops=ops.url,
             upstream=",".join(address.url for address in settings.upstream),
@@ -74,7 +75,9 @@ async def running(
             await proxy.drain()
             await record.finish()
             requests = record.recorder.take_requests()
-            logger.info("stopped", instance=settings.instance, run=record.run, requests=requests)
+            logger.info(
+                events.STOPPED, instance=settings.instance, run=record.run, requests=requests
+            )
 
 
 @contextlib.asynccontextmanager

@@ -37,9 +37,9 @@ from shim.http2.requests import read_head
 from shim.ledger.log_frames import BrokenLineError, Unframer
 from shim.report.advice import advice_for, replacement_for
 from shim.route.caller import identify
+from shim.route.meaning import interpret, redact_target
 from shim.route.notice import uri
 from shim.route.text import bounded, printable
-from shim.route.translation import interpret, redact_target
 from tests.support.http2 import ordinary
 
 SMALL = 3_000
@@ -51,7 +51,7 @@ QUICK = 0.001
 
 # They read what the team writes, not what callers send.
 FOR_SETTINGS = {
-    "shim.ledger.journal",
+    "shim.ledger.leftovers",
     "shim.moments",
     "shim.net.addresses",
     "shim.route.windows",

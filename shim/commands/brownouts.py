@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.reading import read_records
 from shim.ledger.records import Use
-from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_duration, rfc3339
 from shim.report.rehearsal import Rehearsal, rehearse
 from shim.report.text import name_of

@@ -12,7 +12,8 @@ from typing import Any, Final, TextIO
 
 import aiohttp
 
-from shim.ledger.tables.opening import LedgerError, open_fleet, reading
+from shim.ledger.errors import LedgerError
+from shim.ledger.tables.opening import open_fleet, reading
 from shim.moments import rfc3339
 from shim.net.addresses import Address
 from shim.route.policy import in_force

@@ -17,8 +17,8 @@ from rich.progress import Progress
 
 from shim.commands.sources import UsageError, import_target, is_ledger, open_record
 from shim.ledger.adding import import_records
+from shim.ledger.errors import LedgerError
 from shim.ledger.log_lines import Lines, Source
-from shim.ledger.tables.opening import LedgerError
 from shim.report.text import plain, plural
 from shim.settings.declared import Settings
 

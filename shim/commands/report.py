@@ -22,8 +22,9 @@ from urllib.request import Request, urlopen
 
 from shim.commands.output import CannotWriteError, written
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
+from shim.ledger import events
+from shim.ledger.errors import LedgerError
 from shim.ledger.log_lines import Lines
-from shim.ledger.records import USE_EVENT
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
@@ -196,7 +197,6 @@ def _report(
             _say_problems(lines, err)
         else:
             from shim.ledger.several import read_all  # noqa: PLC0415 - lines need none
-            from shim.ledger.tables.opening import LedgerError  # noqa: PLC0415 - lines need none
 
             with reading_record(LedgerError):
                 refuse_copies(ledgers)
@@ -239,7 +239,6 @@ def _print_uses(
             _say_problems(lines, err)
         else:
             from shim.ledger.reading import read_uses  # noqa: PLC0415 - lines need none
-            from shim.ledger.tables.opening import LedgerError  # noqa: PLC0415 - lines need none
 
             with reading_record(LedgerError):
                 refuse_copies(ledgers)
@@ -262,7 +261,7 @@ def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _write_uses(uses: Iterable[dict[str, Any]], out: TextIO) -> None:
     out.writelines(
-        json.dumps({"event": USE_EVENT, **use}, separators=(",", ":")) + "\n" for use in uses
+        json.dumps({"event": events.USE, **use}, separators=(",", ":")) + "\n" for use in uses
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import uvloop
 
 from shim.commands.arguments import settings_from
+from shim.ledger import events
 from shim.net.listening import CannotListenError
 from shim.net.tls import CertificateError
 from shim.record.log import LineWriter, StdlibHandler, make_logger
@@ -49,7 +50,7 @@ async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1)
         colors=os.isatty(fd),
     )
     writer.on_recovered = lambda lines: logger.warning(
-        "log_lines_dropped", lines=lines, instance=settings.instance
+        events.LINES_DROPPED, lines=lines, instance=settings.instance
     )
     logging.basicConfig(level=logging.WARNING, handlers=[StdlibHandler(logger)], force=True)
     loop = asyncio.get_running_loop()

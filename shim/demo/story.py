@@ -29,7 +29,7 @@ from shim.demo.callers import Caller
 from shim.demo.http import call
 from shim.demo.node import CLI, SERVER, InstallError, program
 from shim.demo.restate import Restate, StartError, restate_server
-from shim.ledger.records import USE_EVENT
+from shim.ledger import events
 
 SERVER_VERSION: Final = "1.7.12"
 CLI_VERSION: Final = "1.7.12"
@@ -50,7 +50,7 @@ class Shim:
 
     def use_of(self, invocation_id: str, user_agent: str) -> dict[str, Any] | None:
         """Return the latest use of one invocation by one caller."""
-        wanted = (USE_EVENT, invocation_id, user_agent)
+        wanted = (events.USE, invocation_id, user_agent)
         names = ("event", "invocation_id", "user_agent")
         uses = (e for e in reversed(self.events) if tuple(map(e.get, names)) == wanted)
         return next(uses, None)
@@ -130,7 +130,7 @@ def _running_shim(upstream: str, ledger: Path) -> Iterator[Shim]:
         assert popen.stdout is not None
         for line in popen.stdout:
             event = json.loads(line)
-            if event["event"] == "listening":
+            if event["event"] == events.LISTENING:
                 shim.proxy, shim.ops = event["proxy"], event["ops"]
                 ready.set()
             shim.events.append(event)
@@ -275,7 +275,7 @@ def _await_use(shim: Shim, invocation_id: str, user_agent: str) -> dict[str, Any
 def _show_log(out: Console, shim: Shim) -> None:
     out.print(Rule("The use log (one JSON line each; three of them, some fields)", align="left"))
     shown = ("event", "caller", "target", "decision", "replacement", "upstream_status", "status")
-    uses = [event for event in shim.events if event["event"] == USE_EVENT]
+    uses = [event for event in shim.events if event["event"] == events.USE]
     for use in uses[:3]:
         out.print_json(json.dumps({name: use[name] for name in shown}), indent=None)
 

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shim.ledger.records import Record
-from shim.ledger.tables import writing
+from shim.ledger.tables import facts, writing
 from shim.ledger.tables.opening import is_fleet, open_fleet, open_ledger, reading
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.tables.writing import Batch, Names
@@ -44,7 +44,7 @@ def import_records(
     with reading(source), closing(_opened(source)) as connection:
         with connection.begin():
             names.load(connection)
-            horizon = int(writing.read_fact(connection, "pruned_before") or 0)
+            horizon = facts.horizon(connection)
         batch = Batch()
 
         def flush() -> None:

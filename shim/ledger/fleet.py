@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.records import NearMiss, Use
-from shim.ledger.retention import Retention
-from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, say, time_limit
+from shim.ledger.retention import Retention, Shipped
+from shim.ledger.tables import facts, schema, tidying, writing
+from shim.ledger.tables.opening import open_fleet, open_reader, say, time_limit
 from shim.ledger.tables.schema import Row
 from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
 
@@ -32,10 +33,10 @@ _SINGLE: Final = (schema.uses, schema.near_misses)
 class Shipper(threading.Thread):
     """Brings what the ledger at ``source`` holds to the fleet at ``url``, for as long as it takes.
 
-    ``shipped`` gets how far each table has got, ``known`` the callers whose calls were let through
-    anywhere, and ``changed`` is called when the fleet goes away or comes back; all are called in
-    this thread.  ``error`` is ``None`` while all is well, ``unsent`` the number of single records
-    that the fleet has yet to get, ``None`` until it was asked.
+    ``shipped`` is told how far each table has got, ``known`` gets the callers whose calls were let
+    through anywhere, and ``changed`` is called when the fleet goes away or comes back; both are
+    called in this thread.  ``error`` is ``None`` while all is well, ``unsent`` the number of single
+    records that the fleet has yet to get, ``None`` until it was asked.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class Shipper(threading.Thread):
         source: Path | str,
         *,
         retention: Retention,
+        shipped: Shipped,
         caller_cap: int,
         every: float,
         answer_seconds: float,
-        shipped: Callable[[dict[str, int]], None],
         known: Callable[[list[str]], None],
         changed: Callable[[], None],
     ) -> None:
@@ -59,7 +60,8 @@ class Shipper(threading.Thread):
         self._retention = retention
         self._every = every
         self._answer_seconds = answer_seconds
-        self._shipped, self._known, self._changed = shipped, known, changed
+        self._shipped = shipped
+        self._known, self._changed = known, changed
         self._names = Names(caller_cap)
         self._ending = threading.Event()
         self._fleet: Connection | None = None
@@ -126,18 +128,18 @@ class Shipper(threading.Thread):
                     self._send(fleet, table, rows)
             self._send_spans(ledger, fleet)
         self.unsent = 0
-        self._shipped(dict(self._marks))
+        self._shipped.marks = dict(self._marks)
         with time_limit(fleet, self._answer_seconds):
-            self._known(list(writing.admitted_callers(fleet)))
+            self._known(list(facts.admitted_callers(fleet)))
             # A shim that has only just begun its ledger has no other clock to go by.
             seconds = fleet.execute(select(func.extract("epoch", func.now()))).scalar_one()
             fleet.rollback()
             before = self._retention.before(int(seconds * 1000))
-            writing.prune(fleet, before, limit=_PRUNE_STEP)
-            writing.tidy_calls(fleet)
+            tidying.prune(fleet, before, limit=_PRUNE_STEP)
+            tidying.tidy_calls(fleet)
 
     def _connected(self, ledger: Connection) -> Connection:
-        identity = writing.read_fact(ledger, "ledger") or ""
+        identity = facts.identity(ledger)
         self._count_unsent(ledger)
         if self._fleet is not None and identity == self._identity:
             return self._fleet
@@ -150,7 +152,7 @@ class Shipper(threading.Thread):
             self._marks = {row.stream: row.seq for row in fleet.execute(mine)}
             self._names.load(fleet)
             # Single records older than this are gone there, though they were counted.
-            horizon = int(writing.read_fact(fleet, "pruned_before") or 0)
+            horizon = facts.horizon(fleet)
             goes_on = all(self._goes_on(ledger, fleet, table, horizon) for table in _SINGLE)
         counted = self._noted = self._marks.get(schema.outbox.name, 0)
         if not goes_on:
@@ -159,7 +161,7 @@ class Shipper(threading.Thread):
             self._marks = {table.name: _before(ledger, table, horizon) for table in _SINGLE}
         if not goes_on or _last_number(ledger, schema.outbox) < counted:
             # Counts have none: what was in the copy had been shipped, what came since was not.
-            began = int(writing.read_fact(ledger, writing.BEGAN) or 0)
+            began = int(facts.read_fact(ledger, facts.BEGAN) or 0)
             self._marks[schema.outbox.name] = min(counted, began)
         self._identity = identity
         self._spans.clear()
@@ -168,7 +170,7 @@ class Shipper(threading.Thread):
 
     def _goes_on(self, ledger: Connection, fleet: Connection, table: Table, horizon: int) -> bool:
         """Tell whether the ledger holds what comes after what was shipped from it last."""
-        mark, highest = self._marks.get(table.name, 0), writing.highest(ledger, table)
+        mark, highest = self._marks.get(table.name, 0), facts.highest(ledger, table)
         shipped = select(table.c.id, table.c.timestamp).where(table.c.seq <= mark)
         last = ledger.execute(shipped.order_by(table.c.seq.desc()).limit(1)).first()
         if last is None or last.timestamp < horizon:
@@ -178,7 +180,7 @@ class Shipper(threading.Thread):
 
     def _count_unsent(self, ledger: Connection) -> None:
         self.unsent = sum(
-            max(0, writing.highest(ledger, table) - self._marks.get(table.name, 0))
+            max(0, facts.highest(ledger, table) - self._marks.get(table.name, 0))
             for table in _SINGLE
         )
         ledger.rollback()
@@ -206,11 +208,11 @@ class Shipper(threading.Thread):
             batch.records = [schema.from_row(kind, row) for row in rows]
 
         def note(connection: Connection) -> None:
-            noted = writing.read_mark(connection, self._identity, table.name)
+            noted = facts.read_mark(connection, self._identity, table.name)
             if table is schema.outbox and noted != self._noted:
                 # Counts have no identity by which the second time would change nothing.
                 raise LedgerError("another process ships what this ledger has counted")
-            writing.write_mark(connection, self._identity, table.name, mark)
+            facts.write_mark(connection, self._identity, table.name, mark)
 
         with time_limit(fleet, self._answer_seconds):
             writing.write(fleet, batch, self._names, also=note, outbox=calls)

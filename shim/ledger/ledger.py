@@ -20,7 +20,7 @@ from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
 from shim.ledger.journal import Entry, Journal, Segments
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
-from shim.ledger.retention import Retention
+from shim.ledger.retention import Retention, Shipped
 from shim.ledger.tables.opening import is_memory, memory_source
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.writer import Writer
@@ -109,6 +109,7 @@ class Ledger:
                 lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
             )
         retention = Retention(retain, self._inbox)
+        shipped = Shipped(wanted=fleet_url is not None)
         self._writer = Writer(
             self.source,
             self._inbox,
@@ -116,22 +117,22 @@ class Ledger:
             heartbeat=Heartbeat(instance, heartbeat),
             clock=clock,
             retention=retention,
+            shipped=shipped,
             caller_cap=caller_cap,
             known=lambda names: self._in_loop(self._read, names),
             failed=self._report,
         )
         self._shipper: Shipper | None = None
         if fleet_url is not None:
-            self._writer.ships = True
             self._shipper = Shipper(
                 fleet_url,
                 self.source,
                 retention=retention,
+                shipped=shipped,
                 caller_cap=caller_cap,
                 every=ship_seconds,
                 answer_seconds=fleet_answer_seconds,
-                shipped=self._shipped,
-                known=lambda names: self._in_loop(self._known.update, names),
+                known=lambda names: self._in_loop(self._remember, names),
                 changed=lambda: self._in_loop(self._announce),
             )
 
@@ -151,7 +152,7 @@ class Ledger:
             self._shipper.start()
         self._tick()
 
-    async def append(self, record: Record, line: bytes | None = None) -> bool:
+    async def append(self, record: Record, line: bytes) -> bool:
         """Keep ``record``; return true once it is in the journal.
 
         ``line`` is what :func:`~shim.ledger.records.encode` makes of it.  False where it is not:
@@ -193,7 +194,8 @@ class Ledger:
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
         instance = self._writer.instance
-        self._tell(PhaseChange(timestamp=self._clock(), instance=instance, phase=phase), None, None)
+        change = PhaseChange(timestamp=self._clock(), instance=instance, phase=phase)
+        self._tell(change, encode(change), None)
 
     def is_known(self, caller: str) -> bool:
         """Tell whether a call of ``caller`` was ever let through, here or in the fleet.
@@ -214,7 +216,7 @@ class Ledger:
             ok=error is None,
             error=error,
             queued=sum(not isinstance(one, PhaseChange) for one in self.waiting()),
-            dropped=self._inbox.lost + writer.unfit,
+            dropped=writer.dropped,
             written=writer.written,
             last_commit_seconds=writer.commit_seconds,
             callers=len(self._known),
@@ -250,7 +252,7 @@ class Ledger:
         if self._anchor is not None:
             self._anchor.close()
 
-    def _tell(self, record: Told, line: bytes | None, told: asyncio.Future[bool] | None) -> bool:
+    def _tell(self, record: Told, line: bytes, told: asyncio.Future[bool] | None) -> bool:
         """Hand ``record`` to journal and ledger; return false where it is lost.
 
         The journal says in ``told`` whether it has it.
@@ -265,7 +267,7 @@ class Ledger:
             inbox.records.append(record)
             inbox.told += 1
         if journal is not None and not behind:
-            self._entries.append(Entry(line or encode(record), inbox.told, crowded, told))
+            self._entries.append(Entry(line, inbox.told, crowded, told))
             if len(self._entries) == 1 and self._loop is not None:
                 # Together with what else comes in this turn of the loop.
                 self._loop.call_soon(self._hand_over)
@@ -299,9 +301,6 @@ class Ledger:
         for name in names:
             if len(self._known) < self._known_limit:
                 self._known.add(name)
-
-    def _shipped(self, marks: dict[str, int]) -> None:
-        self._writer.shipped = marks
 
     def _settle(self, entries: Sequence[Entry], *, done: bool) -> None:
         """Tell those that wait for their lines."""

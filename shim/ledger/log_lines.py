@@ -18,31 +18,21 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
+from shim.ledger import events
 from shim.ledger.counting import Count
 from shim.ledger.evidence import HEARTBEAT_SLACK, Evidence, Span
 from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
-from shim.ledger.records import (
-    NEAR_MISS_EVENT,
-    REPLACEMENT_EVENT,
-    USE_EVENT,
-    Moment,
-    Record,
-    Use,
-    decode_record,
-)
+from shim.ledger.records import Moment, Record, Use, decode_record
+from shim.route.replies import took
 
-_LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
-_LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
+_LIFE: Final = {events.LISTENING: 0, events.HEARTBEAT: 1, events.STOPPED: 2}
 _BEAT: Final = timedelta(minutes=1)
-_DROPPED: Final = "log_lines_dropped"
-_PHASE: Final = "phase_changed"
-_REFUSED: Final = "request_refused"
-_SIGNS: Final = (*_LIFE, _DROPPED, _PHASE)
+_SIGNS: Final = (*_LIFE, events.LINES_DROPPED, events.PHASE)
 # A line that speaks of one of these and cannot be read is a use less, or more than one.
-_TELLING: Final = (USE_EVENT.encode(), _DROPPED.encode())
+_TELLING: Final = (events.USE.encode(), events.LINES_DROPPED.encode())
 # What a collector of logs has put into an object of its own, where nobody can tell who wrote it.
-_WRAPPED_USE: Final = re.compile(rb'event\\*"\s*:\s*\\*"' + USE_EVENT.encode())
+_WRAPPED_USE: Final = re.compile(rb'event\\*"\s*:\s*\\*"' + events.USE.encode())
 _MOST_PROBLEMS: Final = 20
 
 
@@ -69,7 +59,7 @@ class _Calls(_Timed, frozen=True):
         """Whether a handler took them; lines that do not say so tell by their status."""
         if self.reached is not None:
             return self.reached
-        return self.status is not None and (200 <= self.status < 300 or self.status == 409)
+        return self.status is not None and took(self.status)
 
 
 class _Refused(_Timed, frozen=True):
@@ -203,11 +193,11 @@ class Lines:
         """Return the record in ``event`` if it is new, or note what else it tells."""
         record: _Counted
         try:
-            if event.name in (USE_EVENT, NEAR_MISS_EVENT):
+            if event.name in (events.USE, events.NEAR_MISS):
                 record = decode_record(event.line)
-            elif event.name == REPLACEMENT_EVENT:
+            elif event.name == events.REPLACEMENT:
                 record = _calls.decode(event.line)
-            elif event.name == _REFUSED:
+            elif event.name == events.REFUSED:
                 record = _refused.decode(event.line)
                 if not record.unreadable or record.instance is None:
                     return None
@@ -228,7 +218,9 @@ class Lines:
 
     def _note(self, sign: _Sign) -> None:
         moment = sign.timestamp
-        if sign.event == _DROPPED and (self._lost_since is None or moment >= self._lost_since):
+        if sign.event == events.LINES_DROPPED and (
+            self._lost_since is None or moment >= self._lost_since
+        ):
             self.lost += sign.lines
         if sign.instance is None:
             return
@@ -238,7 +230,7 @@ class Lines:
             if sign.requests is not None:
                 self._passed[sign.instance, moment, sign.event] = sign.requests
         phase = sign.phases or sign.phase
-        if sign.event in (_LISTENING, _PHASE) and phase is not None:
+        if sign.event in (events.LISTENING, events.PHASE) and phase is not None:
             self._count.phase_changes.add((moment, sign.instance, phase))
 
     def _is_wanted(self, record: _Counted) -> bool:
@@ -271,13 +263,13 @@ def _spans(instance: str, marks: Iterable[tuple[datetime, int]]) -> Iterator[Spa
     start: datetime | None = None
     last = datetime.min.replace(tzinfo=UTC)
     for moment, what in sorted(marks):
-        begins = what == _LIFE[_LISTENING]
+        begins = what == _LIFE[events.LISTENING]
         if start is not None and (begins or moment - last > HEARTBEAT_SLACK):
             yield Span(instance=instance, start=start, end=last)
             start = None
         start = start or moment
         last = moment
-        if what == _LIFE[_STOPPED]:
+        if what == _LIFE[events.STOPPED]:
             yield Span(instance=instance, start=start, end=last, stopped=True)
             start = None
     if start is not None:

@@ -18,13 +18,9 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import asdict, force_setattr, replace
 
+from shim.ledger import events
 from shim.moments import rfc3339
 from shim.route.text import OTHER as OTHER  # noqa: PLC0414 - part of what a record is
-
-USE_EVENT: Final = "deprecated_route_used"
-NEAR_MISS_EVENT: Final = "migration_near_miss"
-PHASE_EVENT: Final = "phase_changed"
-REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
 
 Moment = Annotated[datetime, Meta(tz=True)]
 # What each of the two databases takes: PostgreSQL's integer has 32 bits.
@@ -77,7 +73,7 @@ class _Record(Struct, frozen=True, kw_only=True, tag_field="event", omit_default
         return fields
 
 
-class Use(_Record, frozen=True, kw_only=True, tag=USE_EVENT):
+class Use(_Record, frozen=True, kw_only=True, tag=events.USE):
     """One call to ``DELETE /invocations/{invocation_id}``, as it is logged and stored.
 
     ``status`` is what the caller got and ``upstream_status`` what Restate said last (``None``:
@@ -117,7 +113,7 @@ class Use(_Record, frozen=True, kw_only=True, tag=USE_EVENT):
         return let_through and not (self.would_refuse and self.phase == "freeze")
 
 
-class NearMiss(_Record, frozen=True, kw_only=True, tag=NEAR_MISS_EVENT):
+class NearMiss(_Record, frozen=True, kw_only=True, tag=events.NEAR_MISS):
     """A call that shows somebody migrating to the wrong verb, path or mode."""
 
     method: str
@@ -129,7 +125,7 @@ class NearMiss(_Record, frozen=True, kw_only=True, tag=NEAR_MISS_EVENT):
     version: str
 
 
-class PhaseChange(Struct, frozen=True, kw_only=True, tag=PHASE_EVENT, tag_field="event"):
+class PhaseChange(Struct, frozen=True, kw_only=True, tag=events.PHASE, tag_field="event"):
     """The phase that one instance went into, and when."""
 
     timestamp: Moment

@@ -1,12 +1,13 @@
-"""How long single records are kept, by a clock that is not believed when it jumps."""
+"""How long single records are kept: by a clock that may jump, and until a fleet has got them."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shim.ledger.tables import writing
+from shim.ledger.tables import facts
 from shim.ledger.tables.schema import to_ms
 
 if TYPE_CHECKING:
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from shim.ledger.inbox import Inbox
 
 _REACHED: Final = "retention_clock"
+
+
+@dataclass(slots=True)
+class Shipped:
+    """How far the fleet has got what a ledger holds: what it has not got yet is kept.
+
+    ``wanted`` tells whether there is a fleet.  ``marks`` holds the number of the last row of each
+    table that it has, and is ``None`` until it was asked.
+    """
+
+    wanted: bool
+    marks: dict[str, int] | None = None
 
 
 class Retention:
@@ -36,7 +49,7 @@ class Retention:
     def load(self, connection: Connection) -> None:
         """Read, once, how far the ledger had got."""
         if self._reached is None:
-            known = writing.read_fact(connection, _REACHED) or writing.last_sign(connection)
+            known = facts.read_fact(connection, _REACHED) or facts.last_sign(connection)
             reached = self._inbox.seen.moment if known is None else int(known)
             self._reached = time.monotonic(), reached
 
@@ -51,7 +64,7 @@ class Retention:
     def note(self, connection: Connection) -> None:
         """Write down how far it has got."""
         with connection.begin():
-            writing.write_fact(connection, _REACHED, str(self._now()))
+            facts.write_fact(connection, _REACHED, str(self._now()))
 
     def _now(self) -> int:
         look = self._inbox.seen

@@ -15,22 +15,24 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
+from shim.ledger.gathering import UNFIT, Gathering
 from shim.ledger.heartbeat import Heartbeat
-from shim.ledger.inbox import Inbox, Look, put
-from shim.ledger.journal import Leftovers, Segments, take_over
-from shim.ledger.records import Told, Use, decode, encode
-from shim.ledger.retention import Retention
+from shim.ledger.inbox import Inbox
+from shim.ledger.journal import Segments
+from shim.ledger.leftovers import take_over
+from shim.ledger.records import Told
+from shim.ledger.retention import Retention, Shipped
 from shim.ledger.signs import drop_signs
-from shim.ledger.tables import schema, writing
-from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
-from shim.ledger.tables.schema import HOUR, from_ms, to_ms
-from shim.ledger.tables.writing import Batch, Names
+from shim.ledger.tables import facts, schema, tidying, writing
+from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
+from shim.ledger.tables.schema import from_ms, to_ms
+from shim.ledger.tables.writing import Names
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_GROUP: Final = 1000
 # Seconds after which a heartbeat alone is brought to the disk itself.  One that is only handed to
 # the system survives the end of the process, which is what it tells of, and wears no disk.
 _SYNC_EVERY: Final = 10.0
@@ -40,25 +42,14 @@ _PRUNE_EVERY: Final = 60.0
 _TAKE_OVER_EVERY: Final = 60.0
 _PRUNE_STEP: Final = 500
 
-# What no disk, lock or restart will cure: the record itself does not fit.
-_UNFIT: Final = (
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.DataError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
-
 
 class Writer(threading.Thread):
     """Commits what is in the inbox, in groups, for as long as it takes.
 
     It works when ``inbox.wake`` is set.  What of the journal the ledger has goes from
-    ``segments``; what other processes left there is read back.  ``known`` gets the callers that
-    were let through before, ``failed`` an error or ``None`` when things work again; both are called
-    in this thread.
+    ``segments``; what other processes left there is read back.  Where ``shipped`` is wanted,
+    all that is counted goes to the outbox.  ``known`` gets the callers that were let through
+    before, ``failed`` an error or ``None`` when things work again; both are called in this thread.
     """
 
     def __init__(
@@ -70,37 +61,31 @@ class Writer(threading.Thread):
         heartbeat: Heartbeat,
         clock: Callable[[], datetime],
         retention: Retention,
+        shipped: Shipped,
         caller_cap: int,
         known: Callable[[list[str]], None],
         failed: Callable[[str | None], None],
     ) -> None:
         super().__init__(name="ledger", daemon=True)
         self.written = 0
-        self.unfit = 0
         self.commit_seconds: float | None = None
         self.kept = 0
         """How many of the records that there ever were the ledger has, on the disk."""
         self.began: float | None = None
         """Since when the disk has been taking a group (``time.monotonic``)."""
-        self.ships = False
-        """Whether there is a fleet, which is to get all that is counted."""
-        self.shipped: dict[str, int] | None = None
         self._source = source
         self._inbox = inbox
+        self._next = Gathering(inbox, heartbeat.instance)
         self._segments = segments
-        self._left = Leftovers()
         self._heartbeat = heartbeat
         self._clock = clock
         self._retention = retention
+        self._shipped = shipped
         self._names = Names(caller_cap)
         self._known, self._failed = known, failed
         self._stop_by: float | None = None
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._batch = Batch()
-        self._taken = 0
-        self._passed = 0
-        self._hour = -1
         self._lost = 0
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
@@ -108,7 +93,6 @@ class Writer(threading.Thread):
         self._delay = _FIRST_DELAY
         self._prune_at = 0.0
         self._take_over_at = 0.0
-        self._horizon = 0
 
     @property
     def instance(self) -> str:
@@ -117,7 +101,12 @@ class Writer(threading.Thread):
 
     def group(self) -> list[Told]:
         """Return what has been taken and may not be in the ledger yet."""
-        return list(self._batch.records)
+        return list(self._next.batch.records)
+
+    @property
+    def dropped(self) -> int:
+        """How many records are lost."""
+        return self._inbox.lost + self._next.unfit
 
     def stop(self, seconds: float) -> None:
         """Let the thread write what there is and end within ``seconds``."""
@@ -135,8 +124,8 @@ class Writer(threading.Thread):
                 self.began = None
                 self._close()
                 self._works = False
-                if isinstance(error, _UNFIT):
-                    self._set_unfit_aside()
+                if isinstance(error, UNFIT):
+                    self._next.set_unfit_aside()
                 self._failed(_explain(error, self._source))
             if self._stop_by is not None and time.monotonic() + self._delay > self._stop_by:
                 break
@@ -144,7 +133,7 @@ class Writer(threading.Thread):
             self._wait(self._delay)
             self._delay = min(2 * self._delay, _LAST_DELAY)
         self._close()
-        self._left.close()
+        self._next.left.close()
         if self._segments is not None:
             self._segments.close(self.kept)
 
@@ -156,8 +145,8 @@ class Writer(threading.Thread):
         self._heartbeat.alive(self._inbox.seen)
 
     def _note_lost(self) -> None:
-        if self._inbox.lost + self.unfit > self._lost:
-            self._lost = self._inbox.lost + self.unfit
+        if self.dropped > self._lost:
+            self._lost = self.dropped
             self._heartbeat.broken()
 
     def _open(self) -> None:
@@ -169,11 +158,11 @@ class Writer(threading.Thread):
                 self._names.load(connection)
                 self._retention.load(connection)
                 self._heartbeat.load(connection, to_ms(self._clock()))
-                known = list(writing.admitted_callers(connection))
+                known = list(facts.admitted_callers(connection))
                 if not self._began:
-                    newest = writing.highest(connection, schema.outbox)
-                    writing.write_fact(connection, writing.BEGAN, str(newest))
-                self._horizon = int(writing.read_fact(connection, "pruned_before") or 0)
+                    newest = facts.highest(connection, schema.outbox)
+                    facts.write_fact(connection, facts.BEGAN, str(newest))
+                self._next.horizon = facts.horizon(connection)
         except BaseException:
             connection.close()
             raise
@@ -196,25 +185,25 @@ class Writer(threading.Thread):
 
     def _work(self) -> bool:
         """Commit group after group; return true when all is written after :meth:`stop`."""
-        inbox = self._inbox
+        inbox, group = self._inbox, self._next
         while True:
             inbox.wake.clear()
             stopping = self._stop_by is not None
             # What was told by then is in this group or in one before it.
             look = inbox.seen
-            self._take()
-            self._take_passed(look)
+            if admitted := group.take(look):
+                self._known(admitted)
             started = time.monotonic()
-            last = stopping and not inbox.records and not self._left
+            last = stopping and not inbox.records and not group.left
             due = self._committed_at + self._heartbeat.interval - started
-            if self._batch != _NOTHING or due <= 0 or stopping:
-                whole = self._taken >= look.told and not self._only_journaled()
+            if group or due <= 0 or stopping:
+                whole = group.taken >= look.told and not self._only_journaled()
                 life = partial(self._heartbeat.beat, look=look, stopped=last)
                 self._commit(started, life if whole else None, last=last)
                 due = self._heartbeat.interval
             if last:
                 return True
-            more = self._prune(started) or len(inbox.records) >= _GROUP or self._left
+            more = self._prune(started) or group.more
             if not (more or stopping):
                 # What comes meanwhile is written together.
                 inbox.wake.wait(due)
@@ -222,40 +211,7 @@ class Writer(threading.Thread):
     def _only_journaled(self) -> bool:
         """Tell whether a record of this process is in the journal alone."""
         segments = self._segments
-        return segments is not None and (segments.hold_only or self._left.hold_only)
-
-    def _take(self) -> None:
-        batch, records = self._batch, self._inbox.records
-        while records and len(batch.records) < _GROUP:
-            batch.records.append(records.popleft())
-            self._taken += 1
-        for key, tally in self._inbox.take_counts().items():
-            put(batch.counts, key, tally)
-        if not self._left:
-            return
-        left = self._left.take(_GROUP - len(batch.records))
-        # Whether an older one was counted can no longer be told.
-        left = [record for record in left if to_ms(record.timestamp) >= self._horizon]
-        batch.records.extend(left)
-        if not batch.records:
-            # What was read before has been written.
-            self._left.kept()
-        self._known([one.caller for one in left if isinstance(one, Use) and one.admitted])
-
-    def _take_passed(self, look: Look) -> None:
-        """Count what has passed since the last time, and in each hour that there is one: maybe 0.
-
-        What is behind ``look`` is in its hour, to a fraction of a second.
-        """
-        passed, moment, heard = self._inbox.passed, look.moment, look.heard
-        hour = moment // HOUR
-        in_doubt = heard is not None and not heard.agrees
-        if passed == self._passed and (hour == self._hour or in_doubt):
-            return
-        kind = Kind.PASSED.value
-        key = (hour, "", kind, self.instance, "", "", "", 0, False)
-        writing.add(self._batch.counts, key, (passed - self._passed, moment, moment))
-        self._passed, self._hour = passed, hour
+        return segments is not None and (segments.hold_only or self._next.left.hold_only)
 
     def _commit(
         self, started: float, life: Callable[[Connection], None] | None, *, last: bool
@@ -264,14 +220,15 @@ class Writer(threading.Thread):
         assert self._connection is not None
         self.began = started
         self._note_lost()
-        counts = self._batch.counts
-        calls = [key for key in counts if self.ships or key[2] == Kind.REPLACEMENT_CALL]
-        told = last or bool(self._batch.records or calls)
+        batch = self._next.batch
+        counts = batch.counts
+        calls = [key for key in counts if self._shipped.wanted or key[2] == Kind.REPLACEMENT_CALL]
+        told = last or bool(batch.records or calls)
         self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
 
         new = writing.write(
             self._connection,
-            self._batch,
+            batch,
             self._names,
             also=life,
             outbox=[(*key, *counts[key]) for key in calls],
@@ -286,10 +243,9 @@ class Writer(threading.Thread):
             raise LedgerError(f"the ledger {self._source} was removed or replaced while in use")
         self.commit_seconds = self._committed_at - started
         self.written += new
-        self._batch = Batch()
         # A group with records in it was synced.
-        self.kept = self._taken
-        self._left.kept()
+        self.kept = self._next.taken
+        self._next.written()
         self._let_go()
         self.began = None
         self._delay = _FIRST_DELAY
@@ -301,10 +257,10 @@ class Writer(threading.Thread):
         """Let go of what of the journal the ledger has, and take over what others left."""
         if self._segments is None:
             return
-        self._left.add(self._segments.keep(self.kept))
+        self._next.left.add(self._segments.keep(self.kept))
         if self._committed_at >= self._take_over_at:
             self._take_over_at = self._committed_at + _TAKE_OVER_EVERY
-            self._left.add(take_over(Path(self._source)))
+            self._next.left.add(take_over(Path(self._source)))
 
     def _sync(self, *, wanted: bool) -> None:
         """Let commits wait for the disk, or not."""
@@ -318,35 +274,22 @@ class Writer(threading.Thread):
         assert self._connection is not None
         if now < self._prune_at:
             return False
-        shipped = self.shipped
-        if self.ships and shipped is None:
+        marks = self._shipped.marks
+        if self._shipped.wanted and marks is None:
             return False
-        writing.tidy_outbox(
-            self._connection, None if shipped is None else shipped.get(schema.outbox.name, 0)
+        tidying.tidy_outbox(
+            self._connection, None if marks is None else marks.get(schema.outbox.name, 0)
         )
         before = self._retention.before()
-        gone = writing.prune(self._connection, before, limit=_PRUNE_STEP, shipped=shipped)
+        gone = tidying.prune(self._connection, before, limit=_PRUNE_STEP, shipped=marks)
         if gone:
-            self._horizon = max(self._horizon, before)
+            self._next.horizon = max(self._next.horizon, before)
         if gone < _PRUNE_STEP:
             self._prune_at = now + _PRUNE_EVERY
             self._retention.note(self._connection)
             if self._segments is not None:
                 drop_signs(Path(self._source), from_ms(before))
         return gone >= _PRUNE_STEP
-
-    def _set_unfit_aside(self) -> None:
-        """Try every record of the group by itself, and lose those that can never be written."""
-        records, self._batch.records = self._batch.records, []
-        for record in records:
-            try:
-                # What can be written as a line and read again has all that a database asks for.
-                self._batch.records.append(decode(encode(record)))
-            except _UNFIT:
-                self.unfit += 1
-
-
-_NOTHING: Final = Batch()
 
 
 def _identity(source: Path | str) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from shim.ledger.tables.opening import LedgerError
+from shim.ledger.errors import LedgerError
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
 from shim.ops.usage_page import Usage

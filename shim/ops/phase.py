@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from shim.ledger import events
 from shim.moments import rfc3339
 from shim.proxy.plane import ProxyPlane
 from shim.record.plane import RecordPlane
@@ -65,7 +66,7 @@ class PhaseWatch:
         self._record.ledger.phase_changed(shown)
         self._record.metrics.phase_changed()
         self._record.logger.warning(
-            "phase_changed",
+            events.PHASE,
             phase=settings.phase,
             before=before.phase,
             phases=shown,

@@ -15,12 +15,12 @@ from typing import Final
 from aiohttp import web
 
 from shim import __version__
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Evidence
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence
 from shim.ledger.recent import read_recent
 from shim.ledger.records import Use
-from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report

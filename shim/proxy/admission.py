@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 from shim.http1.grammar import LimitError
 from shim.http1.requests import RequestHead
 from shim.record.metrics import MAX_CONNECTIONS, MAX_PER_ADDRESS
-from shim.route.translation import OldCall, interpret
+from shim.route.meaning import OldCall, interpret
 
 
 class Admission:

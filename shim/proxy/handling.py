@@ -15,10 +15,10 @@ from shim.proxy.forwarding import Forwarder
 from shim.proxy.old_calls import OldCalls
 from shim.proxy.replies import CRASHED, error_reply
 from shim.record.recorder import Recorder
-from shim.route import translation
 from shim.route.caller import Identity, Network, identify
 from shim.route.in_force import Live
-from shim.route.translation import Meaning, Miss, NewCall, OldCall
+from shim.route.meaning import Meaning, Miss, NewCall, OldCall, interpret
+from shim.route.replies import reached_new_endpoint
 from shim.upstream.errors import UpstreamError
 
 _REPEATABLE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
@@ -48,7 +48,7 @@ class Proxy:
     async def handle(self, downstream: Downstream) -> None:
         """Answer one request; raise ``DownstreamGoneError`` where its answer cannot be ended."""
         head = downstream.head
-        meaning = translation.interpret(head.method, head.target)
+        meaning = interpret(head.method, head.target)
         self.in_flight += 1
         readable = True
         try:
@@ -113,7 +113,7 @@ class Proxy:
                     self._identify(downstream),
                     meaning.mode,
                     status,
-                    reached=translation.reached_new_endpoint(status, kind),
+                    reached=reached_new_endpoint(status, kind),
                 )
             elapsed = monotonic() - started
             self._recorder.request(meaning, head.method, status, elapsed, exchange.seconds)

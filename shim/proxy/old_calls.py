@@ -16,11 +16,11 @@ from shim.proxy.forwarding import Forwarder
 from shim.proxy.replies import CRASHED, Reply, error_reply, reply
 from shim.record.outcome import Outcome
 from shim.record.recorder import Recorder
-from shim.route import translation
 from shim.route.caller import Identity
 from shim.route.in_force import Live
+from shim.route.meaning import NEW_METHOD, OldCall
 from shim.route.policy import Phase, Refused, Ruling
-from shim.route.translation import OldCall
+from shim.route.replies import error_body, map_reply, reached_handler
 from shim.upstream.errors import UpstreamError
 
 _LENGTHS: Final = frozenset((b"content-length", b"expect"))
@@ -137,11 +137,11 @@ class OldCalls:
                 pass
         if self._without_new.get(call.api_version, 0.0) > time.monotonic():
             return await self._fall_back(downstream, call, live, 0.0)
-        new = await self._ask(downstream, translation.NEW_METHOD, call.new_target)
-        if not translation.reached_handler(new.answer.status, new.body):
+        new = await self._ask(downstream, NEW_METHOD, call.new_target)
+        if not reached_handler(new.answer.status, new.body):
             return await self._fall_back(downstream, call, live, new.seconds)
         status = new.answer.status
-        mapped = translation.map_reply(live.replies, status)
+        mapped = map_reply(live.replies, status)
         notice = live.deprecation_fields(call.new_target)
         fields = end_to_end(new.answer.fields, _LENGTHS if mapped.with_body else _ABOUT_THE_BODY)
         reason = new.answer.reason
@@ -166,7 +166,7 @@ class OldCalls:
         head = downstream.head
         old = await self._ask(downstream, head.method, head.target)
         status = old.answer.status
-        if translation.reached_handler(status, old.body):
+        if reached_handler(status, old.body):
             decision, error = Decision.FELL_BACK, None
             notice = live.deprecation_fields(None)
             self._without_new[call.api_version] = time.monotonic() + _FALLBACK_SECONDS
@@ -233,7 +233,7 @@ def _unanswered(message: str) -> Served:
 
 def _refuse(call: OldCall, live: Live, refused: Refused) -> Served:
     notice = live.deprecation_fields(call.new_target)
-    body = translation.error_body(
+    body = error_body(
         "DELETE /invocations/{invocation_id} is deprecated, "
         f"use {call.replacement} instead{refused.suffix}"
     )

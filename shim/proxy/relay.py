@@ -14,7 +14,7 @@ from typing import Protocol
 from shim.http1.fields import added_lines, forwarded_for
 from shim.http1.plain import plain_request, with_host
 from shim.record.recorder import Recorder
-from shim.route.translation import may_concern_us
+from shim.route.meaning import may_concern_us
 from shim.upstream.connection import Connection
 from shim.upstream.pool import Pool
 

@@ -8,7 +8,7 @@ from typing import Final
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing
 from shim.http1.fields import Field, field
-from shim.route.translation import error_body
+from shim.route.replies import error_body
 
 Reply = tuple[AnswerHead, bytes]
 """A whole answer: its head and its content."""

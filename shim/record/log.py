@@ -22,6 +22,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from shim.ledger import events
 from shim.moments import rfc3339
 
 Logger = FilteringBoundLogger
@@ -194,7 +195,7 @@ def make_logger(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     ).bind()
-    writer.on_recovered = lambda lines: logger.warning("log_lines_dropped", lines=lines)
+    writer.on_recovered = lambda lines: logger.warning(events.LINES_DROPPED, lines=lines)
     return logger
 
 

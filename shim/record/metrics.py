@@ -24,7 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from shim.ledger.ledger import LedgerState
-from shim.route.translation import Mode
+from shim.route.meaning import Mode
 from shim.upstream.pool import PoolStats
 
 METHODS: Final = frozenset(

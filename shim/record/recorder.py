@@ -13,11 +13,9 @@ from typing import Final, Protocol, TypedDict
 from shim import __version__
 from shim.clocks import Witness
 from shim.http1.grammar import FramingError
+from shim.ledger import events
 from shim.ledger.records import (
-    NEAR_MISS_EVENT,
     OTHER,
-    REPLACEMENT_EVENT,
-    USE_EVENT,
     Decision,
     NearMiss,
     ReplacementCall,
@@ -28,16 +26,16 @@ from shim.record.log import Logger
 from shim.record.metrics import METHODS, Metrics
 from shim.record.outcome import Outcome
 from shim.record.summing import Summing
-from shim.route import translation
 from shim.route.caller import Identity
+from shim.route.meaning import Meaning, Miss, Mode, NewCall, OldCall, near_miss_of, redact_target
 from shim.route.policy import Ruling
+from shim.route.probes import is_probe
 from shim.route.text import bounded, printable
-from shim.route.translation import Mode, NewCall, OldCall
 from shim.upstream.errors import OUTAGES, UpstreamError
 
 _ROUTES: Final = {
     type(None): "pass_through",
-    translation.Miss: "near_miss",
+    Miss: "near_miss",
     NewCall: "replacement",
     OldCall: "deprecated",
 }
@@ -48,7 +46,7 @@ _MOST_SUMS: Final = 1000
 
 
 class Store(Protocol):
-    """Where records are kept: :class:`shim.ledger.Ledger`."""
+    """Where records are kept: :class:`shim.ledger.ledger.Ledger`."""
 
     async def append(self, record: Use | NearMiss, line: bytes) -> bool:
         """Keep ``record``, which is encoded in ``line``; return whether that survives the process.
@@ -120,7 +118,7 @@ class Recorder:
         began = time.perf_counter()
         use = Use(
             **self._alike(identity),
-            target=bounded(translation.redact_target(target)),
+            target=bounded(redact_target(target)),
             api_version=call.api_version and bounded(call.api_version),
             invocation_id=bounded(printable(call.invocation_id)),
             mode=call.mode,
@@ -137,7 +135,7 @@ class Recorder:
             announced=outcome.announced,
         )
         line = encode(use)
-        self._logger.info(USE_EVENT, encoded=line)
+        self._logger.info(events.USE, encoded=line)
         self._metrics.deprecated(
             use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
         )
@@ -146,7 +144,7 @@ class Recorder:
         if use.would_refuse:
             self._metrics.would_refuse()
         await self._store.append(use, line)
-        near_miss = translation.near_miss_of(call)
+        near_miss = near_miss_of(call)
         if near_miss is not None:
             await self.near_miss(identity, near_miss, b"DELETE", target, outcome.status)
         refused = outcome.decision is Decision.REFUSED
@@ -164,7 +162,7 @@ class Recorder:
     async def near_miss(
         self,
         identity: Identity,
-        near_miss: translation.Miss,
+        near_miss: Miss,
         method: bytes,
         target: bytes,
         status: int,
@@ -173,13 +171,13 @@ class Recorder:
         record = NearMiss(
             **self._alike(identity),
             method=bounded(printable(method)),
-            target=bounded(translation.redact_target(target)),
+            target=bounded(redact_target(target)),
             kind=near_miss.kind,
             hint=bounded(near_miss.hint),
             status=status,
         )
         line = encode(record)
-        self._logger.info(NEAR_MISS_EVENT, encoded=line)
+        self._logger.info(events.NEAR_MISS, encoded=line)
         await self._store.append(record, line)
 
     def _alike(self, identity: Identity) -> _Alike:
@@ -225,7 +223,7 @@ class Recorder:
         sums, self._replacement_calls = self._replacement_calls, Counter()
         for (caller, caller_source, mode, status, reached), count in sums.items():
             self._logger.info(
-                REPLACEMENT_EVENT,
+                events.REPLACEMENT,
                 id=self._new_id(),
                 caller=caller,
                 caller_source=caller_source,
@@ -242,7 +240,7 @@ class Recorder:
 
         ``request`` begins with its method and target and the white space behind each.
         """
-        if not translation.is_probe(request):
+        if not is_probe(request):
             self._requests += 1
             self._store.passed()
 
@@ -253,7 +251,7 @@ class Recorder:
 
     def request(
         self,
-        meaning: translation.Meaning,
+        meaning: Meaning,
         method: bytes,
         status: int,
         elapsed: float,
@@ -273,7 +271,7 @@ class Recorder:
         name = _METHOD_NAMES.get(method) or method.decode("latin-1")
         self._metrics.request("pass_through", name, status, overhead, upstream_seconds)
 
-    def unanswered(self, meaning: translation.Meaning, method: bytes, status: int) -> None:
+    def unanswered(self, meaning: Meaning, method: bytes, status: int) -> None:
         """Count a request that the shim answered in upstream's place: it failed, or was not asked.
 
         How much of the time the shim itself took is not known then.
@@ -301,7 +299,7 @@ class Recorder:
     def _tell_refused(self, summing: Summing, error: FramingError, peer: str, **more: bool) -> None:
         summing.say(
             WARNING,
-            "request_refused",
+            events.REFUSED,
             f"{error.status} {peer}",
             status=error.status,
             error=str(error),
@@ -346,4 +344,4 @@ async def beat(
         recorder.tell_sums()
         if witness.agrees:
             requests = recorder.take_requests()
-            logger.info("heartbeat", instance=instance, run=run, requests=requests)
+            logger.info(events.HEARTBEAT, instance=instance, run=run, requests=requests)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from shim.route.translation import Mode
+from shim.route.meaning import Mode
 
 # Stands for the mode where it cannot be told, in the table below too.
 _ANY_MODE: Final = "MODE"

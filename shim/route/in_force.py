@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shim.http1.fields import Field
 from shim.route.policy import Policy
-from shim.route.translation import Replies
+from shim.route.replies import Replies
 
 
 @dataclass(frozen=True, slots=True)

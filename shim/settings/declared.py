@@ -19,7 +19,7 @@ from shim.net.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_
 from shim.net.tls import server_context, upstream_context
 from shim.route.caller import Network
 from shim.route.policy import CallerRule, Phase, Terms
-from shim.route.translation import Replies
+from shim.route.replies import Replies
 from shim.route.windows import Spec, parse_share, parse_window
 from shim.settings.parsers import (
     Instances,

@@ -25,7 +25,7 @@ from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence
 from shim.ledger.recent import read_recent
 from shim.ledger.tables import schema
-from tests.support.ledger_records import a_use, now
+from tests.support.ledger_records import a_use, append, now
 
 RATE = 5_000
 SECONDS = 10
@@ -56,7 +56,7 @@ async def feed(ledger: Ledger | None, seconds: float) -> tuple[float, list[float
     async def one(number: int) -> None:
         started = time.perf_counter()
         if ledger is not None:
-            await ledger.append(ready[number])
+            await append(ledger, ready[number])
         waits.append((time.perf_counter() - started) * 1000)
 
     before, begun, number = cpu(), time.perf_counter(), 0

@@ -11,7 +11,7 @@ import pytest
 
 from shim.ledger.ledger import Ledger
 from shim.moments import rfc3339
-from tests.support.ledger_records import a_use
+from tests.support.ledger_records import a_use, append
 from tests.support.running import restate_shim
 
 
@@ -24,7 +24,7 @@ async def test_the_command_reads_the_ledger_and_tells_both(tmp_path: Path) -> No
     moment = datetime.now(UTC) - timedelta(days=2)
     ledger = Ledger(path, instance="a", clock=lambda: datetime.now(UTC), on_change=lambda _: None)
     ledger.start()
-    await ledger.append(a_use("nightly", moment))
+    await append(ledger, a_use("nightly", moment))
     await ledger.close()
     start = (moment - timedelta(minutes=5)).replace(microsecond=0) + timedelta(weeks=1)
     window = f"{rfc3339(start)}/PT10M"

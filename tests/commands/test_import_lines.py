@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from shim.cli import main
+from shim.ledger import events
 from shim.ledger.reading import read_near_misses, read_uses
-from shim.ledger.records import NEAR_MISS_EVENT
 from tests.support.samples import HOUR, NOW, as_lines, beats, life_line, use_line
 
 USES = [use_line(NOW - n * HOUR, n) for n in range(20)]
-MISS = use_line(NOW, 99, event=NEAR_MISS_EVENT, kind="wrong_method", method="POST", hint="PATCH it")
+MISS = use_line(
+    NOW, 99, event=events.NEAR_MISS, kind="wrong_method", method="POST", hint="PATCH it"
+)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from shim.commands.report import add_arguments, run
 from shim.ledger.ledger import Ledger
 from shim.ledger.records import Decision, Use
 from shim.moments import parse_rfc3339
+from tests.support.ledger_records import append
 from tests.support.paths import ROOT
 from tests.support.samples import DAY, HOUR, NOW, as_lines, beats, use_line
 
@@ -170,7 +171,7 @@ async def _fill(path: Path, values: list[dict[str, Any]], clock: datetime) -> No
         fields = {name: value[name] for name in Use.__struct_fields__ if name in value}
         fields["timestamp"] = parse_rfc3339(value["timestamp"])
         fields["decision"] = Decision(value["decision"])
-        assert await ledger.append(Use(**fields))
+        assert await append(ledger, Use(**fields))
     await ledger.close()
 
 

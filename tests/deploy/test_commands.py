@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.support.kubernetes import render
-from tests.support.ledger_records import a_use, kept, now, running
+from tests.support.ledger_records import a_use, append, kept, now, running
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.running import restate_shim
 from tests.support.tools import run, tool
@@ -84,7 +84,7 @@ async def test_of_deciding_under_systemd(tmp_path: Path) -> None:
     # It read the journal, which forgets, and of which a shim's heartbeats may be gone.
     ledger = tmp_path / "ledger.db"
     async with running(ledger) as writing:
-        assert await writing.append(a_use(timestamp=now()))
+        assert await append(writing, a_use(timestamp=now()))
         await kept(writing)
     places = {
         "/etc/restate-shim/shim.toml": str(DEPLOY / "systemd/shim.toml"),

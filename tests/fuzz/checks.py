@@ -14,8 +14,7 @@ from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer, plain_request
 from shim.http1.requests import HeadParser, RequestFramer, RequestHead
 from shim.route.caller import MAX_CALLER_LENGTH, identify
-from shim.route.text import MOST, bounded, printable
-from shim.route.translation import (
+from shim.route.meaning import (
     OldCall,
     interpret,
     may_concern_us,
@@ -23,6 +22,7 @@ from shim.route.translation import (
     parse_mode,
     redact_target,
 )
+from shim.route.text import MOST, bounded, printable
 from tests.fuzz.mutations import cut
 
 Answered = tuple[list[AnswerHead], bytes, bytes]

@@ -13,7 +13,7 @@ from shim.clocks import Witness
 from shim.ledger.reading import read_evidence, read_uses
 from shim.report.coverage import observe
 from tests.support.clock import Clock, http_date
-from tests.support.ledger_records import NOON, a_use, kept, running
+from tests.support.ledger_records import NOON, a_use, append, kept, running
 from tests.support.waiting import until
 
 DAY = timedelta(days=1)
@@ -38,7 +38,7 @@ async def kept_uses(source: Path, at: datetime, heard: datetime | None = None) -
         clocks.hear(heard)
     async with running(source, clock=clocks.ours, witness=clocks.witness, heartbeat=SOON) as ledger:
         before = len(list(read_uses(source)))
-        await ledger.append(a_use(timestamp=at))
+        await append(ledger, a_use(timestamp=at))
         # Retention comes behind the first group.
         await until(lambda: len(list(read_uses(source))) != before)
         await kept(ledger)
@@ -61,7 +61,7 @@ async def test_what_is_kept_by_a_shim_that_starts_at_another_time(
     source = tmp_path / "ledger.db"
     async with running(source, clock=lambda: NOON) as ledger:
         for _ in range(2):
-            await ledger.append(a_use(timestamp=NOON))
+            await append(ledger, a_use(timestamp=NOON))
     said = None if heard is None else NOON + heard
     assert await kept_uses(source, NOON + ahead, said) == left
 
@@ -86,7 +86,7 @@ async def test_a_shim_with_a_wrong_clock_claims_no_time(tmp_path: Path, off: tim
         await until(lambda: source.exists() and read_evidence(source).spans)
         for seconds in (10, 20):
             clocks.ours.moment = NOON + off + timedelta(seconds=seconds)
-            await ledger.append(a_use(timestamp=clocks.ours.moment))
+            await append(ledger, a_use(timestamp=clocks.ours.moment))
             await kept(ledger)
         hour = timedelta(hours=1)
         end = NOON + off + timedelta(seconds=20)
@@ -103,7 +103,7 @@ async def test_a_shim_with_a_wrong_clock_is_missed_where_others_are_up(tmp_path:
     clocks.hear(NOON)
     source = tmp_path / "behind.db"
     async with running(source, clock=clocks.ours, witness=clocks.witness, heartbeat=SOON) as ledger:
-        await ledger.append(a_use(timestamp=clocks.ours.moment))
+        await append(ledger, a_use(timestamp=clocks.ours.moment))
         await kept(ledger)
         spans = read_evidence(source).spans
     (sign,) = spans
@@ -119,7 +119,7 @@ async def test_time_that_a_clock_skipped_was_seen_by_nobody(tmp_path: Path) -> N
     source = tmp_path / "ledger.db"
     clock = Clock(NOON)
     async with running(source, clock=clock, heartbeat=SOON, monotonic=lambda: 0.0) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         await kept(ledger)
         clock.moment = NOON + timedelta(seconds=20)
         await until(lambda: len(read_evidence(source).spans) == 2)
@@ -132,7 +132,7 @@ async def test_what_was_claimed_since_the_clocks_last_agreed_is_taken_back(tmp_p
     clocks.hear(NOON)
     source = tmp_path / "ledger.db"
     async with running(source, clock=clocks.ours, witness=clocks.witness, heartbeat=SOON) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         for seconds in (20, 40, 60):
             clocks.ours.moment = NOON + timedelta(seconds=seconds)
             await until(lambda: read_evidence(source).spans[0].end == clocks.ours.moment)
@@ -152,7 +152,7 @@ async def test_what_was_claimed_while_the_clocks_agreed_stays(tmp_path: Path) ->
         ]
 
     async with running(source, clock=clocks.ours, witness=clocks.witness, heartbeat=SOON) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         clocks.ours.moment = NOON + timedelta(seconds=10)
         clocks.hear(NOON + timedelta(seconds=10))
         await until(lambda: spans() == [(0, 10)])

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from shim.ledger import journal
 from shim.ledger.adding import import_records
-from shim.ledger.journal import read_told
+from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_uses
 from tests.support.disks import fill, mounted
-from tests.support.ledger_records import Changes, a_call, a_use, kept, now, running
+from tests.support.ledger_records import Changes, a_call, a_use, append, kept, now, running
 from tests.support.waiting import until
 
 
@@ -34,14 +35,14 @@ async def test_a_full_disk_delays_nobody_loses_nothing_and_is_told_once(
     source = small_disk / "ledger.db"
     async with running(source, on_change=changes) as ledger:
         first = a_use()
-        assert await ledger.append(first)
+        assert await append(ledger, first)
         ballast = small_disk / "ballast"
         fill(ballast)
         queued = [a_use(user_agent="x" * 2000) for _ in range(300)]
-        await asyncio.gather(*(ledger.append(use) for use in queued))
+        await asyncio.gather(*(append(ledger, use) for use in queued))
         await until(lambda: not ledger.state().ok)
         started = time.monotonic()
-        assert not await ledger.append(last := a_use())
+        assert not await append(ledger, last := a_use())
         assert time.monotonic() - started < 0.1
         error = ledger.state().error
         assert error is not None
@@ -63,17 +64,17 @@ async def test_a_full_disk_delays_nobody_loses_nothing_and_is_told_once(
 async def test_a_locked_file_keeps_no_request_waiting(tmp_path: Path, changes: Changes) -> None:
     source = tmp_path / "ledger.db"
     async with running(source, on_change=changes) as ledger:
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
         other = sqlite3.connect(source, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
-        assert await asyncio.gather(*(ledger.append(a_use()) for _ in range(6))) == [True] * 6
+        assert await asyncio.gather(*(append(ledger, a_use()) for _ in range(6))) == [True] * 6
         # Whoever reads meanwhile counts them.
         await until(lambda: not ledger.state().ok)
         assert "locked" in str(ledger.state().error)
         other.execute("COMMIT")
         other.close()
         await until(lambda: ledger.state().queued == 0 and ledger.state().ok)
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
         assert len(set(ids(source))) == 8
     assert [change.ok for change in changes] == [False, True]
 
@@ -83,11 +84,11 @@ async def test_a_file_locked_at_the_start_is_used_when_it_is_let_go(
 ) -> None:
     source = tmp_path / "ledger.db"
     async with running(source) as ledger:
-        await ledger.append(a_use("old"))
+        await append(ledger, a_use("old"))
     other = sqlite3.connect(source, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     async with running(source, on_change=changes) as ledger:
-        assert await ledger.append(a_use("new"))
+        assert await append(ledger, a_use("new"))
         # Nobody is refused because of a ledger that cannot be read.
         assert ledger.is_known("old")
         assert ledger.is_known("stranger")
@@ -134,7 +135,7 @@ async def test_what_cannot_be_opened_is_said_and_used_once_it_can_be(
     source = tmp_path / "a" / "b" / "ledger.db"
     cure = prepare(source)
     async with running(source, on_change=changes) as ledger:
-        assert await ledger.append(use := a_use()) is journaled
+        assert await append(ledger, use := a_use()) is journaled
         assert said in str(ledger.state().error)
         cure()
         await until(lambda: ledger.state().ok and ledger.state().queued == 0)
@@ -144,16 +145,16 @@ async def test_what_cannot_be_opened_is_said_and_used_once_it_can_be(
 
 async def test_a_missing_folder_is_made_where_its_parent_exists(tmp_path: Path) -> None:
     async with running(tmp_path / "new" / "ledger.db") as ledger:
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
 
 
 async def test_a_file_damaged_while_in_use_stops_nobody(tmp_path: Path, changes: Changes) -> None:
     source = tmp_path / "ledger.db"
     async with running(source, on_change=changes) as ledger:
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
     source.write_bytes(b"\x00" * 100 + source.read_bytes()[100:])
     async with running(source, on_change=changes) as ledger:
-        assert await ledger.append(use := a_use())
+        assert await append(ledger, use := a_use())
         assert "move it away" in str(ledger.state().error)
         source.rename(tmp_path / "aside")
         await until(lambda: ledger.state().ok and ledger.state().queued == 0)
@@ -165,14 +166,14 @@ async def test_a_file_deleted_while_in_use_is_begun_anew_with_what_the_journal_h
 ) -> None:
     source = tmp_path / "ledger.db"
     async with running(source, on_change=changes) as ledger:
-        assert await ledger.append(first := a_use())
+        assert await append(ledger, first := a_use())
         await kept(ledger)
         for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
             (tmp_path / name).unlink(missing_ok=True)
-        await ledger.append(use := a_use())
+        await append(ledger, use := a_use())
         await until(lambda: ledger.state().ok and ledger.state().queued == 0 and source.exists())
         assert set(ids(source)) == {first.id, use.id}
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
     assert [change.ok for change in changes] == [False, True]
     assert len(ids(source)) == 3
     assert "was removed or replaced" in str(changes[0].error)
@@ -183,12 +184,12 @@ async def test_what_memory_has_no_room_for_is_read_back_from_the_journal(
 ) -> None:
     source = tmp_path / "ledger.db"
     async with running(source, on_change=changes, queue_limit=10) as ledger:
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
         await kept(ledger)
         other = sqlite3.connect(source, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         for _ in range(80):
-            assert await ledger.append(a_use())
+            assert await append(ledger, a_use())
         await until(lambda: not ledger.state().ok)
         other.execute("COMMIT")
         other.close()
@@ -205,11 +206,11 @@ async def test_a_queue_that_is_full_drops_counts_and_leaves_a_gap_in_the_record(
 ) -> None:
     source = small_disk / "ledger.db"
     async with running(source, on_change=changes, queue_limit=10) as ledger:
-        assert await ledger.append(a_use())
+        assert await append(ledger, a_use())
         await kept(ledger)
         fill(ballast := small_disk / "ballast")
         results = await asyncio.gather(
-            *(ledger.append(a_use(user_agent="x" * 9000)) for _ in range(80))
+            *(append(ledger, a_use(user_agent="x" * 9000)) for _ in range(80))
         )
         await until(lambda: not ledger.state().ok)
         dropped = ledger.state().dropped
@@ -239,7 +240,7 @@ async def test_counts_survive_the_time_when_nothing_can_be_written(tmp_path: Pat
 async def test_what_is_queued_is_written_on_close(tmp_path: Path) -> None:
     source = tmp_path / "ledger.db"
     async with running(source) as ledger:
-        waiting = [asyncio.ensure_future(ledger.append(a_use())) for _ in range(500)]
+        waiting = [asyncio.ensure_future(append(ledger, a_use())) for _ in range(500)]
         ledger.count(a_call())
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == [True] * 500
@@ -251,7 +252,7 @@ async def test_close_is_bounded_where_the_disk_fails(tmp_path: Path) -> None:
     async with running(source) as ledger:
         other = sqlite3.connect(source, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         started = time.monotonic()
         await ledger.close(1.0)
         assert time.monotonic() - started < 4
@@ -259,15 +260,28 @@ async def test_close_is_bounded_where_the_disk_fails(tmp_path: Path) -> None:
     assert ledger.state().queued == 1
 
 
+def test_a_journal_that_ends_while_its_disk_comes_back_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_RETRY", 0.0)
+    folder = tmp_path / "away"
+    segments = journal.Segments(folder / "ledger.db")
+    assert not segments.write(b"{}\n", 1, only=False)
+    folder.mkdir()
+    segments.close(1)
+    assert segments.error is None
+    assert list(folder.iterdir()) == []
+
+
 async def test_a_request_that_is_given_up_while_it_waits_is_recorded_all_the_same(
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "ledger.db"
     async with running(source) as ledger:
-        task = asyncio.ensure_future(ledger.append(use := a_use()))
+        task = asyncio.ensure_future(append(ledger, use := a_use()))
         await asyncio.sleep(0)
         task.cancel()
-        assert await ledger.append(a_use(timestamp=now()))
+        assert await append(ledger, a_use(timestamp=now()))
         assert use.id in ids(source)
 
 
@@ -291,7 +305,7 @@ async def test_a_read_only_disk_can_be_read_and_fails_no_request(
     assert len(ids(source)) == 1
     assert len(read_evidence(source).sums) == 1
     async with running(source, on_change=changes) as ledger:
-        assert not await ledger.append(a_use())
+        assert not await append(ledger, a_use())
         assert "cannot be written" in str(ledger.state().error)
         assert ledger.state().queued == 1
     assert [change.ok for change in changes] == [False]

@@ -21,11 +21,12 @@ import pytest
 from sqlalchemy import text
 
 from shim.ledger.adding import import_records
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.records import Decision
-from shim.ledger.tables import writing
-from shim.ledger.tables.opening import LedgerError, open_fleet, open_reader, time_limit
+from shim.ledger.tables import tidying
+from shim.ledger.tables.opening import open_fleet, open_reader, time_limit
 from tests.bench.accounting import tree
 from tests.support.ledger_records import (
     NOON,
@@ -33,6 +34,7 @@ from tests.support.ledger_records import (
     a_call,
     a_near_miss,
     a_use,
+    append,
     now,
     running,
 )
@@ -112,7 +114,7 @@ async def test_the_fleet_holds_what_the_ledger_holds(tmp_path: Path, postgres: P
     import_records(source, uses)
     async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: NOON) as ledger:
         ledger.phase_changed("translate")
-        await ledger.append(miss := a_near_miss("d"))
+        await append(ledger, miss := a_near_miss("d"))
         ledger.count(a_call("e"))
         ledger.count(a_call("e"))
         await until(lambda: total(url) == 2503)
@@ -136,9 +138,9 @@ async def test_shims_of_one_fleet_add_up_and_know_each_others_callers(
         running(tmp_path / "two.db", fleet_url=url, ship_seconds=0.1, instance="node-2") as two,
     ):
         for number in range(30):
-            await one.append(a_use(f"c{number % 3}", instance="node-1"))
-            await two.append(a_use(f"c{number % 4}", instance="node-2"))
-        await two.append(a_use("refused", instance="node-2", decision=Decision.REFUSED))
+            await append(one, a_use(f"c{number % 3}", instance="node-1"))
+            await append(two, a_use(f"c{number % 4}", instance="node-2"))
+        await append(two, a_use("refused", instance="node-2", decision=Decision.REFUSED))
         await until(lambda: total(url) == 61)
         await until(lambda: one.is_known("c3"))
         assert not one.is_known("refused")
@@ -150,18 +152,33 @@ async def test_shims_of_one_fleet_add_up_and_know_each_others_callers(
     assert len({use["id"] for use in read_uses(url)}) == 61
 
 
+async def test_no_more_callers_of_the_fleet_are_remembered_than_of_the_ledger(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    url = postgres.url()
+    open_fleet(url).close()
+    import_records(url, [a_use(f"caller-{number}") for number in range(30)])
+    most = 20
+    async with running(
+        tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1, caller_cap=1
+    ) as ledger:
+        await until(lambda: ledger.state().callers >= most)
+        await asyncio.sleep(0.3)
+        assert ledger.state().callers == most
+
+
 async def test_while_the_fleet_is_away_the_ledger_keeps_and_later_sends(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     url, source = postgres.url(), tmp_path / "ledger.db"
     changes = Changes()
     async with running(source, fleet_url=url, ship_seconds=0.1, on_change=changes) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         await until(lambda: total(url) == 1)
         postgres.stop()
         try:
             for _ in range(100):
-                assert await ledger.append(a_use())
+                assert await append(ledger, a_use())
             ledger.count(a_call())
             await until(lambda: ledger.state().fleet_ok is False)
             await until(lambda: ledger.state().fleet_unsent == 100)
@@ -183,10 +200,10 @@ async def test_a_fleet_that_does_not_answer_is_noticed_and_given_up(
     async with running(
         source, fleet_url=url, on_change=changes, ship_seconds=0.1, fleet_answer_seconds=0.5
     ) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         await until(lambda: total(url) == 1)
         with postgres.frozen():
-            await ledger.append(a_use())
+            await append(ledger, a_use())
             await until(lambda: ledger.state().fleet_ok is False)
             # A new connection is tried at once, and gets no answer either.
             assert "timeout" in str(ledger.state().fleet_error)
@@ -244,7 +261,7 @@ async def test_a_restart_of_the_fleet_between_two_rounds_is_no_failure(
         await asyncio.sleep(0.5)
         await asyncio.to_thread(postgres.stop)
         await asyncio.to_thread(postgres.start)
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         # The next round is the one on closing; its connection is from before the restart.
     assert total(url) == 2
     assert not changes
@@ -256,7 +273,7 @@ async def test_a_restarted_shim_goes_on_where_it_was_and_a_memory_ledger_adds_to
     url = postgres.url()
     for path in (tmp_path / "ledger.db", tmp_path / "ledger.db", None, None):
         async with running(path, fleet_url=url, ship_seconds=60) as ledger:
-            await ledger.append(a_use())
+            await append(ledger, a_use())
             ledger.count(a_call())
     # Each was sent on close, none of them twice.
     assert sorted((s.kind, s.count) for s in read_evidence(url).sums) == [
@@ -273,7 +290,7 @@ async def test_traffic_clients_and_what_could_not_be_read_reach_the_fleet_once(
         async with running(source, fleet_url=url, ship_seconds=0.05) as ledger:
             for one in range(30):
                 ledger.passed()
-                await ledger.append(a_use("ci", client_address=f"10.0.{number}.{one}"))
+                await append(ledger, a_use("ci", client_address=f"10.0.{number}.{one}"))
             ledger.count_unreadable("10.0.0.9")
             ledger.count(a_call("ci", now()))
             ledger.count(a_call("ci", now(), status=404, reached=False))
@@ -294,7 +311,7 @@ async def test_traffic_clients_and_what_could_not_be_read_reach_the_fleet_once(
 async def test_calls_that_stay_in_the_outbox_are_not_shipped_again(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_MOST_CALLS", 5)
+    monkeypatch.setattr(tidying, "_MOST_CALLS", 5)
     url, source, copy = postgres.url(), tmp_path / "ledger.db", tmp_path / "copy.db"
     # Without a fleet first: what is kept from then is news to it.
     async with running(source, heartbeat=timedelta(milliseconds=10)) as ledger:
@@ -311,7 +328,7 @@ async def test_calls_that_stay_in_the_outbox_are_not_shipped_again(
     assert total(url) == total(str(source)) == 10
     shutil.copy(source, copy)
     async with running(source, fleet_url=url, ship_seconds=60) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         for status in range(400, 405):
             ledger.count(a_call(status=status, reached=False))
     for name in (source, Path(f"{source}-wal")):
@@ -354,7 +371,7 @@ async def test_a_fleet_of_the_version_before_is_read_as_it_is_and_brought_up_to_
     assert (evidence.traffic, len(evidence.callers["ci"].clients)) == ([], 3)
     assert read_evidence(url).callers["ci"].clients == ()
     async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
-        await ledger.append(a_use("ci"))
+        await append(ledger, a_use("ci"))
         await until(lambda: total(url) == 51)
     evidence = read_evidence(url)
     assert sorted(one.count for one in evidence.callers["ci"].clients) == [1, 16, 17, 17]
@@ -368,7 +385,7 @@ async def test_a_ledger_put_back_from_a_copy_loses_nothing_in_the_fleet(
     url, source, copy = postgres.url(), tmp_path / "ledger.db", tmp_path / "copy.db"
     for number in (5, 10):
         async with running(source, fleet_url=url, ship_seconds=60) as ledger:
-            await asyncio.gather(*(ledger.append(a_use()) for _ in range(number)))
+            await asyncio.gather(*(append(ledger, a_use()) for _ in range(number)))
         if not copy.exists():
             shutil.copy(source, copy)
     assert total(url) == 15
@@ -377,7 +394,7 @@ async def test_a_ledger_put_back_from_a_copy_loses_nothing_in_the_fleet(
     shutil.copy(copy, source)
     for _ in range(2):
         async with running(source, fleet_url=url, ship_seconds=60) as ledger:
-            await asyncio.gather(*(ledger.append(a_use()) for _ in range(7)))
+            await asyncio.gather(*(append(ledger, a_use()) for _ in range(7)))
     assert total(url) == 29
     assert len(list(read_uses(url))) == 29
 
@@ -388,7 +405,7 @@ async def test_lines_imported_into_the_fleet_are_not_counted_again_when_shipped(
     url, uses = postgres.url(), [a_use() for _ in range(20)]
     assert import_records(url, uses[:15]).new == 15
     async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
-        await asyncio.gather(*(ledger.append(use) for use in uses))
+        await asyncio.gather(*(append(ledger, use) for use in uses))
         await until(lambda: total(url) == 20)
     assert import_records(url, uses).known == 20
     assert total(url) == 20
@@ -406,7 +423,7 @@ async def test_text_that_postgresql_does_not_take_does_not_stop_the_fleet(
 ) -> None:
     url = postgres.url()
     async with running(tmp_path / "ledger.db", fleet_url=url, ship_seconds=0.1) as ledger:
-        await ledger.append(a_use("a\x00b", user_agent="\x00" * 100))
+        await append(ledger, a_use("a\x00b", user_agent="\x00" * 100))
         await until(lambda: total(url) == 1)
     assert [use["caller"] for use in read_uses(url)] == ["a\ufffdb"]
 
@@ -419,7 +436,7 @@ async def test_single_uses_that_the_fleet_has_yet_to_get_outlive_their_retention
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         nowhere = f"postgresql://127.0.0.1:{nobody.getsockname()[1]}/none?connect_timeout=2"
     async with running(source, fleet_url=nowhere, clock=lambda: NOON) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         await until(lambda: ledger.state().fleet_ok is False)
         assert len(list(read_uses(source))) == 2
     async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: NOON):
@@ -438,7 +455,7 @@ async def test_a_new_shim_whose_clock_is_ahead_drops_nothing_from_the_fleet(
     ahead = now() + timedelta(days=200)
     source = tmp_path / "new.db"
     async with running(source, fleet_url=url, ship_seconds=0.1, clock=lambda: ahead) as ledger:
-        await ledger.append(a_use(timestamp=ahead))
+        await append(ledger, a_use(timestamp=ahead))
         await until(lambda: total(url) == 4)
     assert len(list(read_uses(url))) == 4
 

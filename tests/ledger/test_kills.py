@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from shim.ledger.journal import paths_beside
+from shim.ledger.leftovers import paths_beside
 from shim.ledger.reading import read_evidence, read_uses
 from shim.ledger.records import encode
 from tests.support.disks import fill

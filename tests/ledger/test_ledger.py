@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from shim.ledger.adding import import_records
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
-from shim.ledger.journal import read_told
 from shim.ledger.ledger import Ledger, LedgerState
+from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_near_misses, read_uses
 from shim.ledger.recent import read_recent
 from shim.ledger.records import Decision, decode_record, encode
-from shim.ledger.tables.opening import LedgerError
 from tests.support.clock import Clock
 from tests.support.ledger_records import (
     NOON,
@@ -25,6 +25,7 @@ from tests.support.ledger_records import (
     a_call,
     a_near_miss,
     a_use,
+    append,
     kept,
     now,
     running,
@@ -52,8 +53,8 @@ async def test_a_use_is_read_as_it_was_written(path: Path | None) -> None:
     use = a_use("ci", NOON + timedelta(milliseconds=123), error="late", masked=True)
     miss = a_near_miss()
     async with running(path) as ledger:
-        assert await ledger.append(use)
-        assert await ledger.append(miss)
+        assert await append(ledger, use)
+        assert await append(ledger, miss)
         await kept(ledger)
         assert list(read_uses(ledger.source)) == [use.as_dict()]
         assert list(read_near_misses(ledger.source)) == [miss.as_dict()]
@@ -63,10 +64,11 @@ async def test_sums_days_callers_phases_and_spans_tell_what_happened(path: Path 
     async with running(path, clock=lambda: NOON) as ledger:
         ledger.phase_changed("observe")
         ledger.phase_changed("observe")
-        await ledger.append(a_use("a", NOON, upstream_status=404, masked=True))
-        await ledger.append(a_use("a", NOON + timedelta(hours=1), upstream_status=404, masked=True))
-        await ledger.append(a_use("a", NOON - timedelta(days=1), mode=None, user_agent="old"))
-        await ledger.append(a_near_miss("b"))
+        await append(ledger, a_use("a", NOON, upstream_status=404, masked=True))
+        later = NOON + timedelta(hours=1)
+        await append(ledger, a_use("a", later, upstream_status=404, masked=True))
+        await append(ledger, a_use("a", NOON - timedelta(days=1), mode=None, user_agent="old"))
+        await append(ledger, a_near_miss("b"))
         ledger.count(a_call("c"))
         ledger.count(a_call("c", NOON + timedelta(seconds=5)))
         await until(lambda: len(read_evidence(ledger.source).sums) == 4)
@@ -110,7 +112,7 @@ async def test_since_counts_from_that_very_moment(
     source = tmp_path / "ledger.db"
     async with running(source) as ledger:
         for age in [*ages, timedelta(minutes=5), timedelta(0)]:
-            await ledger.append(a_use("a", end - age))
+            await append(ledger, a_use("a", end - age))
     evidence = read_evidence(source, end - since)
     assert sum(one.count for one in evidence.sums) == uses
     assert sum(day.count for day in evidence.days) == uses
@@ -150,12 +152,12 @@ def test_the_latest_uses_are_found_by_what_they_are(
 
 ONE_BY_ONE = """
 import asyncio, os, pathlib, sys
-from tests.support.ledger_records import a_use, running
+from tests.support.ledger_records import a_use, append, running
 
 async def write(path):
     async with running(path, wait_seconds=30) as ledger:
         for _ in range(20):
-            assert await ledger.append(a_use())
+            assert await append(ledger, a_use())
             os.write(1, b"kept")
 
 asyncio.run(write(pathlib.Path(sys.argv[1])))
@@ -179,7 +181,7 @@ def test_the_line_of_a_use_is_written_before_it_counts_as_kept_and_no_use_waits_
 
 async def test_a_group_of_uses_is_one_commit(tmp_path: Path) -> None:
     async with running(tmp_path / "ledger.db") as ledger:
-        assert all(await asyncio.gather(*(ledger.append(a_use(str(n))) for n in range(200))))
+        assert all(await asyncio.gather(*(append(ledger, a_use(str(n))) for n in range(200))))
         await kept(ledger)
         state = ledger.state()
     assert state.written == 200
@@ -195,14 +197,14 @@ async def test_a_caller_is_known_once_a_call_of_his_was_let_through(tmp_path: Pa
         return set(filter(ledger.is_known, names))
 
     async with running(source) as ledger:
-        await ledger.append(a_use("in"))
-        await ledger.append(a_use("refused", decision=Decision.REFUSED))
-        await ledger.append(a_use("nonsense", decision=Decision.INVALID))
-        await ledger.append(a_near_miss("missed"))
-        await ledger.append(a_use("both", decision=Decision.REFUSED))
-        await ledger.append(a_use("both"))
-        await ledger.append(a_use("rehearsed", phase="freeze", would_refuse=True))
-        await ledger.append(a_use("served", phase="reject", would_refuse=True))
+        await append(ledger, a_use("in"))
+        await append(ledger, a_use("refused", decision=Decision.REFUSED))
+        await append(ledger, a_use("nonsense", decision=Decision.INVALID))
+        await append(ledger, a_near_miss("missed"))
+        await append(ledger, a_use("both", decision=Decision.REFUSED))
+        await append(ledger, a_use("both"))
+        await append(ledger, a_use("rehearsed", phase="freeze", would_refuse=True))
+        await append(ledger, a_use("served", phase="reject", would_refuse=True))
         assert known(ledger) == {"in", "both", "served"}
     async with running(source) as again:
         await until(lambda: known(again) == {"in", "both", "served"})
@@ -215,8 +217,8 @@ async def test_callers_past_the_cap_are_summed_together_and_keep_their_name_in_t
     for restart in range(2):
         async with running(source, caller_cap=3) as ledger:
             for number in range(5):
-                await ledger.append(a_use(f"caller-{number}"))
-            await ledger.append(a_near_miss(f"scanner-{restart}"))
+                await append(ledger, a_use(f"caller-{number}"))
+            await append(ledger, a_near_miss(f"scanner-{restart}"))
     evidence = read_evidence(source, None)
     sums = {(one.caller, one.kind): one.count for one in evidence.sums}
     assert sums == {
@@ -239,7 +241,7 @@ async def test_importing_the_lines_of_a_log_twice_changes_nothing(tmp_path: Path
     lines = [*map(encode, uses), *map(encode, misses)]
     source = tmp_path / "ledger.db"
     async with running(source) as ledger:
-        await ledger.append(uses[0])
+        await append(ledger, uses[0])
         await kept(ledger)
         first = import_records(source, map(decode_record, lines))
         before = read_evidence(source)
@@ -260,7 +262,7 @@ async def test_retention_removes_single_uses_in_small_steps_and_keeps_the_sums(
     import_records(source, old)
     before = read_evidence(source).sums
     async with running(source, clock=lambda: NOON) as ledger:
-        await ledger.append(a_use("a", NOON))
+        await append(ledger, a_use("a", NOON))
         await until(lambda: len(list(read_uses(source))) == 1)
         assert sum(one.count for one in read_evidence(source).sums) == 1201
     assert before[0].first == NOON - timedelta(days=181)
@@ -298,7 +300,7 @@ async def test_a_span_says_no_more_than_what_was_seen(
     async with running(source, clock=clock, heartbeat=timedelta(hours=1)) as ledger:
         for number, moment in enumerate(beats(*moments)):
             clock.moment = moment
-            await ledger.append(a_use(str(number), moment))
+            await append(ledger, a_use(str(number), moment))
             await kept(ledger)
     found = read_evidence(source).spans
     seconds = [
@@ -316,7 +318,7 @@ async def test_each_process_has_a_span_of_its_own_and_tells_that_it_was_stopped(
     for start, end in ((0, 5), (6, 9)):
         clock = Clock(NOON + timedelta(seconds=start))
         async with running(source, clock=clock) as ledger:
-            await ledger.append(a_use())
+            await append(ledger, a_use())
             assert not read_evidence(source).spans[-1].stopped
             clock.moment = NOON + timedelta(seconds=end)
     assert [(span.start, span.end, span.stopped) for span in read_evidence(source).spans] == [
@@ -351,7 +353,7 @@ async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_p
         read_evidence(source)
     async with running(source) as ledger:
         assert ledger.state().ok, ledger.state().error
-        assert await ledger.append(a_use("c2"))
+        assert await append(ledger, a_use("c2"))
         await until(lambda: not ledger.is_known("nobody"))
         assert all(map(ledger.is_known, ("c0", "c1", "c2")))
     assert sum(one.count for one in read_evidence(source).sums) == 31
@@ -362,7 +364,7 @@ async def test_an_older_file_is_brought_up_to_date_and_its_uses_are_summed(tmp_p
 async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path) -> None:
     source = tmp_path / "ledger.db"
     async with running(source, clock=Clock(NOON)) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
     at(source, "ALTER TABLE spans DROP COLUMN stopped")
     for name in ("would_refuse", "announced"):
         at(source, f"ALTER TABLE uses DROP COLUMN {name}")
@@ -376,11 +378,11 @@ async def test_a_file_from_before_stops_were_told_learns_of_them(tmp_path: Path)
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     source = tmp_path / "ledger.db"
     async with running(source) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
     at(source, "UPDATE schema_version SET version = 7")
     changes = Changes()
     async with running(source, on_change=changes) as ledger:
-        await ledger.append(a_use())
+        await append(ledger, a_use())
         state = ledger.state()
     assert not state.ok
     assert state.error is not None
@@ -419,7 +421,7 @@ async def test_text_that_no_database_takes_is_kept_with_marks_in_its_place(tmp_p
     changes: list[LedgerState] = []
     async with running(source, on_change=changes.append) as ledger:
         for text in hostile:
-            await ledger.append(a_use(user_agent=text))
+            await append(ledger, a_use(user_agent=text))
         await until(lambda: ledger.state().written == len(hostile))
         await until(lambda: ledger.state().ok)
     assert [use["user_agent"] for use in read_uses(source)] == ["?", *hostile[1:]]
@@ -428,5 +430,5 @@ async def test_text_that_no_database_takes_is_kept_with_marks_in_its_place(tmp_p
 async def test_a_closed_ledger_takes_no_more(tmp_path: Path) -> None:
     async with running(tmp_path / "ledger.db") as ledger:
         pass
-    assert not await ledger.append(a_use(timestamp=now().astimezone(UTC)))
+    assert not await append(ledger, a_use(timestamp=now().astimezone(UTC)))
     assert ledger.state().dropped == 1

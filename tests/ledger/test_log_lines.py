@@ -15,9 +15,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from shim.ledger import events
 from shim.ledger.evidence import REACHED, Evidence, Kind
 from shim.ledger.log_lines import Lines, Source
-from shim.ledger.records import NEAR_MISS_EVENT, REPLACEMENT_EVENT, Use
+from shim.ledger.records import Use
 from shim.report.build import build_report
 from shim.report.model import State, Status
 from tests.support.samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
@@ -228,7 +229,7 @@ def test_uses_without_heartbeats_prove_nothing() -> None:
 
 def test_near_misses_count_apart_and_facts_are_those_of_the_latest_use() -> None:
     miss = use_line(
-        *(NOW, 9), event=NEAR_MISS_EVENT, kind="wrong_method", method="POST", hint="PATCH it"
+        *(NOW, 9), event=events.NEAR_MISS, kind="wrong_method", method="POST", hint="PATCH it"
     )
     values = [use_line(NOW, 2, user_agent="new"), use_line(NOW - DAY, 1, user_agent="old"), miss]
     evidence, _ = read(as_lines(values))
@@ -241,7 +242,7 @@ def test_near_misses_count_apart_and_facts_are_those_of_the_latest_use() -> None
 def test_calls_to_the_new_endpoints_count_by_their_sums_and_each_line_once() -> None:
     lines = [
         life_line(
-            *(REPLACEMENT_EVENT, NOW - n * DAY),
+            *(events.REPLACEMENT, NOW - n * DAY),
             id=str(uuid.UUID(int=n)),
             caller="ci-7",
             caller_source="user-agent",
@@ -261,7 +262,7 @@ def test_calls_to_the_new_endpoints_count_by_their_sums_and_each_line_once() -> 
 @pytest.mark.parametrize("count", [None, 0, -1, "3", True, 1.5])
 def test_a_sum_without_a_number_is_broken(count: object) -> None:
     line = life_line(
-        *(REPLACEMENT_EVENT, NOW), id="a", caller="b", caller_source="c", mode="kill", count=count
+        *(events.REPLACEMENT, NOW), id="a", caller="b", caller_source="c", mode="kill", count=count
     )
     evidence, lines = read(as_lines([line]))
     assert (evidence.sums, lines.broken, lines.lost) == ([], 1, 0)
@@ -283,7 +284,7 @@ def test_a_line_tells_whether_new_calls_reached_a_handler_or_its_status_does(
     fields: dict[str, Any], *, reached: bool
 ) -> None:
     line = life_line(
-        *(REPLACEMENT_EVENT, NOW), id="a", caller="b", caller_source="c", mode="kill", count=3
+        *(events.REPLACEMENT, NOW), id="a", caller="b", caller_source="c", mode="kill", count=3
     )
     evidence, _ = read(as_lines([line | fields]))
     assert [one.decision for one in evidence.sums] == [REACHED if reached else None]

@@ -11,7 +11,7 @@ import pytest
 from shim.ledger.evidence import REACHED, Evidence, Kind
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence
-from shim.ledger.tables import writing
+from shim.ledger.tables import tidying
 from tests.support.ledger_records import NOON, a_call, running
 from tests.support.waiting import until
 
@@ -101,7 +101,7 @@ async def test_where_not_all_of_an_hour_is_kept_one_by_one_it_counts_whole(
     source = tmp_path / "ledger.db"
     async with running(source, heartbeat=timedelta(milliseconds=10)) as ledger:
         await one_by_one(source, ledger, [NOON + n * MINUTE for n in (0, 10, 20, 70, 80)])
-    monkeypatch.setattr(writing, "_MOST_CALLS", 3)
+    monkeypatch.setattr(tidying, "_MOST_CALLS", 3)
     async with running(source):
         await until(lambda: rows(source) == 3)
     assert sum(one.count for one in read_evidence(source, NOON + 15 * MINUTE).sums) == 5

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
-from shim.ledger.journal import read_told
+from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_uses
-from shim.ledger.tables.opening import LedgerError
 from tests.support.ledger_records import running
 from tests.support.tools import run, tool
 from tests.support.waiting import until
@@ -30,16 +30,16 @@ LIFE = """
 import asyncio, os, sys
 from datetime import timedelta
 from pathlib import Path
-from tests.support.ledger_records import a_near_miss, a_use, kept, now, running
+from tests.support.ledger_records import a_near_miss, a_use, append, kept, now, running
 
 async def live(path, killed):
     async with running(path, heartbeat=timedelta(milliseconds=1)) as ledger:
         ledger.phase_changed("translate")
         for number in range(8):
             use = a_use(f"caller-{number}", now())
-            if await ledger.append(use):
+            if await append(ledger, use):
                 os.write(1, f"told {use.id} {use.as_dict()['timestamp']};".encode())
-            await ledger.append(a_near_miss("d", now()))
+            await append(ledger, a_near_miss("d", now()))
             if number % 3 == 2:
                 await kept(ledger)
                 os.write(1, b"kept;")

@@ -18,12 +18,12 @@ from msgspec import structs
 
 from shim.ledger.adding import Imported, import_records
 from shim.ledger.evidence import Kind
-from shim.ledger.journal import paths_beside
 from shim.ledger.ledger import Ledger
+from shim.ledger.leftovers import paths_beside
 from shim.ledger.reading import read_evidence, read_uses
 from shim.ledger.records import Decision, Record, Use
 from tests.support.clock import Clock
-from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, running
+from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, append, running
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class World:
                 assert again.new + again.known + again.too_old == len(before)
                 # The writer is told what it has written before, among news.
                 told = [*self.kept(before)[-2:], *records]
-                assert all(await asyncio.gather(*map(ledger.append, told)))
+                assert all(await asyncio.gather(*(append(ledger, one) for one in told)))
             case "call":
                 ledger.count(a_call(step.caller, self.clock.moment))
             case "bytes":
@@ -174,7 +174,7 @@ class World:
             case _:
                 if step.what == "phase":
                     ledger.phase_changed("freeze")
-                assert all(await asyncio.gather(*map(ledger.append, records)))
+                assert all(await asyncio.gather(*(append(ledger, one) for one in records)))
 
     def kept(self, uses: Iterable[Use]) -> list[Use]:
         """Those that no retention may have removed."""

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from shim.ledger import events
 from shim.ledger.records import (
-    NEAR_MISS_EVENT,
-    USE_EVENT,
     Decision,
     Moment,
     NearMiss,
@@ -76,7 +75,7 @@ def test_a_line_is_of_ascii_and_holds_all_fields_in_order(record: Record) -> Non
     assert line.isascii()
     assert len(line.decode().splitlines()) == 1
     fields = record.as_dict()
-    event = USE_EVENT if isinstance(record, Use) else NEAR_MISS_EVENT
+    event = events.USE if isinstance(record, Use) else events.NEAR_MISS
     head = {"event": event, "level": "info", "timestamp": fields.pop("timestamp")}
     assert list(json.loads(line).items()) == list((head | fields).items())
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from shim.ledger.adding import import_records
+from shim.ledger.errors import LedgerError
 from shim.ledger.reading import read_evidence
 from shim.ledger.several import read_all
-from shim.ledger.tables.opening import LedgerError
-from tests.support.ledger_records import NOON, a_call, a_use, running
+from tests.support.ledger_records import NOON, a_call, a_use, append, running
 
 MINUTE = timedelta(minutes=1)
 
@@ -60,7 +60,7 @@ def test_one_of_the_version_before_is_read_as_it_is(of_version_2: Path) -> None:
 async def test_what_writes_brings_it_up_to_date_and_sums_its_clients(of_version_2: Path) -> None:
     async with running(of_version_2) as ledger:
         assert ledger.state().ok, ledger.state().error
-        await ledger.append(a_use("ci", client_address="::1"))
+        await append(ledger, a_use("ci", client_address="::1"))
         ledger.passed()
         ledger.count(a_call("ci"))
     evidence = read_evidence(of_version_2)

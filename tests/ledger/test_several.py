@@ -15,7 +15,7 @@ from shim.ledger.reading import read_evidence
 from shim.ledger.records import NearMiss, Use
 from shim.ledger.several import read_all
 from tests.support.clock import Clock
-from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, running
+from tests.support.ledger_records import NOON, a_call, a_near_miss, a_use, append, running
 from tests.support.waiting import until
 
 MINUTE = timedelta(minutes=1)
@@ -80,7 +80,7 @@ def test_callers_past_the_cap_are_taken_off_where_they_were_summed(tmp_path: Pat
 async def test_calls_to_the_new_endpoints_are_in_one_of_them_only(tmp_path: Path) -> None:
     one, two = tmp_path / "one.db", tmp_path / "two.db"
     async with running(one, instance="b") as ledger:
-        await ledger.append(USES[0])
+        await append(ledger, USES[0])
         ledger.count(a_call("c0", instance="b"))
     import_records(two, USES[:1])
     read = read_all([one, two])

@@ -14,7 +14,7 @@ from shim.ledger.evidence import Evidence
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence
 from tests.support.clock import Clock
-from tests.support.ledger_records import a_use, kept, now, running
+from tests.support.ledger_records import a_use, append, kept, now, running
 from tests.support.waiting import until
 
 HOUR = timedelta(hours=1)
@@ -83,7 +83,7 @@ async def test_each_hour_that_a_span_reaches_into_has_a_row(tmp_path: Path) -> N
         await until(lambda: carried(read_evidence(source)))
         # No heartbeat of its own: the group with the use claims the time.
         clock.moment += timedelta(seconds=1)
-        await ledger.append(a_use(timestamp=clock.moment))
+        await append(ledger, a_use(timestamp=clock.moment))
         await kept(ledger)
         evidence = read_evidence(source)
     assert [span.end for span in evidence.spans] == [clock.moment]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.ledger_records import NOON, a_use
+from tests.support.ledger_records import NOON, a_use, append
 from tests.support.ops import Ops, Start
 from tests.support.waiting import until
 
@@ -56,7 +56,7 @@ async def test_an_entry_ends_with_its_day(start: Start) -> None:
 
 async def test_a_freeze_refuses_whom_the_ledger_does_not_know(start: Start) -> None:
     ops = await start('phase = "freeze"\n')
-    await ops.ledger.append(a_use("old-hand"))
+    await append(ops.ledger, a_use("old-hand"))
     await until(lambda: not ops.ledger.is_known("newcomer"))
     for caller, known in (("old-hand", True), ("newcomer", False)):
         told = (await phase(ops, caller))["caller"]

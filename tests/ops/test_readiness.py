@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledger_records import a_use
+from tests.support.ledger_records import a_use, append
 from tests.support.ops import Ops, Start
 from tests.support.waiting import until
 
@@ -65,7 +65,7 @@ async def test_one_whose_ledger_does_not_record_says_why_and_what_waits(
 ) -> None:
     ops = await start(ledger=tmp_path / "none" / "none" / "x.db")
     for _ in range(3):
-        assert not await ops.ledger.append(a_use())
+        assert not await append(ops.ledger, a_use())
     got = await ops.client.get("/ready")
     told = await got.json()
     assert (got.status, told["ready"]) == (503, False)

@@ -12,7 +12,7 @@ import pytest
 from shim.ledger.adding import import_records
 from shim.ledger.records import Decision
 from shim.report.formats.page import CONTENT_SECURITY_POLICY
-from tests.support.ledger_records import NOON, a_near_miss, a_use
+from tests.support.ledger_records import NOON, a_near_miss, a_use, append
 from tests.support.ops import Ops, Start
 from tests.support.samples import HOSTILE
 
@@ -30,7 +30,7 @@ async def used(start: Start, tmp_path: Path) -> Ops:
     path = tmp_path / "ledger.db"
     import_records(path, USES)
     ops = await start(RULES)
-    await ops.ledger.append(a_near_miss("third"))
+    await append(ops.ledger, a_near_miss("third"))
     return ops
 
 

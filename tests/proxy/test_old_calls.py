@@ -13,8 +13,9 @@ from shim.proxy.old_calls import OldCalls
 from shim.record.outcome import Outcome
 from shim.route.caller import Identity
 from shim.route.in_force import Live
+from shim.route.meaning import OldCall, interpret
 from shim.route.policy import Policy
-from shim.route.translation import OldCall, Replies, interpret
+from shim.route.replies import Replies
 from tests.support.terms import terms
 
 TARGET = b"/invocations/inv_1?mode=kill"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shim.ledger.ledger import Ledger, LedgerState
-from shim.ledger.records import Decision, NearMiss, ReplacementCall, Use
+from shim.ledger.records import Decision, NearMiss, Record, ReplacementCall, Use, encode
 from tests.support.waiting import until
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -111,6 +111,10 @@ async def running(
         await ledger.close()
 
 
+async def append(ledger: Ledger, record: Record) -> bool:
+    return await ledger.append(record, encode(record))
+
+
 async def kept(ledger: Ledger) -> None:
     """Wait until all that was told is in the ledger itself."""
     await until(lambda: ledger.state().queued == 0)
@@ -122,7 +126,7 @@ async def write_for_ever(path: Path) -> None:
     async def one(ledger: Ledger, number: int) -> None:
         while True:
             use = a_use(f"caller-{number}", now())
-            if await ledger.append(use):
+            if await append(ledger, use):
                 os.write(1, f"{use.id}\n".encode())
 
     async with running(path) as ledger:

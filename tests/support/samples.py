@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shim.ledger import events
 from shim.ledger.evidence import REACHED, CallerFacts, DaySum, Evidence, Kind, Span, Sum
-from shim.ledger.records import USE_EVENT, PhaseChange, Use
+from shim.ledger.records import PhaseChange, Use
 from shim.moments import rfc3339
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -96,7 +97,7 @@ def up(start: datetime, end: datetime = NOW, instance: str = "shim-a") -> Span:
 def use_line(moment: datetime, number: int = 0, **changes: Any) -> dict[str, Any]:
     """Return a use as it is logged."""
     values = {
-        "event": USE_EVENT,
+        "event": events.USE,
         "level": "info",
         "timestamp": rfc3339(moment),
         "id": str(uuid.UUID(int=number + (7 << 76))),

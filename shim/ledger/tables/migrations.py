@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -12,7 +11,8 @@ from sqlalchemy import Connection, RowMapping, func, insert, inspect, select
 from shim.ledger.evidence import MOST_CLIENTS
 from shim.ledger.records import Use
 from shim.ledger.tables import schema
-from shim.ledger.tables.writing import Batch, Names, apply, write_fact
+from shim.ledger.tables.facts import write_identity
+from shim.ledger.tables.writing import Batch, Names, apply
 
 _SINCE_2: Final = ("would_refuse", "announced")
 # The newest uses tell who uses a name today; reading ten million would keep a shim from starting.
@@ -24,7 +24,7 @@ def _sum_what_was_single(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE uses RENAME TO uses_0")
     schema.metadata.create_all(connection)
     connection.execute(insert(schema.schema_version).values(version=0))
-    write_fact(connection, "ledger", uuid.uuid4().hex)
+    write_identity(connection)
     names = Names(cap=1000)
     names.load(connection)
     fields = ", ".join(f'"{field}"' for field in Use.__struct_fields__ if field not in _SINCE_2)

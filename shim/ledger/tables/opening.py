@@ -17,10 +17,11 @@ from sqlalchemy import create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.tables import schema
+from shim.ledger.tables.facts import write_identity
 from shim.ledger.tables.migrations import MIGRATIONS
 from shim.ledger.tables.schema import FLEET_SCHEMA
-from shim.ledger.tables.writing import write_fact
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 _MEMORY: Final = "file:restate-shim-"
 # Statements end by themselves a little before.
 ANSWER_SECONDS: Final = 20.0
-
-
-class LedgerError(Exception):
-    """The record cannot be opened, read or written; says why, and what would help."""
 
 
 def is_fleet(source: Path | str) -> bool:
@@ -251,7 +248,7 @@ def _bring_up_to_date(connection: Connection, namespace: str | None) -> None:
     if version is None:
         schema.metadata.create_all(connection)
         connection.execute(insert(schema.schema_version).values(version=schema.SCHEMA_VERSION))
-        write_fact(connection, "ledger", uuid.uuid4().hex)
+        write_identity(connection)
         return
     _refuse_newer(version)
     if version == schema.SCHEMA_VERSION:

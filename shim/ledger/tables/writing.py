@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
-    Table,
     and_,
     case,
-    delete,
-    func,
-    or_,
     select,
     update,
 )
@@ -30,9 +26,6 @@ Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
 ClientKey = tuple[str, str, str]
 """Caller, address and user agent."""
-BEGAN: Final = "began"
-"""The fact that tells the newest row of the outbox from before the process that writes now."""
-_MOST_CALLS: Final = 100_000
 _AT_ONCE: Final = 500
 
 
@@ -286,90 +279,3 @@ def write_phases(connection: Connection, rows: Sequence[Row]) -> None:
     """Write changes of phase ``(instance, moment, phase)``."""
     if rows:
         statements.PHASES.run(connection, rows)
-
-
-def write_mark(connection: Connection, ledger: str, stream: str, seq: int) -> None:
-    """Note in the fleet how far ``stream`` of ``ledger`` has been shipped."""
-    statements.MARKS.run(connection, [(ledger, stream, seq)])
-
-
-def read_mark(connection: Connection, ledger: str, stream: str) -> int:
-    """Return how far the fleet has ``stream`` of ``ledger``, and keep others from shipping it."""
-    marks = schema.marks.c
-    mark = select(marks.seq).where(marks.ledger == ledger, marks.stream == stream)
-    return int(connection.execute(mark.with_for_update()).scalar() or 0)
-
-
-def write_fact(connection: Connection, name: str, value: str) -> None:
-    """Note a fact about this ledger."""
-    statements.FACTS.run(connection, [(name, value)])
-
-
-def read_fact(connection: Connection, name: str) -> str | None:
-    """Return a fact about this ledger."""
-    fact = select(schema.facts.c.value).where(schema.facts.c.name == name)
-    return connection.execute(fact).scalar()
-
-
-def prune(
-    connection: Connection, before: int, *, limit: int, shipped: dict[str, int] | None = None
-) -> int:
-    """Delete up to ``limit`` uses and near misses older than ``before``; return how many went.
-
-    What ``shipped`` says the fleet has not got yet stays.  The sums stay.
-    """
-    gone = 0
-    with connection.begin():
-        for table in (schema.uses, schema.near_misses):
-            old = table.c.timestamp < before
-            if shipped is not None:
-                old = and_(old, table.c.seq <= shipped.get(table.name, 0))
-            some = select(table.c.seq).where(old).order_by(table.c.timestamp).limit(limit)
-            gone += connection.execute(delete(table).where(table.c.seq.in_(some))).rowcount
-        if gone:
-            pruned = int(read_fact(connection, "pruned_before") or 0)
-            write_fact(connection, "pruned_before", str(max(pruned, before)))
-    return gone
-
-
-def last_sign(connection: Connection) -> int | None:
-    """Return when a shim last showed that it was there, in milliseconds since 1970."""
-    found = connection.execute(select(func.max(schema.spans.c.end))).scalar()
-    return None if found is None else int(found)
-
-
-def tidy_outbox(connection: Connection, shipped: int | None) -> None:
-    """Drop from the outbox what nobody needs any more, but for the newest calls.
-
-    Up to number ``shipped`` the fleet has got it; ``None`` is of a ledger without a fleet.
-    """
-    outbox = schema.outbox.c
-    calls = outbox.kind == Kind.REPLACEMENT_CALL.value
-    newest = select(outbox.seq).where(calls).order_by(outbox.seq.desc())
-    with connection.begin():
-        past = connection.execute(newest.offset(_MOST_CALLS).limit(1)).scalar()
-        gone = or_(~calls, outbox.seq <= (past or 0))
-        if shipped is not None:
-            gone = and_(gone, outbox.seq <= shipped)
-        connection.execute(delete(schema.outbox).where(gone))
-
-
-def tidy_calls(connection: Connection) -> None:
-    """Drop all but the newest calls from the outbox of the fleet, which holds nothing else."""
-    outbox = schema.outbox.c
-    ends = connection.execute(select(func.min(outbox.seq), func.max(outbox.seq))).one()
-    connection.rollback()
-    # Looked at often, and the rows are not to be counted each time.
-    if ends[0] is not None and ends[1] - ends[0] > 1.1 * _MOST_CALLS:
-        tidy_outbox(connection, None)
-
-
-def highest(connection: Connection, table: Table) -> int:
-    """Return the number of the newest row of ``table``, 0 where there is none."""
-    return int(connection.execute(select(func.max(table.c.seq))).scalar() or 0)
-
-
-def admitted_callers(connection: Connection) -> Iterable[str]:
-    """Return the callers of whom a call was let through."""
-    callers = schema.callers.c
-    return connection.execute(select(callers.caller).where(callers.admitted)).scalars().all()

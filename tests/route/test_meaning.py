@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,39 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.report.words import NEAR_MISSES
-from shim.route.translation import (
+from shim.route.meaning import (
     BESIDE,
     Miss,
     Mode,
     NewCall,
     OldCall,
-    Replies,
     interpret,
-    is_probe,
-    map_reply,
     may_concern_us,
     near_miss_of,
     parse_mode,
-    reached_handler,
-    reached_new_endpoint,
     redact_target,
 )
-from tests.support.paths import CONTRACT
+from tests.support.contract import OBSERVED, observed
 
 ID = b"inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
-OBSERVED = sorted(CONTRACT.glob("observed-*.json"))
 EXPECTED = "expected one of `Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
 QUERY = "Failed to deserialize query string: "
-
-
-def observed(part: str) -> Iterator[Any]:
-    for path in OBSERVED:
-        document = json.loads(path.read_text())
-        for case in document[part]:
-            name = "-".join(
-                str(case[key]) for key in ("state", "mode", "query", "prefix") if key in case
-            )
-            yield pytest.param(case, id=f"{document['server']}-{name}")
 
 
 def old_call(target: bytes) -> OldCall:
@@ -63,31 +45,6 @@ def test_a_mode_is_read_as_the_server_read_it(case: dict[str, Any]) -> None:
         assert call.problem is None
     else:
         assert (call.problem, call.mode) == (case["delete"]["body"], None)
-
-
-@pytest.mark.parametrize("case", list(observed("states")))
-def test_a_legacy_reply_is_what_the_old_route_said(case: dict[str, Any]) -> None:
-    patch, delete = case["patch"], case["delete"]
-    body = patch["body"].encode()
-    assert reached_handler(patch["status"], body)
-    reply = map_reply(Replies.LEGACY, patch["status"])
-    assert reply.status == delete["status"]
-    assert (body.decode() if reply.with_body else "") == delete["body"]
-    assert reply.masked == (patch["status"] in (404, 409))
-
-
-@pytest.mark.parametrize("case", list(observed("versions")))
-def test_a_version_nobody_serves_never_becomes_202(case: dict[str, Any]) -> None:
-    target = case["prefix"].encode() + b"/invocations/" + ID
-    meaning = interpret(b"DELETE", target)
-    if case["prefix"] == "/v1":
-        assert isinstance(meaning, Miss)
-        assert meaning.kind == "removed_version"
-        return
-    assert isinstance(meaning, OldCall)
-    assert meaning.new_target == target + b"/cancel"
-    handled = reached_handler(case["patch"]["status"], case["patch"]["body"].encode())
-    assert handled == (case["delete"]["status"] != 404)
 
 
 @pytest.mark.parametrize(
@@ -277,55 +234,6 @@ def test_the_hint_says_what_is_meant(method: bytes, target: bytes, hint: str) ->
     assert meaning.hint == hint
 
 
-@pytest.mark.parametrize(
-    ("first_line", "probe"),
-    [
-        *(
-            (b"GET /" + name + b" HTTP/1.1", True)
-            for name in (
-                *(b"health", b"healthz", b"ready", b"readyz", b"live", b"livez", b"ping"),
-                *(b"metrics", b"health?verbose", b"health#x"),
-            )
-        ),
-        (b"HEAD / HTTP/1.1", True),
-        (b"OPTIONS /v2/health HTTP/1.0", True),
-        (b"OPTIONS /?x=/y HTTP/1.1", True),
-        (b"GET /v12/health HTTP/1.1", True),
-        (b"GET / HTTP/1.1", False),
-        (b"GET /version HTTP/1.1", False),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.30\r\n", True),
-        (b"GET /v3/version?x HTTP/1.1\r\nuser-agent: ELB-HealthChecker/2.0\r\n", True),
-        (b"GET /services HTTP/1.1\r\nUser-Agent: kube-probe/1.30\r\n", False),
-        (b"POST /health HTTP/1.1", False),
-        (b"GET /healthy HTTP/1.1", False),
-        (b"GET /health/x HTTP/1.1", False),
-        (b"GET //health HTTP/1.1", False),
-        (b"GET /services HTTP/1.1", False),
-        (b"GET /v2 HTTP/1.1", False),
-        (b"DELETE /invocations/x HTTP/1.1", False),
-    ],
-)
-def test_a_probe_is_told_by_its_first_line(first_line: bytes, *, probe: bool) -> None:
-    assert is_probe(first_line) is probe
-
-
-@pytest.mark.parametrize(
-    ("status", "content_type", "reached"),
-    [
-        *((status, None, True) for status in (200, 202, 204, 409)),
-        (404, b"application/json", True),
-        (404, b"Application/JSON; charset=utf-8", True),
-        (404, None, False),
-        (404, b"text/plain", False),
-        *((status, b"application/json", False) for status in (400, 401, 405, 429, 500, 503)),
-    ],
-)
-def test_a_new_call_has_reached_a_handler_where_one_took_it(
-    status: int, content_type: bytes | None, *, reached: bool
-) -> None:
-    assert reached_new_endpoint(status, content_type) is reached
-
-
 def test_a_bad_mode_is_an_old_call_and_a_near_miss_at_once() -> None:
     bad, good = old_call(b"/invocations/x?mode="), old_call(b"/invocations/x?mode=kill")
     near_miss = near_miss_of(bad)
@@ -337,54 +245,6 @@ def test_a_bad_mode_is_an_old_call_and_a_near_miss_at_once() -> None:
 def test_an_id_that_is_not_utf8_is_judged_before_the_mode() -> None:
     call = old_call(b"/invocations/%ff?mode=bogus")
     assert call.problem == "Invalid URL: Invalid UTF-8 in `invocation_id`"
-
-
-@pytest.mark.parametrize(
-    ("replies", "status", "expected", "with_body", "masked"),
-    [
-        (Replies.LEGACY, 200, 202, False, False),
-        (Replies.LEGACY, 202, 202, False, False),
-        (Replies.LEGACY, 404, 202, False, True),
-        (Replies.LEGACY, 409, 202, False, True),
-        (Replies.DOCUMENTED, 200, 202, False, False),
-        (Replies.DOCUMENTED, 404, 404, True, False),
-        (Replies.DOCUMENTED, 409, 409, True, False),
-        (Replies.NATIVE, 200, 200, True, False),
-        (Replies.NATIVE, 404, 404, True, False),
-        *(
-            (replies, status, status, True, False)
-            for replies in Replies
-            for status in (400, 405, 429, 500, 503)
-        ),
-    ],
-)
-def test_each_kind_of_replies_maps_each_status(
-    replies: Replies, status: int, expected: int, *, with_body: bool, masked: bool
-) -> None:
-    reply = map_reply(replies, status)
-    assert (reply.status, reply.with_body, reply.masked) == (expected, with_body, masked)
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "reached"),
-    [
-        (404, b"", False),
-        (405, b"", False),
-        (404, b"not found", False),
-        (404, b"[]", False),
-        (404, b'{"error": "x"}', False),
-        (404, b'{"message": 1}', False),
-        (404, b"\xff", False),
-        (404, b'{"message": "gone", "restate_code": null}', True),
-        (405, b'{"message": "deprecated, use PATCH", "restate_code": null}', True),
-        (400, b"", True),
-        (500, b"", True),
-    ],
-)
-def test_only_a_json_error_shows_that_a_handler_answered(
-    status: int, body: bytes, *, reached: bool
-) -> None:
-    assert reached_handler(status, body) is reached
 
 
 @pytest.mark.parametrize(

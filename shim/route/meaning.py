@@ -1,7 +1,7 @@
-"""What a request means: the deprecated route, its replacement, and the reply its callers expect.
+"""What a request means: the deprecated route, its replacement, and what lies beside them.
 
-Everything here is a pure function over the bytes of the request line or of an answer, and the
-rules are those that real servers 1.6.2 and 1.7.12 showed:
+Everything here is a pure function over the bytes of the request line, and the rules are those that
+real servers 1.6.2 and 1.7.12 showed:
 
 * axum matches the path as it was sent, undecoded; an id is one segment and stays as it is.
 * ``mode`` is read by serde from the form-decoded query: six spellings, absent means cancel.
@@ -10,10 +10,8 @@ rules are those that real servers 1.6.2 and 1.7.12 showed:
 
 from __future__ import annotations
 
-import json
 import re
 from enum import StrEnum
-from functools import cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -29,14 +27,6 @@ class Mode(StrEnum):
     CANCEL = "cancel"
     KILL = "kill"
     PURGE = "purge"
-
-
-class Replies(StrEnum):
-    """Whose answers a caller of the old route gets."""
-
-    LEGACY = "legacy"
-    DOCUMENTED = "documented"
-    NATIVE = "native"
 
 
 MODES: Final = {
@@ -62,17 +52,6 @@ _NEW_ROUTE: Final = re.compile(_VERSION + rb"/invocations/[^/]+/(cancel|kill|pur
 _BATCH: Final = re.compile(
     _VERSION + rb"/internal/invocations_batch_operations/(cancel|kill|purge)"
 )
-# Requests as probes and scrapers send them, up to the white space behind their target.
-_PROBE: Final = re.compile(
-    rb"(?:(?:GET|HEAD|OPTIONS) (?:/v[0-9]+)?/(?:healthz?|readyz?|livez?|ping|metrics)"
-    rb"|(?:HEAD|OPTIONS) /)(?:[?#][^ ]*)? "
-)
-_ROOT: Final = re.compile(rb"GET (?:/v[0-9]+)?/(?:version)?(?:[?#][^ ]*)? ")
-_PROBERS: Final = re.compile(
-    rb"kube-probe/|ELB-HealthChecker|GoogleHC/|Blackbox Exporter|blackbox_exporter|Prometheus/"
-    rb"|Consul Health Check|Uptime-Kuma/|HAProxy-Check"
-)
-_LOOKED_AT: Final = 2000
 _READS: Final = frozenset((b"GET", b"HEAD"))
 
 
@@ -226,16 +205,6 @@ def interpret(method: bytes, target: bytes) -> Meaning:
     return None
 
 
-def is_probe(request: bytes) -> bool:
-    """Tell a health check or a scrape from all else, by how the request's head begins.
-
-    People and programs ask for ``/`` and ``/version`` too: there the ``User-Agent`` tells.
-    """
-    if _PROBE.match(request):
-        return True
-    return _ROOT.match(request) is not None and _PROBERS.search(request, 0, _LOOKED_AT) is not None
-
-
 def may_concern_us(request: bytes) -> bool:
     """Tell quickly whether :func:`interpret` is to be asked about a request's first line at all.
 
@@ -296,63 +265,6 @@ def redact_target(target: bytes) -> str:
         elif equals:
             kept.append(name + b"=")
     return printable(path + b"?" + b"&".join(kept))
-
-
-class Reply(NamedTuple):
-    """What the caller gets for upstream's answer: a status, with or without upstream's body."""
-
-    status: int
-    with_body: bool
-    masked: bool
-
-
-@cache
-def map_reply(replies: Replies, status: int) -> Reply:
-    """Map the ``status`` of a new endpoint's answer to the reply that the caller gets.
-
-    400, 429 and 5xx pass as they are, as does whatever nobody has seen yet.  The answer must have
-    come from a handler: see :func:`reached_handler`.
-    """
-    as_it_is = Reply(status, with_body=True, masked=False)
-    if replies is Replies.NATIVE:
-        return as_it_is
-    if status in (200, 202):
-        return Reply(202, with_body=False, masked=False)
-    if replies is Replies.LEGACY and status in (404, 409):
-        return Reply(202, with_body=False, masked=True)
-    return as_it_is
-
-
-def reached_handler(status: int, body: bytes) -> bool:
-    """Tell a handler's answer from the router's: a 404 or 405 of the router has no JSON error.
-
-    Source: Restate's one error shape, ``{"message": string, "restate_code": string|null}``; a
-    server before 1.4 has no new endpoints and its router answers with an empty body.
-    """
-    if status not in (404, 405):
-        return True
-    try:
-        error = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(error, dict) and isinstance(error.get("message"), str)
-
-
-def reached_new_endpoint(status: int, content_type: bytes | None) -> bool:
-    """Tell whether a handler took a call that somebody made to a new endpoint by itself.
-
-    It worked, or the invocation is not there (404) or not in a state for it (409).  A router's 404
-    has no JSON; all else says nothing of whether the call would do without the old route.
-    """
-    if status == 404:
-        return content_type is not None and content_type.lower().startswith(b"application/json")
-    return 200 <= status < 300 or status == 409
-
-
-def error_body(message: str) -> bytes:
-    """Return an error in Restate's shape, as JSON bytes."""
-    error = {"message": message, "restate_code": None}
-    return json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _old_call(
