@@ -60,7 +60,7 @@ class Usage:
 
     def __init__(self, ledger: Ledger, reload: Reload, *, clock: Callable[[], datetime]) -> None:
         self._ledger = ledger
-        self._source = reload.settings.fleet or ledger.source
+        self._source = reload.settings.record or ledger.source
         self._reload = reload
         self._clock = clock
         self._lock = asyncio.Lock()
