@@ -21,7 +21,7 @@ from shim.ledger.inbox import Inbox, Look, put
 from shim.ledger.journal import Leftovers, Segments, take_over
 from shim.ledger.records import Told, Use, decode, encode
 from shim.ledger.retention import Retention
-from shim.ledger.signs import drop_signs
+from shim.ledger.signs import drop_signs, sign_lost
 from shim.ledger.tables import schema, writing
 from shim.ledger.tables.opening import LedgerError, is_memory, open_ledger, say, set_sync
 from shim.ledger.tables.schema import HOUR, from_ms, to_ms
@@ -159,6 +159,8 @@ class Writer(threading.Thread):
         if self._inbox.lost + self.unfit > self._lost:
             self._lost = self._inbox.lost + self.unfit
             self._heartbeat.broken()
+            if self._segments is not None:
+                sign_lost(Path(self._source))
 
     def _open(self) -> None:
         if self._connection is not None:
@@ -344,6 +346,7 @@ class Writer(threading.Thread):
                 self._batch.records.append(decode(encode(record)))
             except _UNFIT:
                 self.unfit += 1
+                self._inbox.lost_by(self._clock())
 
 
 _NOTHING: Final = Batch()

@@ -82,10 +82,14 @@ class Usage:
     def _read(self, source: Path | str, since: datetime | None = None) -> Evidence:
         state = self._ledger.state()
         evidence = read_evidence(source, since, waiting=self._ledger.waiting())
-        if state.ok and state.fleet_ok is not False:
-            return evidence
-        # The record does not show yet that it has stopped: it is as fresh as its last heartbeat.
-        return replace(evidence, unwritten=[*evidence.unwritten, self._clock()])
+        unwritten = [*evidence.unwritten]
+        if not state.ok or state.fleet_ok is False:
+            # As fresh as its last heartbeat, the record does not show yet that it has stopped.
+            unwritten.append(self._clock())
+        # Looked at last: what was lost while it was read is not in it.
+        if (lost := self._ledger.state().last_lost) is not None:
+            unwritten.append(lost)
+        return replace(evidence, unwritten=unwritten)
 
     def _build(
         self,
@@ -113,7 +117,6 @@ class Usage:
             rules=settings.callers,
             instances=settings.instances,
             verdict_window=window,
-            lost=self._ledger.state().dropped,
             sunset=settings.sunset,
             address_names=names,
         )

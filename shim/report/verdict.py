@@ -39,7 +39,8 @@ class Proof:
     """What the silence of callers is worth.
 
     ``idle`` shims recorded, but nothing came through them; ``lost`` records are known to be
-    missing; ``unwritten`` are the moments since when records are in the memory of a shim alone.
+    missing; ``unwritten`` are the moments since when records are in the memory of a shim alone, or
+    were lost.
     In ``silent_sources`` no shim shows, though they were read with others.
     """
 

@@ -128,6 +128,21 @@ async def test_the_verdict_is_a_status_for_those_who_wait_for_it(
     assert told["reason"]
 
 
+async def test_a_lost_record_is_in_the_way_of_verdicts_on_its_time_alone(ops: Ops) -> None:
+    await ops.ledger.close()
+    await ops.ledger.append(a_use("ci-7", NOON))
+    assert ops.ledger.state().dropped == 1
+    missing = "did not take what a shim recorded"
+    told = await (await ops.client.get("/verdict?within=1h")).json()
+    assert (told["status"], missing in told["reason"]) == ("unproven", True)
+    # It was so until the next restart, and no longer.
+    ops.clock.moment += timedelta(hours=2)
+    told = await (await ops.client.get("/verdict?within=2h")).json()
+    assert missing in told["reason"]
+    told = await (await ops.client.get("/verdict?within=90m")).json()
+    assert missing not in told["reason"]
+
+
 @pytest.mark.parametrize("style", ["table", "json", "csv", "markdown", "html"])
 async def test_the_report_is_made_here_for_those_who_have_no_ledger(style: str, used: Ops) -> None:
     got = await used.client.get("/report", params={"format": style, "within": "14d"})

@@ -13,6 +13,7 @@ LEDGER: Final = LedgerState(
     error=None,
     queued=3,
     dropped=1,
+    last_lost=None,
     written=40,
     last_commit_seconds=0.002,
     callers=2,
