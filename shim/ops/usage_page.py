@@ -24,6 +24,7 @@ from shim.ledger.tables.opening import LedgerError
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
+from shim.report.formats import FORMATS
 from shim.report.formats.page import (
     CONTENT_SECURITY_POLICY,
     NO_OWNER,
@@ -31,7 +32,7 @@ from shim.report.formats.page import (
     Recording,
     render_page,
 )
-from shim.report.formats.rendering import FORMATS, render
+from shim.report.formats.rendering import render
 from shim.report.model import Report, Status
 from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.parsers import parse_positive
