@@ -27,6 +27,7 @@ from shim.report.build import build_report
 from shim.report.formats import FORMATS
 from shim.report.formats.page import (
     CONTENT_SECURITY_POLICY,
+    MOST_RECENT,
     NO_OWNER,
     Filters,
     Recording,
@@ -38,7 +39,6 @@ from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.parsers import parse_positive
 from shim.settings.reload import Reload
 
-_RECENT: Final = 200
 _FRESH_SECONDS: Final = 1.0
 _COLUMNS: Final = 80
 _TYPES: Final = {
@@ -220,7 +220,7 @@ class Usage:
         try:
             return read_recent(
                 source,
-                _RECENT,
+                MOST_RECENT,
                 since=filters.begin(now),
                 caller=filters.caller or None,
                 mode=filters.mode or None,
