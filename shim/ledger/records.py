@@ -19,8 +19,11 @@ from msgspec import Meta, Struct
 from msgspec.structs import asdict, force_setattr, replace
 
 from shim.moments import rfc3339
+from shim.route.policy import Phase
 from shim.route.text import OTHER as OTHER  # noqa: PLC0414 - part of what a record is
 
+UNCLEAR: Final = "invalid"
+"""What stands for the mode of a use that has none that can be read."""
 USE_EVENT: Final = "deprecated_route_used"
 NEAR_MISS_EVENT: Final = "migration_near_miss"
 PHASE_EVENT: Final = "phase_changed"
@@ -114,7 +117,7 @@ class Use(_Record, frozen=True, kw_only=True, tag=USE_EVENT):
         freeze let through: what that freeze would refuse it must go on noting.
         """
         let_through = self.decision not in (Decision.REFUSED, Decision.INVALID)
-        return let_through and not (self.would_refuse and self.phase == "freeze")
+        return let_through and not (self.would_refuse and self.phase == Phase.FREEZE)
 
 
 class NearMiss(_Record, frozen=True, kw_only=True, tag=NEAR_MISS_EVENT):

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from shim.ledger.ledger import LedgerState
+from shim.ledger.records import UNCLEAR, Decision
 from shim.route.translation import Mode
 from shim.upstream.pool import PoolStats
 
@@ -47,11 +48,11 @@ MAX_PER_ADDRESS: Final = "max_connections_per_address"
 # The answers that are to be expected.  A series that appears at 1 has no increase, so that the
 # first use of all, which matters most, would raise no alert: these are there from the start, at 0.
 _EXPECTED_USES: Final = (
-    *((mode, "translated", status) for mode in Mode for status in (200, 202, 404, 409)),
-    *((mode, "observed", 202) for mode in Mode),
-    *((mode, "fell_back", 202) for mode in Mode),
-    *((mode, decision, None) for mode in Mode for decision in ("refused", "failed")),
-    *((mode, "invalid", 400) for mode in (*Mode, "invalid")),
+    *((mode, Decision.TRANSLATED, status) for mode in Mode for status in (200, 202, 404, 409)),
+    *((mode, Decision.OBSERVED, 202) for mode in Mode),
+    *((mode, Decision.FELL_BACK, 202) for mode in Mode),
+    *((mode, decision, None) for mode in Mode for decision in (Decision.REFUSED, Decision.FAILED)),
+    *((mode, Decision.INVALID, 400) for mode in (*Mode, UNCLEAR)),
 )
 
 

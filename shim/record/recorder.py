@@ -17,6 +17,7 @@ from shim.ledger.records import (
     NEAR_MISS_EVENT,
     OTHER,
     REPLACEMENT_EVENT,
+    UNCLEAR,
     USE_EVENT,
     Decision,
     NearMiss,
@@ -139,7 +140,7 @@ class Recorder:
         line = encode(use)
         self._logger.info(USE_EVENT, encoded=line)
         self._metrics.deprecated(
-            use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
+            use.mode or UNCLEAR, use.decision, use.upstream_status, use.timestamp.timestamp()
         )
         if outcome.announced:
             self._metrics.announced()

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from shim.ledger.records import Decision, Use
+from shim.ledger.records import UNCLEAR, Decision, Use
 from shim.moments import length, minute, parse_moment, rfc3339
 from shim.report.formats.charts import (
     burn_down,
@@ -40,6 +40,7 @@ from shim.report.words import (
     details,
     headline,
 )
+from shim.route.translation import Mode
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -191,6 +192,8 @@ def _render(
                 ("slim", draw(report, series, 380, 230)),
             ],
             days=days,
+            modes=[*(mode.value for mode in Mode), UNCLEAR],
+            unclear=UNCLEAR,
             decisions=[decision.value for decision in Decision],
             sinces=list(_SINCE),
             style=_asset("page.css"),
