@@ -79,19 +79,15 @@ def _as_json(
         "windows": list(map(str, settings.brownout)),
         "share": settings.brownout_share,
         "jitter_seconds": settings.brownout_jitter.total_seconds(),
-        "next": [_pair(window) for window in windows],
+        "next": [window.as_json() for window in windows],
     }
     if rehearsal is not None:
         found["rehearsal"] = {
             "since": rfc3339(rehearsal.since),
-            "windows": [_pair(window) for window in rehearsal.windows],
+            "windows": [window.as_json() for window in rehearsal.windows],
             "callers": [asdict(hit) for hit in rehearsal.callers],
         }
     return found
-
-
-def _pair(window: Window) -> dict[str, str]:
-    return {"start": rfc3339(window.start), "end": rfc3339(window.end)}
 
 
 def _lines(

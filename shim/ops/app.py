@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -15,6 +14,7 @@ from shim.ledger.tables.opening import LedgerError
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
 from shim.ops.usage_page import Usage
+from shim.route.translation import error_body
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN: Final = ("/live", "/ready")
@@ -84,5 +84,5 @@ def make_app(
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
-    body = json.dumps({"message": message, "restate_code": None})
-    return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+    text = error_body(message).decode()
+    return web.Response(status=status, text=text, content_type="application/json", headers=headers)

@@ -26,6 +26,7 @@ from shim.report.coverage import LONGEST_PAUSE, Coverage, in_percent
 from shim.report.histories import History
 from shim.report.model import Gap, Status, Verdict
 from shim.report.text import listed, name_of, plain, plural
+from shim.report.words import ago
 
 DEFAULT_WINDOW: Final = timedelta(days=14)
 _MAY_MISS: Final = 0.001
@@ -298,7 +299,7 @@ def _last_use(one: History) -> datetime:
 
 
 def _ago(one: History, now: datetime) -> str:
-    moment = _last_use(one)
-    if moment > now:
-        return f"on {minute(moment)}, which is ahead of this machine's clock"
-    return f"{length(now - moment)} ago"
+    said = ago(one.last_use, now)
+    if _last_use(one) > now:
+        return f"on {said}, which is ahead of this machine's clock"
+    return said

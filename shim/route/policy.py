@@ -17,7 +17,6 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from shim.moments import rfc3339
 from shim.route.windows import Schedule, Spec, Window, drawn
 
 _FROZEN: Final = "; only callers from before the freeze are served"
@@ -181,8 +180,7 @@ class Policy:
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
         """Return what applies to this call now."""
         now = self._clock()
-        rule = entry_for(self._rules, caller, now)
-        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        _, phase = self._applying(caller, now)
         refusal = self._refusal(phase, caller, invocation_id, now)
         if refusal is None:
             return self._served[phase]
@@ -198,8 +196,8 @@ class Policy:
             "phase": self._phase,
             "dry_run": self._dry_run,
             "brownout": {
-                "open": _as_json(window) if window else None,
-                "next": [_as_json(one) for one in self.windows(now, _NEXT_WINDOWS)],
+                "open": window.as_json() if window else None,
+                "next": [one.as_json() for one in self.windows(now, _NEXT_WINDOWS)],
                 "share": self._share,
                 "jitter_seconds": self._jitter.total_seconds(),
             },
@@ -209,13 +207,17 @@ class Policy:
             facts["caller"] = self._describe_caller(caller, now)
         return facts
 
+    def _applying(self, caller: str, now: datetime) -> tuple[CallerRule | None, Phase]:
+        """Return the entry that counts for ``caller``, and its phase."""
+        rule = entry_for(self._rules, caller, now)
+        return rule, self._phase if rule is None or rule.phase is None else rule.phase
+
     def windows(self, after: datetime, count: int) -> list[Window]:
         """Return the next ``count`` brownout windows that end after ``after``."""
         return list(islice(self._schedule.following(after), count))
 
     def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
-        rule = entry_for(self._rules, caller, now)
-        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        rule, phase = self._applying(caller, now)
         # An open window with a share refuses some invocations only: here None is the id of any.
         refusal = self._refusal(phase, caller, None, now)
         share = self._share if phase is Phase.BROWNOUT else 1.0
@@ -257,7 +259,3 @@ class Policy:
 
     def _may_pass_freeze(self, caller: str) -> bool:
         return self._is_known(caller) or any(matches(caller) for matches in self._expected)
-
-
-def _as_json(window: Window) -> dict[str, str]:
-    return {"start": rfc3339(window.start), "end": rfc3339(window.end)}

@@ -352,7 +352,7 @@ def reached_new_endpoint(status: int, content_type: bytes | None) -> bool:
 def error_body(message: str) -> bytes:
     """Return an error in Restate's shape, as JSON bytes."""
     error = {"message": message, "restate_code": None}
-    return json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _old_call(
