@@ -57,8 +57,6 @@ from shim.ledger.tables.writing import Tally
 
 _AT_ONCE: Final = 1000
 _MOST_OTHERS: Final = 10
-# SQLite takes no more than 1,000 conditions; only a caller past the cap can need as many.
-_PERIODS: Final = 500
 _WHAT: Final = ("caller", "caller_source", "kind", "mode", "decision", "upstream_status", "masked")
 
 
