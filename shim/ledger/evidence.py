@@ -130,7 +130,6 @@ class Evidence:
 
 MOST_CLIENTS: Final = 20
 """How many clients of a caller are told apart; the rest of them are of the address ``(other)``."""
-HEARTBEAT_SLACK: Final = timedelta(minutes=2)
 
 
 def merge(parts: Sequence[Evidence]) -> Evidence:

@@ -11,17 +11,19 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO, Final
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
+from shim.clocks import LONGEST_SILENCE
 from shim.ledger.counting import Count
-from shim.ledger.evidence import HEARTBEAT_SLACK, Evidence, Span
+from shim.ledger.evidence import Evidence, Span
 from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
 from shim.ledger.records import (
+    HEARTBEAT,
     NEAR_MISS_EVENT,
     REPLACEMENT_EVENT,
     USE_EVENT,
@@ -34,7 +36,6 @@ from shim.ledger.records import (
 _LISTENING, _HEARTBEAT, _STOPPED = "listening", "heartbeat", "stopped"
 # At one moment a shim begins before it beats, and beats before it ends.
 _LIFE: Final = {_LISTENING: 0, _HEARTBEAT: 1, _STOPPED: 2}
-_BEAT: Final = timedelta(minutes=1)
 _DROPPED: Final = "log_lines_dropped"
 _PHASE: Final = "phase_changed"
 _REFUSED: Final = "request_refused"
@@ -156,7 +157,7 @@ class Lines:
             self._count.add_passed(instance, requests, moment)
         self.shown = None if shown is None else shown.evidence()
         silent = self.silent if len(self.silent) < number else []
-        return replace(self._count.evidence(), beat=_BEAT, silent_sources=silent)
+        return replace(self._count.evidence(), beat=HEARTBEAT, silent_sources=silent)
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
@@ -272,7 +273,7 @@ def _spans(instance: str, marks: Iterable[tuple[datetime, int]]) -> Iterator[Spa
     last = datetime.min.replace(tzinfo=UTC)
     for moment, what in sorted(marks):
         begins = what == _LIFE[_LISTENING]
-        if start is not None and (begins or moment - last > HEARTBEAT_SLACK):
+        if start is not None and (begins or moment - last > LONGEST_SILENCE):
             yield Span(instance=instance, start=start, end=last)
             start = None
         start = start or moment

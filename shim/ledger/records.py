@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import NoneType
 from typing import Annotated, Any, Final, TypeVar
@@ -26,6 +26,8 @@ UNCLEAR: Final = "invalid"
 """What stands for the mode of a use that has none that can be read."""
 USE_EVENT: Final = "deprecated_route_used"
 NEAR_MISS_EVENT: Final = "migration_near_miss"
+HEARTBEAT: Final = timedelta(minutes=1)
+"""How often a shim says in the log that it is up."""
 PHASE_EVENT: Final = "phase_changed"
 REPLACEMENT_EVENT: Final = "replacement_endpoint_used"
 

@@ -14,6 +14,7 @@ from shim import __version__
 from shim.clocks import Witness
 from shim.http1.grammar import FramingError
 from shim.ledger.records import (
+    HEARTBEAT,
     NEAR_MISS_EVENT,
     OTHER,
     REPLACEMENT_EVENT,
@@ -332,9 +333,6 @@ class Recorder:
         self._logger.error("handler_failed", exc_info=error)
 
 
-_HEARTBEAT_SECONDS: Final = 60.0
-
-
 async def beat(
     recorder: Recorder, logger: Logger, instance: str, run: str, witness: Witness
 ) -> None:
@@ -343,7 +341,7 @@ async def beat(
     Not while the clock is in doubt: what the log says of the time is not evidence then.
     """
     while True:
-        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        await asyncio.sleep(HEARTBEAT.total_seconds())
         recorder.tell_sums()
         if witness.agrees:
             requests = recorder.take_requests()

@@ -20,16 +20,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from shim.clocks import LONGEST_SILENCE
 from shim.ledger.records import OTHER
 from shim.moments import length, minute
-from shim.report.coverage import LONGEST_PAUSE, Coverage, in_percent
+from shim.report.coverage import MAY_MISS, Coverage, in_percent
 from shim.report.histories import History
 from shim.report.model import Gap, Status, Verdict
 from shim.report.text import listed, name_of, plain, plural
 from shim.report.words import ago
 
 DEFAULT_WINDOW: Final = timedelta(days=14)
-_MAY_MISS: Final = 0.001
 _MAY_MISS_OF_SHORT: Final = 0.05
 _NAMED: Final = 3
 _A_MINUTE: Final = 60.0
@@ -61,12 +61,12 @@ class Proof:
     @property
     def has_gaps(self) -> bool:
         """Whether fewer shims recorded than should have, for longer than restarts take."""
-        if self.coverage.longest_gap > LONGEST_PAUSE.total_seconds():
+        if self.coverage.longest_gap > LONGEST_SILENCE.total_seconds():
             return True
         window = (self.coverage.end - self.coverage.start).total_seconds()
         missing = (1 - self.coverage.share) * window
-        short = min(LONGEST_PAUSE.total_seconds(), _MAY_MISS_OF_SHORT * window)
-        return missing > max(_MAY_MISS * window, short) + 1e-6
+        short = min(LONGEST_SILENCE.total_seconds(), _MAY_MISS_OF_SHORT * window)
+        return missing > max(MAY_MISS * window, short) + 1e-6
 
 
 def judge(histories: Iterable[History], proof: Proof) -> Verdict:
@@ -121,8 +121,8 @@ def _earliest(users: Sequence[History], proof: Proof) -> datetime | None:
         moments.append(_last_use(one) + window)
         moments += filter(None, (one.waited_for(now),))
     if proof.has_gaps:
-        long = [gap for gap in proof.coverage.pauses if gap.seconds > LONGEST_PAUSE.total_seconds()]
-        for gap in long or proof.coverage.pauses:
+        pauses, most = proof.coverage.pauses, LONGEST_SILENCE.total_seconds()
+        for gap in [gap for gap in pauses if gap.seconds > most] or pauses:
             if gap.end >= now:
                 return None
             moments.append(gap.end + window)
