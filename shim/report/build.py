@@ -17,7 +17,8 @@ from shim.report.histories import Habit, History, habit_of, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
 from shim.report.places import Place, nobody_s, places_of
-from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
+from shim.report.proof import Proof
+from shim.report.verdict import DEFAULT_WINDOW, judge
 from shim.route.policy import CallerRule, entry_for, owner_matches
 from shim.settings.parsers import Instances
 
