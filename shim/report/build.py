@@ -85,7 +85,6 @@ def build_report(
                 histories[name],
                 part.callers.get(name) or evidence.callers.get(name),
                 days=days.get(name, {}).get("", ()),
-                rule=None if name == OTHER else entry_for(rules, name, now),
                 names=tuple(evidence.others) if name == OTHER else (),
                 address_names=address_names,
                 places=places,
@@ -203,7 +202,6 @@ def _caller(
     facts: CallerFacts | None,
     *,
     days: Sequence[DayCount],
-    rule: CallerRule | None,
     names: tuple[str, ...],
     address_names: Mapping[str, str],
     places: Sequence[Place],
@@ -228,7 +226,7 @@ def _caller(
     user_agent = facts.user_agent if facts else None
     clients = facts.clients if facts else ()
     mode = main_mode(modes)
-    waited_for, habit = history.waited_for(now), history.habit(now)
+    rule, waited_for, habit = history.rule, history.waited_for(now), history.habit(now)
     return CallerReport(
         caller=name,
         caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
@@ -261,12 +259,12 @@ def _caller(
             for one in clients
             if one.address in address_names
         },
-        owner=history.owner,
-        contact=rule.contact if rule else None,
-        note=rule.note if rule else None,
-        acknowledged_until=history.acknowledged_until,
+        owner=rule.owner,
+        contact=rule.contact,
+        note=rule.note,
+        acknowledged_until=rule.acknowledged_until,
         acknowledged=history.is_acknowledged(now),
-        retired=history.retired_since,
+        retired=rule.retired,
         interval=habit.interval,
         due=habit.due if waited_for is not None else None,
         moved_percent=_moved(days, start.date()),

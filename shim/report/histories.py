@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shim.ledger.records import OTHER
@@ -80,8 +80,8 @@ class History:
     """One caller on the whole record, whatever part of it is shown.
 
     Its habit is looked at over all and in each of its ``modes``: what it does daily must not hide
-    what it does once a month.  What its owner says is that of the ``[[caller]]`` entry that counts
-    now.
+    what it does once a month.  ``rule`` is the ``[[caller]]`` entry that counts now: what its owner
+    says.
     """
 
     caller: str
@@ -89,9 +89,7 @@ class History:
     modes: Sequence[Habit]
     came_back: bool
     only_refused: bool
-    owner: str | None
-    acknowledged_until: date | None
-    retired_since: date | None
+    rule: CallerRule
 
     @property
     def last_use(self) -> datetime | None:
@@ -100,11 +98,12 @@ class History:
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Tell whether it is tolerated today: up to the day named, that day included."""
-        return self.acknowledged_until is not None and now.date() <= self.acknowledged_until
+        until = self.rule.acknowledged_until
+        return until is not None and now.date() <= until
 
     def is_retired(self, now: datetime) -> bool:
         """Tell whether its owner says that it is gone by now, and nothing speaks against it."""
-        since = self.retired_since
+        since = self.rule.retired
         if since is None or since > now.date():
             return False
         return self.last_use is None or self.last_use.date() <= since
@@ -153,9 +152,7 @@ def history_of(
         modes=[habit for mode, habit in habits.items() if mode],
         came_back=has_come_back(gaps_of(days)),
         only_refused=only_refused,
-        owner=rule.owner if rule else None,
-        acknowledged_until=rule.acknowledged_until if rule else None,
-        retired_since=rule.retired if rule else None,
+        rule=rule or CallerRule(match=caller),
     )
 
 
