@@ -15,7 +15,7 @@ from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
 from shim.ops.reports import Reports
 from shim.proxy.plane import ProxyPlane
-from shim.record.metrics import Numbers
+from shim.record.exposition import Numbers
 from shim.record.plane import RecordPlane
 from shim.settings.declared import Settings
 from shim.settings.reload import Reload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shim.ledger.ledger import LedgerState
-from shim.record.metrics import Numbers
+from shim.record.exposition import Numbers
 from shim.upstream.pool import PoolStats
 
 LEDGER: Final = LedgerState(
