@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shim.moments import rfc3339
 
-TOLERANCE: Final = timedelta(minutes=2)
-"""How far two clocks may be apart: no longer than a gap in the record may last."""
+if TYPE_CHECKING:
+    # Whoever reads a record needs the constant below, and no logger.
+    from structlog.typing import FilteringBoundLogger
+
+LONGEST_SILENCE: Final = timedelta(minutes=2)
+"""How long the record may be silent: a restart, a rolling update, a heartbeat that got lost.
+
+Two clocks may be as far apart, and no further.
+"""
 # Seconds between answers that are asked for the time.
 _EVERY: Final = 1.0
 
@@ -32,7 +37,7 @@ class Heard(NamedTuple):
     @property
     def agrees(self) -> bool:
         """Whether the clocks show the same time, near enough."""
-        return abs(self.offset) <= TOLERANCE
+        return abs(self.offset) <= LONGEST_SILENCE
 
 
 class Witness:

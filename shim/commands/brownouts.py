@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from shim.commands.sources import chosen
 from shim.ledger.errors import LedgerError
 from shim.ledger.reading import read_records
 from shim.ledger.records import Use
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, now: datet
     windows = policy.windows(now, args.next)
     rehearsal, why_none = None, ""
     try:
-        rehearsal = rehearse(settings.terms, _uses(settings, now - back), now - back, now)
+        uses = _uses(chosen(args, settings), now - back)
+        rehearsal = rehearse(settings.terms, uses, now - back, now)
     except LedgerError as error:
         if args.rehearse is not None:
             raise SettingError(str(error)) from None
@@ -54,8 +56,7 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, now: datet
     return 0
 
 
-def _uses(settings: Settings, since: datetime) -> Iterable[Use]:
-    source = settings.fleet or settings.ledger
+def _uses(source: str | Path | None, since: datetime) -> Iterable[Use]:
     if source is None or (isinstance(source, Path) and not source.is_file()):
         raise LedgerError(f"--ledger: there is no ledger to read at {source or 'memory'}")
     return read_records(source, Use, since)
@@ -78,19 +79,15 @@ def _as_json(
         "windows": list(map(str, settings.brownout)),
         "share": settings.brownout_share,
         "jitter_seconds": settings.brownout_jitter.total_seconds(),
-        "next": [_pair(window) for window in windows],
+        "next": [window.as_json() for window in windows],
     }
     if rehearsal is not None:
         found["rehearsal"] = {
             "since": rfc3339(rehearsal.since),
-            "windows": [_pair(window) for window in rehearsal.windows],
+            "windows": [window.as_json() for window in rehearsal.windows],
             "callers": [asdict(hit) for hit in rehearsal.callers],
         }
     return found
-
-
-def _pair(window: Window) -> dict[str, str]:
-    return {"start": rfc3339(window.start), "end": rfc3339(window.end)}
 
 
 def _lines(

@@ -15,6 +15,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import Progress
 
+from shim.commands.arguments import BAD_USAGE
 from shim.commands.sources import UsageError, import_target, is_ledger, open_record
 from shim.ledger.adding import import_records
 from shim.ledger.errors import LedgerError
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace, settings: Settings, *, out: TextIO, err: TextI
                 done = import_records(target, lines.records(watched))
     except (UsageError, LedgerError) as error:
         err.write(f"restate-shim import: {plain(str(error), None)}\n")
-        return 2
+        return BAD_USAGE
     err.writelines(f"  {plain(problem, 200)}\n" for problem in lines.problems)
     err.writelines(f"  {plain(name)}: no shim shows in it\n" for name in lines.silent)
     out.write(

@@ -14,12 +14,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final, TextIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from shim.commands.arguments import BAD_USAGE
 from shim.commands.output import CannotWriteError, written
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
 from shim.ledger import events
@@ -28,7 +28,7 @@ from shim.ledger.log_lines import Lines
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
 from shim.report.build import build_report
-from shim.report.formats.rendering import FORMATS, render
+from shim.report.formats.rendering import render
 from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.places import PlacesError, read_places
 from shim.report.text import plain, plural
@@ -38,58 +38,8 @@ from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
 from shim.settings.parsers import parse_positive
 
-BAD_USAGE: Final = 2
 _ANSWER_SECONDS: Final = 60.0
 _MOST_ERROR: Final = 10_000
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags of ``report``."""
-    parser.add_argument(
-        "record",
-        nargs="*",
-        metavar="FILE",
-        help="ledgers, or the shims' JSON lines (gzip too), or - for lines on stdin, or the URL "
-        "of a shim's ops port; without any, the ledger or fleet that is configured",
-    )
-    parser.add_argument("--ledger", metavar="PATH", help="the ledger to read")
-    parser.add_argument("--fleet", metavar="URL", help="the fleet to read: postgresql://…")
-    parser.add_argument(
-        "--config", metavar="FILE", type=Path, help="TOML file with settings and [[caller]] entries"
-    )
-    parser.add_argument(
-        "--format", choices=FORMATS, default="table", help="how to show it (default: table)"
-    )
-    parser.add_argument(
-        "--since",
-        metavar="WHEN",
-        help="show nothing from before: a duration back such as 30d, or a date; "
-        "the verdict looks at all",
-    )
-    parser.add_argument(
-        "--owner", metavar="GLOB", help="only callers whose owner matches; the verdict is of all"
-    )
-    parser.add_argument(
-        "--instances",
-        metavar="N|NAME,NAME",
-        help="how many shims should record, or their names; "
-        "else as configured, or as many as recorded side by side",
-    )
-    parser.add_argument(
-        "--scan",
-        metavar="FILE",
-        type=Path,
-        help="what restate-shim scan --format json found: shown beside the callers it may be",
-    )
-    parser.add_argument(
-        "--uses", action="store_true", help="print every use as a JSON line instead of the sums"
-    )
-    parser.add_argument(
-        "--fail-if-used-within",
-        metavar="DURATION",
-        help="exit 0 when nobody used the route in that time and the record proves it, "
-        "3 when somebody did, 4 when it is not proven, 5 when only acknowledged callers did",
-    )
 
 
 def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) -> int:

@@ -17,6 +17,7 @@ from typing import Final, TextIO
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from shim.commands.arguments import BAD_USAGE
 from shim.commands.output import CannotWriteError, written
 from shim.report.text import plain, plural
 from shim.scan.files import File
@@ -28,7 +29,6 @@ from shim.scan.formats.table import write_table
 from shim.scan.scan import BaselineError, Scan, scan, without_known
 
 FOUND: Final = 3
-BAD_USAGE: Final = 2
 _MOST_SKIPPED: Final = 20
 
 

@@ -56,20 +56,26 @@ def refuse_copies(ledgers: list[str | Path]) -> None:
             raise UsageError(f"{other} and {ledger} are copies of one ledger: takes one of them")
 
 
+def chosen(args: argparse.Namespace, settings: Settings) -> str | Path | None:
+    """Return the ledger or fleet that is meant, ``None`` for a ledger in memory.
+
+    A flag names it, whatever else is configured.
+    """
+    return settings.ledger if args.ledger and not args.fleet else settings.record
+
+
 def configured(args: argparse.Namespace, settings: Settings) -> str | Path:
     """Return the ledger or fleet that flags and settings name."""
     if args.ledger and args.fleet:
         raise UsageError("takes --ledger or --fleet, not both")
-    # A flag names what to read, whatever else is configured.
-    if settings.fleet and not args.ledger:
-        return settings.fleet
-    if settings.ledger is None:
+    source = chosen(args, settings)
+    if source is None:
         raise UsageError("the ledger is in memory: ask the shim itself, at /usage on --ops-listen")
-    if not settings.ledger.is_file():
+    if isinstance(source, Path) and not source.is_file():
         raise UsageError(
-            f"there is no ledger at {settings.ledger}; name one, or the shims' logs, or --fleet URL"
+            f"there is no ledger at {source}; name one, or the shims' logs, or --fleet URL"
         )
-    return settings.ledger
+    return source
 
 
 def open_record(name: str, stack: contextlib.ExitStack) -> BinaryIO:
@@ -104,8 +110,7 @@ def import_target(args: argparse.Namespace, settings: Settings) -> str | Path:
     """Return the ledger or fleet that records are added to."""
     if args.ledger and args.fleet:
         raise UsageError("takes --ledger or --fleet, not both")
-    if settings.fleet and not args.ledger:
-        return settings.fleet
-    if settings.ledger is None:
+    target = chosen(args, settings)
+    if target is None:
         raise UsageError("a ledger in memory cannot be added to: name a file with --ledger")
-    return settings.ledger
+    return target

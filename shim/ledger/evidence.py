@@ -125,12 +125,11 @@ class Evidence:
     beat: timedelta = timedelta(seconds=1)
     """How often shims give a sign of life in what this was read from."""
     unwritten: list[datetime] = field(default_factory=list)
-    """Since when there are records in the memory of a shim alone, or were when it ended."""
+    """Since when records are in the memory of a shim alone, or were when it ended or lost them."""
 
 
 MOST_CLIENTS: Final = 20
 """How many clients of a caller are told apart; the rest of them are of the address ``(other)``."""
-HEARTBEAT_SLACK: Final = timedelta(minutes=2)
 
 
 def merge(parts: Sequence[Evidence]) -> Evidence:

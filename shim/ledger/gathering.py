@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 from typing import Final
 
 from shim.ledger.evidence import Kind
@@ -70,7 +71,7 @@ class Gathering:
         self.batch = Batch()
         self.left.kept()
 
-    def set_unfit_aside(self) -> None:
+    def set_unfit_aside(self, now: datetime) -> None:
         """Try every record of the group by itself, and lose those that can never be written."""
         records, self.batch.records = self.batch.records, []
         for record in records:
@@ -79,6 +80,7 @@ class Gathering:
                 self.batch.records.append(decode(encode(record)))
             except UNFIT:
                 self.unfit += 1
+                self._inbox.lost_by(now)
 
     def _take_left(self) -> list[str]:
         records = self.batch.records

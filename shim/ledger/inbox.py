@@ -45,7 +45,8 @@ class Inbox:
     """What requests hand to the writer.
 
     ``told`` is the number of records that there ever were; what happened before ``seen`` was told.
-    ``passed`` is how many requests besides probes there ever were.
+    ``passed`` is how many requests besides probes there ever were.  ``lost`` records will never be
+    written, the last of them since ``last_lost``.
     """
 
     records: deque[Told] = field(default_factory=deque)
@@ -55,7 +56,18 @@ class Inbox:
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)
     lost: int = 0
+    last_lost: datetime | None = None
     _counts: dict[SumKey, Tally] = field(default_factory=dict)
+
+    def lose(self, moment: datetime) -> None:
+        """Count a record that is lost."""
+        self.lost += 1
+        self.lost_by(moment)
+
+    def lost_by(self, moment: datetime) -> None:
+        """Note when one was lost; a clock that is set back takes nothing back."""
+        if self.last_lost is None or self.last_lost < moment:
+            self.last_lost = moment
 
     def copy(self) -> list[Told]:
         """Return the records that wait, while two threads put them in and take them out."""

@@ -36,7 +36,8 @@ _TICK: Final = 0.2
 class LedgerState:
     """How the ledger does.
 
-    ``queued`` records are kept in memory and will be written, ``dropped`` ones are lost.
+    ``queued`` records are kept in memory and will be written, ``dropped`` ones are lost,
+    the last of them at ``last_lost``.
     ``fleet_ok`` is ``None`` without a fleet; ``fleet_unsent`` counts records it has yet to get.
     """
 
@@ -44,6 +45,7 @@ class LedgerState:
     error: str | None
     queued: int
     dropped: int
+    last_lost: datetime | None
     written: int
     last_commit_seconds: float | None
     callers: int
@@ -160,7 +162,7 @@ class Ledger:
         is in memory then, or lost and counted where there are too many.
         """
         if self._loop is None:
-            self._inbox.lost += 1
+            self._inbox.lose(self._clock())
             return False
         if isinstance(record, Use) and record.admitted:
             self._remember((record.caller,))
@@ -217,6 +219,7 @@ class Ledger:
             error=error,
             queued=sum(not isinstance(one, PhaseChange) for one in self.waiting()),
             dropped=writer.dropped,
+            last_lost=self._inbox.last_lost,
             written=writer.written,
             last_commit_seconds=writer.commit_seconds,
             callers=len(self._known),
@@ -261,7 +264,7 @@ class Ledger:
         crowded = len(inbox.records) >= self._queue_limit
         behind = journal is not None and journal.waiting() >= self._queue_limit
         if self._closed or (crowded and (journal is None or behind)):
-            inbox.lost += 1
+            inbox.lose(self._clock())
             return False
         if not crowded:
             inbox.records.append(record)
@@ -306,7 +309,7 @@ class Ledger:
         """Tell those that wait for their lines."""
         for entry in entries:
             if entry.only and not done:
-                self._inbox.lost += 1
+                self._inbox.lose(self._clock())
             if entry.told is not None and not entry.told.done():
                 entry.told.set_result(done)
 

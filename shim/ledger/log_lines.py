@@ -11,23 +11,23 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO, Final
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
+from shim.clocks import LONGEST_SILENCE
 from shim.ledger import events
 from shim.ledger.counting import Count
-from shim.ledger.evidence import HEARTBEAT_SLACK, Evidence, Span
+from shim.ledger.evidence import Evidence, Span
 from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
-from shim.ledger.records import Moment, Record, Use, decode_record
+from shim.ledger.records import HEARTBEAT, Moment, Record, Use, decode_record
 from shim.route.replies import took
 
 # At one moment a shim begins before it beats, and beats before it ends.
 _LIFE: Final = {events.LISTENING: 0, events.HEARTBEAT: 1, events.STOPPED: 2}
-_BEAT: Final = timedelta(minutes=1)
 _SIGNS: Final = (*_LIFE, events.LINES_DROPPED, events.PHASE)
 # A line that speaks of one of these and cannot be read is a use less, or more than one.
 _TELLING: Final = (events.USE.encode(), events.LINES_DROPPED.encode())
@@ -146,7 +146,7 @@ class Lines:
             self._count.add_passed(instance, requests, moment)
         self.shown = None if shown is None else shown.evidence()
         silent = self.silent if len(self.silent) < number else []
-        return replace(self._count.evidence(), beat=_BEAT, silent_sources=silent)
+        return replace(self._count.evidence(), beat=HEARTBEAT, silent_sources=silent)
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
@@ -264,7 +264,7 @@ def _spans(instance: str, marks: Iterable[tuple[datetime, int]]) -> Iterator[Spa
     last = datetime.min.replace(tzinfo=UTC)
     for moment, what in sorted(marks):
         begins = what == _LIFE[events.LISTENING]
-        if start is not None and (begins or moment - last > HEARTBEAT_SLACK):
+        if start is not None and (begins or moment - last > LONGEST_SILENCE):
             yield Span(instance=instance, start=start, end=last)
             start = None
         start = start or moment

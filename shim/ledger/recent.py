@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, and_, case, false, func, or_, select
 
 from shim.ledger.evidence import Kind
 from shim.ledger.reading import opened
-from shim.ledger.records import OTHER, Told, Use
+from shim.ledger.records import OTHER, UNCLEAR, Told, Use
 from shim.ledger.tables import schema
 from shim.ledger.tables.opening import time_limit
 from shim.ledger.tables.schema import HOUR, from_row, to_ms
@@ -32,13 +32,13 @@ def read_recent(
     decision: str | None = None,
     waiting: Iterable[Told] = (),
 ) -> list[Use]:
-    """Return the latest uses, at ``most`` so many, latest first; ``invalid`` is a mode here."""
+    """Return the latest uses, at ``most`` so many, latest first; ``UNCLEAR`` is a mode here."""
 
     def is_sought(use: Use) -> bool:
         return (
             (since is None or use.timestamp >= since)
             and caller in (None, use.caller)
-            and mode in (None, use.mode or "invalid")
+            and mode in (None, use.mode or UNCLEAR)
             and decision in (None, use.decision)
         )
 
@@ -51,8 +51,8 @@ def read_recent(
         query = query.where(uses.caller == caller)
         sought["caller"] = (caller, OTHER)
     if mode is not None:
-        query = query.where(uses.mode.is_(None) if mode == "invalid" else uses.mode == mode)
-        sought["mode"] = ("" if mode == "invalid" else mode,)
+        query = query.where(uses.mode.is_(None) if mode == UNCLEAR else uses.mode == mode)
+        sought["mode"] = ("" if mode == UNCLEAR else mode,)
     if decision is not None:
         query = query.where(uses.decision == decision)
         sought["decision"] = (decision,)

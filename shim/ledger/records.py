@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import NoneType
 from typing import Annotated, Any, Final, TypeVar
@@ -20,7 +20,13 @@ from msgspec.structs import asdict, force_setattr, replace
 
 from shim.ledger import events
 from shim.moments import rfc3339
+from shim.route.policy import Phase
 from shim.route.text import OTHER as OTHER  # noqa: PLC0414 - part of what a record is
+
+UNCLEAR: Final = "invalid"
+"""What stands for the mode of a use that has none that can be read."""
+HEARTBEAT: Final = timedelta(minutes=1)
+"""How often a shim says in the log that it is up."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
 # What each of the two databases takes: PostgreSQL's integer has 32 bits.
@@ -110,7 +116,7 @@ class Use(_Record, frozen=True, kw_only=True, tag=events.USE):
         freeze let through: what that freeze would refuse it must go on noting.
         """
         let_through = self.decision not in (Decision.REFUSED, Decision.INVALID)
-        return let_through and not (self.would_refuse and self.phase == "freeze")
+        return let_through and not (self.would_refuse and self.phase == Phase.FREEZE)
 
 
 class NearMiss(_Record, frozen=True, kw_only=True, tag=events.NEAR_MISS):

@@ -2,7 +2,7 @@
 
 An empty file takes no room on a full disk.  It tells those that read the files of a running shim
 what they cannot see; one that was left behind tells that a process ended with records in memory,
-which are lost.
+which are lost.  One more stays where any record was lost, as new as the last of these.
 """
 
 from __future__ import annotations
@@ -39,8 +39,14 @@ class Sign:
                 self._last = None
 
 
+def sign_lost(ledger: Path) -> None:
+    """Say that a record was lost just now: that outlives the process, and nothing takes it down."""
+    with contextlib.suppress(OSError):
+        ledger.with_name(f"{ledger.name}.{_NAME}-lost").touch()
+
+
 def read_signs(ledger: Path) -> list[datetime]:
-    """Return since when there are records in memory alone, for each process that has them."""
+    """Return since when records are in memory alone, by process, and when the last was lost."""
     return sorted(datetime.fromtimestamp(seconds, UTC) for _, seconds in _signs(ledger))
 
 

@@ -24,7 +24,7 @@ from shim.ledger.journal import Segments
 from shim.ledger.leftovers import take_over
 from shim.ledger.records import Told
 from shim.ledger.retention import Retention, Shipped
-from shim.ledger.signs import drop_signs
+from shim.ledger.signs import drop_signs, sign_lost
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
 from shim.ledger.tables.schema import from_ms, to_ms
@@ -125,7 +125,7 @@ class Writer(threading.Thread):
                 self._close()
                 self._works = False
                 if isinstance(error, UNFIT):
-                    self._next.set_unfit_aside()
+                    self._next.set_unfit_aside(self._clock())
                 self._failed(_explain(error, self._source))
             if self._stop_by is not None and time.monotonic() + self._delay > self._stop_by:
                 break
@@ -148,6 +148,8 @@ class Writer(threading.Thread):
         if self.dropped > self._lost:
             self._lost = self.dropped
             self._heartbeat.broken()
+            if self._segments is not None:
+                sign_lost(Path(self._source))
 
     def _open(self) -> None:
         if self._connection is not None:

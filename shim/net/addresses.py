@@ -53,6 +53,7 @@ def _parse_upstream(text: str) -> Address:
         raise wanted
     if not re.fullmatch(r"[!-~]+", url.netloc):
         raise wanted
+    _check_host(url.hostname)
     return Address(url.hostname, port or DEFAULT_ADMIN_PORT, tls=url.scheme == "https")
 
 
@@ -63,7 +64,18 @@ def parse_listen(text: str) -> Address:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]/]+)):(\d{1,5})", text)
     if match is None or int(match[3]) > 65535:
         raise ValueError("HOST:PORT, [::1]:PORT or unix:/path")
+    _check_host(match[1] or match[2])
     return Address(match[1] or match[2], int(match[3]))
+
+
+def _check_host(host: str) -> None:
+    """Refuse what cannot be looked up at all: it would fail at each connection."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(
+            "a host whose parts between dots have 1 to 63 characters, such as admin.restate.svc"
+        ) from None
 
 
 def _unix_address(text: str) -> Address:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -12,9 +11,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from shim.ledger.errors import LedgerError
+from shim.ops.pages import Pages
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
-from shim.ops.usage_page import Usage
+from shim.route.replies import error_body
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN: Final = ("/live", "/ready")
@@ -23,7 +23,7 @@ _OPEN: Final = ("/live", "/ready")
 def make_app(
     readiness: Readiness,
     registry: CollectorRegistry,
-    usage: Usage,
+    pages: Pages,
     phases: PhaseWatch,
     *,
     token: str | None,
@@ -73,16 +73,16 @@ def make_app(
             web.get("/ready", ready),
             web.get("/phase", phase),
             web.get("/metrics", metrics),
-            web.get("/verdict", usage.verdict),
-            web.get("/report", usage.report_as),
-            web.get("/usage", usage.page),
-            web.get("/usage.json", usage.json),
-            web.get("/usage.csv", usage.csv),
+            web.get("/verdict", pages.verdict),
+            web.get("/report", pages.report_as),
+            web.get("/usage", pages.page),
+            web.get("/usage.json", pages.json),
+            web.get("/usage.csv", pages.csv),
         ]
     )
     return app
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
-    body = json.dumps({"message": message, "restate_code": None})
-    return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+    text = error_body(message).decode()
+    return web.Response(status=status, text=text, content_type="application/json", headers=headers)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from shim.ops.usage_page import Usage
+from shim.ops.reports import Reports
 from shim.record.log import Logger
 from shim.record.metrics import Metrics
 from shim.report.formats.page import anchor_of
@@ -18,16 +18,16 @@ _RETRY_SECONDS: Final = 5.0
 _ADDRESSES: Final = 3
 
 
-async def count_callers(usage: Usage, metrics: Metrics, logger: Logger, *, most: int) -> None:
+async def count_callers(reports: Reports, metrics: Metrics, logger: Logger, *, most: int) -> None:
     """Tell the metrics who uses the old route by the record, at once and every minute.
 
     ``most`` of the busiest callers are named; the counts since the start know of no use before it.
     Who is new, or came back, is told to the log.
     """
-    arrivals = Arrivals(usage.now(), logger)
+    arrivals = Arrivals(reports.now(), logger)
     while True:
         try:
-            report = await usage.report()
+            report = await reports.report()
         except Exception as error:  # noqa: BLE001 - a record that cannot be read now may be later
             logger.debug("callers_not_counted", error=str(error))
             await asyncio.sleep(_RETRY_SECONDS)

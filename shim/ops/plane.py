@@ -10,11 +10,12 @@ from aiohttp import web
 from shim.net.listening import Listener, listen, open_socket, remove_socket, url_of
 from shim.ops.app import make_app
 from shim.ops.callers import count_callers
+from shim.ops.pages import Pages
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
-from shim.ops.usage_page import Usage
+from shim.ops.reports import Reports
 from shim.proxy.plane import ProxyPlane
-from shim.record.metrics import Numbers
+from shim.record.exposition import Numbers
 from shim.record.plane import RecordPlane
 from shim.settings.declared import Settings
 from shim.settings.reload import Reload
@@ -35,13 +36,13 @@ class OpsPlane:
         self._proxy = proxy
         self._reload = reload
         self.phases = PhaseWatch(record, proxy, reload)
-        self._usage = Usage(record.ledger, reload, clock=record.clock)
+        self._reports = Reports(record.ledger, reload, clock=record.clock)
         record.metrics.numbers = self.numbers
         self._runner = web.AppRunner(
             make_app(
                 Readiness(proxy, record.ledger, reload),
                 record.registry,
-                self._usage,
+                Pages(self._reports, record.ledger, reload),
                 self.phases,
                 token=settings.ops_token,
             ),
@@ -90,7 +91,7 @@ class OpsPlane:
     async def count_callers(self) -> None:
         """Tell the metrics who uses the old route, until cancelled."""
         record, most = self._record, self._settings.metrics_callers
-        await count_callers(self._usage, record.metrics, record.logger, most=most)
+        await count_callers(self._reports, record.metrics, record.logger, most=most)
 
     async def aclose(self) -> None:
         """Answer no more."""

@@ -15,7 +15,9 @@ from shim.clocks import Witness
 from shim.http1.grammar import FramingError
 from shim.ledger import events
 from shim.ledger.records import (
+    HEARTBEAT,
     OTHER,
+    UNCLEAR,
     Decision,
     NearMiss,
     ReplacementCall,
@@ -137,7 +139,7 @@ class Recorder:
         line = encode(use)
         self._logger.info(events.USE, encoded=line)
         self._metrics.deprecated(
-            use.mode or "invalid", use.decision, use.upstream_status, use.timestamp.timestamp()
+            use.mode or UNCLEAR, use.decision, use.upstream_status, use.timestamp.timestamp()
         )
         if outcome.announced:
             self._metrics.announced()
@@ -329,9 +331,6 @@ class Recorder:
         self._logger.error("handler_failed", exc_info=error)
 
 
-_HEARTBEAT_SECONDS: Final = 60.0
-
-
 async def beat(
     recorder: Recorder, logger: Logger, instance: str, run: str, witness: Witness
 ) -> None:
@@ -340,7 +339,7 @@ async def beat(
     Not while the clock is in doubt: what the log says of the time is not evidence then.
     """
     while True:
-        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        await asyncio.sleep(HEARTBEAT.total_seconds())
         recorder.tell_sums()
         if witness.agrees:
             requests = recorder.take_requests()

@@ -29,18 +29,22 @@ _ONCE_HIDDEN: Final = (
 )
 
 
-class Client(NamedTuple):
-    """A kind of client: the products it is known by, in lower case, and what to tell its owner."""
+class Toolkit(NamedTuple):
+    """What a caller is built with: the products it is known by, in lower case, and what to tell.
+
+    ``languages`` are those of the source code that it is used from, as the scan names them.
+    """
 
     products: tuple[str, ...]
     advice: str
+    languages: tuple[str, ...] = ()
 
 
 # The first one that has any of a User-Agent's products counts: libraries name what they are built
 # on after themselves, and PowerShell says that it is a browser.  reqwest, hyper, HTTParty, Flurl
 # and .NET give no name of their own unless they are told to.
-CLIENTS: Final = (
-    Client(
+TOOLKITS: Final = (
+    Toolkit(
         ("openapi-generator", "swagger-codegen"),
         "Generated client: generate it from the OpenAPI document of Restate 1.4 or later, and call "
         "its MODE_invocation (MODEInvocation) in place of delete_invocation or "
@@ -48,7 +52,7 @@ CLIENTS: Final = (
     ),
     # sdk-java's admin client knows the old call alone and is deprecated since July 2026 (2.9.0);
     # HttpURLConnection (Java/17) sends no PATCH at all.
-    Client(
+    Toolkit(
         (
             *("restate-sdk-java", "java-http-client", "java", "okhttp", "ktor", "ktor-client"),
             *("apache-httpclient", "apache-httpasyncclient", "jersey", "jetty"),
@@ -57,180 +61,211 @@ CLIENTS: Final = (
         '.method("PATCH", BodyPublishers.noBody()) of java.net.http in place of DELETE, '
         "deleteInvocation or terminateInvocation. sdk-java's admin client is deprecated and has "
         "no new call.",
+        ("java", "kotlin"),
     ),
-    Client(
+    Toolkit(
         ("vert.x-webclient",),
         'Vert.x: client.patchAbs(admin + "/invocations/" + id + "/MODE") in place of '
         "client.deleteAbs.",
+        ("java", "kotlin"),
     ),
-    Client(
+    Toolkit(
         ("reactornetty",),
         'Spring: webClient.patch().uri(admin + "/invocations/{id}/MODE", id) in place of '
         "webClient.delete().",
+        ("java", "kotlin"),
     ),
-    Client(
+    Toolkit(
         ("go-resty",),
         'resty: client.R().Patch(admin + "/invocations/" + id + "/MODE") in place of '
         "client.R().Delete.",
+        ("go",),
     ),
-    Client(
+    Toolkit(
         ("go-http-client",),
         'Go: http.NewRequest(http.MethodPatch, admin+"/invocations/"+id+"/MODE", nil) in place of '
         "http.MethodDelete.",
+        ("go",),
     ),
-    Client(
+    Toolkit(
         ("fasthttp",),
         'fasthttp: SetMethod(fasthttp.MethodPatch) and the URI admin+"/invocations/"+id+"/MODE" in '
         "place of fasthttp.MethodDelete.",
+        ("go",),
     ),
-    Client(
+    Toolkit(
         ("reqwest",),
         'reqwest: client.patch(format!("{admin}/invocations/{id}/MODE")) in place of '
         'client.delete(url).query(&[("mode", "MODE")]).',
+        ("rust",),
     ),
-    Client(
+    Toolkit(
         ("ureq",),
         'ureq: ureq::patch(&format!("{admin}/invocations/{id}/MODE")).send_empty(), before ureq 3 '
         ".call(), in place of ureq::delete.",
+        ("rust",),
     ),
-    Client(
+    Toolkit(
         ("hyper", "isahc"),
         'Rust: Request::patch(format!("{admin}/invocations/{id}/MODE")) in place of '
         "Request::delete.",
+        ("rust",),
     ),
-    Client(
+    Toolkit(
         ("python-requests",),
         'requests: requests.patch(f"{admin}/invocations/{id}/MODE") in place of requests.delete.',
+        ("python",),
     ),
-    Client(
+    Toolkit(
         ("niquests",),
         'niquests: niquests.patch(f"{admin}/invocations/{id}/MODE") in place of niquests.delete.',
+        ("python",),
     ),
-    Client(
+    Toolkit(
         ("python-httpx",),
         'httpx: httpx.patch(f"{admin}/invocations/{id}/MODE") in place of httpx.delete.',
+        ("python",),
     ),
-    Client(
+    Toolkit(
         ("aiohttp",),
         'aiohttp: session.patch(f"{admin}/invocations/{id}/MODE") in place of session.delete.',
+        ("python",),
     ),
-    Client(
+    Toolkit(
         ("python-urllib3", "urllib3"),
         'urllib3: http.request("PATCH", f"{admin}/invocations/{id}/MODE") in place of "DELETE".',
+        ("python",),
     ),
-    Client(
+    Toolkit(
         ("python-urllib",),
         'urllib: Request(f"{admin}/invocations/{id}/MODE", method="PATCH") in place of '
         'method="DELETE".',
+        ("python",),
     ),
-    Client(
+    Toolkit(
         ("axios",),
         "axios: axios.patch(`${admin}/invocations/${id}/MODE`) in place of axios.delete.",
+        ("javascript", "typescript", "tsx"),
     ),
-    Client(
+    Toolkit(
         ("got",),
         "got: got.patch(`${admin}/invocations/${id}/MODE`) in place of got.delete.",
+        ("javascript", "typescript", "tsx"),
     ),
-    Client(
+    Toolkit(
         ("node-superagent",),
         "superagent: request.patch(`${admin}/invocations/${id}/MODE`) in place of request.delete.",
+        ("javascript", "typescript", "tsx"),
     ),
-    Client(
+    Toolkit(
         ("node", "undici", "deno", "bun", "node-fetch"),
         'fetch: fetch(`${admin}/invocations/${id}/MODE`, {method: "PATCH"}) in place of '
         'method: "DELETE"; the name of the method in upper case.',
+        ("javascript", "typescript", "tsx"),
     ),
-    Client(
+    Toolkit(
         ("rest-client",),
         'rest-client: RestClient.patch("#{admin}/invocations/#{id}/MODE", nil) in place of '
         "RestClient.delete.",
+        ("ruby",),
     ),
-    Client(
+    Toolkit(
         ("faraday",),
         'Faraday: conn.patch("/invocations/#{id}/MODE") in place of conn.delete.',
+        ("ruby",),
     ),
-    Client(
+    Toolkit(
         ("httparty",),
         'HTTParty: HTTParty.patch("#{admin}/invocations/#{id}/MODE") in place of HTTParty.delete.',
+        ("ruby",),
     ),
-    Client(
+    Toolkit(
         ("http.rb",),
         'http.rb: HTTP.patch("#{admin}/invocations/#{id}/MODE") in place of HTTP.delete.',
+        ("ruby",),
     ),
-    Client(
+    Toolkit(
         ("typhoeus",),
         'Typhoeus: Typhoeus.patch("#{admin}/invocations/#{id}/MODE") in place of Typhoeus.delete.',
+        ("ruby",),
     ),
     # HTTParty is not told from Net::HTTP by its User-Agent.
-    Client(
+    Toolkit(
         ("ruby",),
         'Ruby: Net::HTTP::Patch.new("/invocations/#{id}/MODE") in place of '
         'Net::HTTP::Delete.new; HTTParty.patch("#{admin}/invocations/#{id}/MODE") in place of '
         "HTTParty.delete.",
+        ("ruby",),
     ),
-    Client(
+    Toolkit(
         ("restsharp",),
         'RestSharp: new RestRequest($"invocations/{id}/MODE", Method.Patch) in place of '
         "Method.Delete.",
+        ("csharp",),
     ),
-    Client(
+    Toolkit(
         ("flurl", "flurl.http"),
         'Flurl: $"{admin}/invocations/{id}/MODE".PatchAsync() in place of DeleteAsync().',
+        ("csharp",),
     ),
-    Client(
+    Toolkit(
         (".net", "dotnet"),
         '.NET: client.PatchAsync($"{admin}/invocations/{id}/MODE", null) in place of '
         "client.DeleteAsync.",
+        ("csharp",),
     ),
-    Client(
+    Toolkit(
         ("guzzlehttp",),
         'Guzzle: $client->patch("$admin/invocations/$id/MODE") in place of $client->delete.',
+        ("php",),
     ),
-    Client(
+    Toolkit(
         ("symfony",),
         "Symfony HttpClient: $client->request('PATCH', \"$admin/invocations/$id/MODE\") in place "
         "of 'DELETE'.",
+        ("php",),
     ),
-    Client(
+    Toolkit(
         ("libwww-perl",),
         'Perl: $ua->patch("$admin/invocations/$id/MODE") in place of $ua->delete.',
     ),
-    Client(
+    Toolkit(
         ("dart",),
         "Dart: http.patch(Uri.parse('$admin/invocations/$id/MODE')) in place of http.delete.",
     ),
-    Client(
+    Toolkit(
         ("windowspowershell", "powershell"),
         'PowerShell: Invoke-RestMethod -Method Patch "$admin/invocations/$id/MODE" in place of '
         "-Method Delete.",
+        ("powershell",),
     ),
-    Client(
+    Toolkit(
         ("curl",),
         "curl: -X PATCH and the path /invocations/INVOCATION_ID/MODE in place of -X DELETE and "
         "/invocations/INVOCATION_ID?mode=MODE.",
     ),
-    Client(
+    Toolkit(
         ("wget",),
         "wget: --method=PATCH and the path /invocations/INVOCATION_ID/MODE in place of "
         "--method=DELETE and /invocations/INVOCATION_ID?mode=MODE.",
     ),
-    Client(
+    Toolkit(
         ("httpie",),
         "HTTPie: http PATCH and the path /invocations/INVOCATION_ID/MODE in place of http DELETE "
         "and /invocations/INVOCATION_ID.",
     ),
-    Client(
+    Toolkit(
         ("xh",),
         "xh: xh PATCH and the path /invocations/INVOCATION_ID/MODE in place of xh DELETE and "
         "/invocations/INVOCATION_ID.",
     ),
-    Client(
+    Toolkit(
         ("postmanruntime", "insomnia", "bruno-runtime", "thunder", "intellij"),
         "A person by hand: send PATCH /invocations/INVOCATION_ID/MODE in place of "
         "DELETE /invocations/INVOCATION_ID, in saved requests too.",
     ),
     # The web UI makes the old calls up to 0.0.94, which servers up to 1.4.4 serve.
-    Client(
+    Toolkit(
         ("mozilla",),
         "A browser: if it shows Restate's web UI, upgrade the server to 1.5 or later first, then "
         "reload, for the UI of servers up to 1.4.4 makes the old calls. In a page of your own: "
@@ -249,9 +284,9 @@ def advice_for(user_agent: str | None, mode: str | None, *, times_masked: int) -
     versions = products_of(user_agent or "")
     if _CLI in versions:
         return _for_cli(versions[_CLI])
-    for client in CLIENTS:
-        if not versions.keys().isdisjoint(client.products):
-            advice = client.advice.replace(_ANY_MODE, mode or _ANY_MODE)
+    for toolkit in TOOLKITS:
+        if not versions.keys().isdisjoint(toolkit.products):
+            advice = toolkit.advice.replace(_ANY_MODE, mode or _ANY_MODE)
             return advice + _ONCE_HIDDEN if times_masked else advice
     return None
 

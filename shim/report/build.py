@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Span, Sum
-from shim.ledger.records import OTHER, PhaseChange
+from shim.ledger.records import OTHER, UNCLEAR, Decision, PhaseChange
 from shim.report.advice import advice_for, main_mode, replacement_for
 from shim.report.cautions import cautions
 from shim.report.coverage import observe
@@ -17,12 +17,11 @@ from shim.report.histories import Habit, History, habit_of, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
 from shim.report.places import Place, nobody_s, places_of
-from shim.report.verdict import DEFAULT_WINDOW, Proof, judge
+from shim.report.proof import Proof
+from shim.report.verdict import DEFAULT_WINDOW, judge
 from shim.route.policy import CallerRule, entry_for, owner_matches
 from shim.settings.parsers import Instances
 
-# The mode of uses that have none that can be read.
-_UNCLEAR: Final = "invalid"
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
 
 
@@ -86,7 +85,6 @@ def build_report(
                 histories[name],
                 part.callers.get(name) or evidence.callers.get(name),
                 days=days.get(name, {}).get("", ()),
-                rule=None if name == OTHER else entry_for(rules, name, now),
                 names=tuple(evidence.others) if name == OTHER else (),
                 address_names=address_names,
                 places=places,
@@ -154,13 +152,13 @@ def _history(
     now: datetime,
 ) -> History:
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
-    modes = {sum_.mode or _UNCLEAR for sum_ in uses}
+    modes = {sum_.mode or UNCLEAR for sum_ in uses}
     habits = {mode: _habit(sums, days, mode, now) for mode in ("", *sorted(modes))}
     return history_of(
         name,
         habits,
         days.get("", ()),
-        only_refused=all(sum_.decision == "refused" for sum_ in uses),
+        only_refused=all(sum_.decision == Decision.REFUSED for sum_ in uses),
         rule=rule,
     )
 
@@ -169,12 +167,12 @@ def _habit(
     sums: Sequence[Sum], days: Mapping[str, Sequence[DayCount]], mode: str, now: datetime
 ) -> Habit:
     """Read the habit of one ``mode``, ``""`` for all."""
-    uses = [one for one in sums if one.kind is Kind.USE and mode in ("", one.mode or _UNCLEAR)]
+    uses = [one for one in sums if one.kind is Kind.USE and mode in ("", one.mode or UNCLEAR)]
     # Any new call is what an unclear old one meant.
-    any_new = mode in ("", _UNCLEAR)
+    any_new = mode in ("", UNCLEAR)
     new = [one for one in sums if _is_new_call(one) and (any_new or one.mode == mode)]
     own = days.get(mode, ())
-    if mode == _UNCLEAR:
+    if mode == UNCLEAR:
         new_days = {day.day: day.replacement_calls for day in days.get("", ())}
         used = {day.day: day.uses for day in own}
         own = [
@@ -204,7 +202,6 @@ def _caller(
     facts: CallerFacts | None,
     *,
     days: Sequence[DayCount],
-    rule: CallerRule | None,
     names: tuple[str, ...],
     address_names: Mapping[str, str],
     places: Sequence[Place],
@@ -221,7 +218,7 @@ def _caller(
     for sum_ in misses:
         near_misses[sum_.mode or "other"] += sum_.count
     for sum_ in uses:
-        modes[sum_.mode or _UNCLEAR] += sum_.count
+        modes[sum_.mode or UNCLEAR] += sum_.count
         decisions[sum_.decision or "unknown"] += sum_.count
         if sum_.masked:
             masked[str(sum_.upstream_status)] += sum_.count
@@ -229,7 +226,7 @@ def _caller(
     user_agent = facts.user_agent if facts else None
     clients = facts.clients if facts else ()
     mode = main_mode(modes)
-    waited_for, habit = history.waited_for(now), history.habit(now)
+    rule, waited_for, habit = history.rule, history.waited_for(now), history.habit(now)
     return CallerReport(
         caller=name,
         caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
@@ -262,12 +259,12 @@ def _caller(
             for one in clients
             if one.address in address_names
         },
-        owner=history.owner,
-        contact=rule.contact if rule else None,
-        note=rule.note if rule else None,
-        acknowledged_until=history.acknowledged_until,
+        owner=rule.owner,
+        contact=rule.contact,
+        note=rule.note,
+        acknowledged_until=rule.acknowledged_until,
         acknowledged=history.is_acknowledged(now),
-        retired=history.retired_since,
+        retired=rule.retired,
         interval=habit.interval,
         due=habit.due if waited_for is not None else None,
         moved_percent=_moved(days, start.date()),
@@ -292,7 +289,7 @@ def _days(evidence: Evidence) -> Mapping[str, Mapping[str, list[DayCount]]]:
     )
     for day in evidence.days:
         if day.kind in (Kind.USE, Kind.REPLACEMENT_CALL):
-            for mode in ("", day.mode or _UNCLEAR):
+            for mode in ("", day.mode or UNCLEAR):
                 counts[day.caller][mode][day.day, day.kind] += day.count
     return {
         caller: {
@@ -320,7 +317,7 @@ def _totals(sums: Iterable[Sum]) -> Totals:
         elif sum_.kind is Kind.USE:
             counts["uses"] += sum_.count
             counts["masked"] += sum_.count if sum_.masked else 0
-            if sum_.decision in ("refused", "failed"):
+            if sum_.decision in (Decision.REFUSED, Decision.FAILED):
                 counts[sum_.decision] += sum_.count
     return Totals(**counts)
 

@@ -21,14 +21,15 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from shim.clocks import LONGEST_SILENCE
 from shim.ledger.evidence import Span
 from shim.report.model import DayCoverage, Gap
 from shim.settings.parsers import Instances
 
 LOOKED_BACK: Final = timedelta(days=30)
 """How long before the window shims are remembered."""
-LONGEST_PAUSE: Final = timedelta(minutes=2)
-"""What a restart or a rolling update may take: two heartbeats."""
+MAY_MISS: Final = 0.001
+"""The share of a time that may go unobserved: 20 minutes in 14 days, and a restart in a day."""
 _SIDE_BY_SIDE: Final = timedelta(hours=1)
 _LEAST_SLACK: Final = timedelta(seconds=1.5)
 
@@ -141,7 +142,7 @@ def slack_of(window: timedelta, beat: timedelta) -> timedelta:
     Twice its interval, and for long windows up to two minutes; for very short ones half the window,
     so that a shim that was just killed does not pass for one that is up.
     """
-    late = min(LONGEST_PAUSE, max(2 * beat, window / 20))
+    late = min(LONGEST_SILENCE, max(2 * beat, window / 20))
     return min(late, max(_LEAST_SLACK, window / 2))
 
 
@@ -206,7 +207,7 @@ def _longest_at(steps: Sequence[tuple[datetime, int]], level: int) -> timedelta:
     for (at, there), (until, _) in pairwise(steps):
         if there < level:
             continue
-        if begun is None or ended is None or at - ended > LONGEST_PAUSE:
+        if begun is None or ended is None or at - ended > LONGEST_SILENCE:
             begun = at
         ended = until
         longest = max(longest, ended - begun)

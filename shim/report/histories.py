@@ -13,29 +13,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from itertools import accumulate, pairwise
-from statistics import median
+from datetime import datetime, timedelta
 from typing import Final
 
 from shim.ledger.records import OTHER
 from shim.report.model import DayCount, State
+from shim.report.rhythm import CLEARLY_LONGER, gaps_of, has_come_back, rhythm
 from shim.route.policy import CallerRule
 
 RECENT: Final = timedelta(days=7)
 """How long ago the last use of an active caller is at most."""
-QUIET_GAP: Final = timedelta(days=7)
-"""How long a caller that came back was away at least."""
-CLEARLY_LONGER: Final = 2
 _LEAST_USES: Final = 3
 # Nobody knows how often each of those past the cap calls: a month is what a job's pause may be.
 _OTHERS_INTERVAL: Final = timedelta(days=30)
 # What shows that a caller has moved: half of the calls that were due since, but not for ever more.
 _MOST_ASKED: Final = 3
-# How many of the latest intervals show a rhythm that is new.
-_LATELY: Final = 5
-# How many times as long as a burst the time between two is.
-_SHORT: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +80,8 @@ class History:
     """One caller on the whole record, whatever part of it is shown.
 
     Its habit is looked at over all and in each of its ``modes``: what it does daily must not hide
-    what it does once a month.  What its owner says is that of the ``[[caller]]`` entry that counts
-    now.
+    what it does once a month.  ``rule`` is the ``[[caller]]`` entry that counts now: what its owner
+    says.
     """
 
     caller: str
@@ -97,9 +89,7 @@ class History:
     modes: Sequence[Habit]
     came_back: bool
     only_refused: bool
-    owner: str | None
-    acknowledged_until: date | None
-    retired_since: date | None
+    rule: CallerRule
 
     @property
     def last_use(self) -> datetime | None:
@@ -108,11 +98,12 @@ class History:
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Tell whether it is tolerated today: up to the day named, that day included."""
-        return self.acknowledged_until is not None and now.date() <= self.acknowledged_until
+        until = self.rule.acknowledged_until
+        return until is not None and now.date() <= until
 
     def is_retired(self, now: datetime) -> bool:
         """Tell whether its owner says that it is gone by now, and nothing speaks against it."""
-        since = self.retired_since
+        since = self.rule.retired
         if since is None or since > now.date():
             return False
         return self.last_use is None or self.last_use.date() <= since
@@ -159,11 +150,9 @@ def history_of(
         caller=caller,
         whole=whole,
         modes=[habit for mode, habit in habits.items() if mode],
-        came_back=_came_back(_gaps(days)),
+        came_back=has_come_back(gaps_of(days)),
         only_refused=only_refused,
-        owner=rule.owner if rule else None,
-        acknowledged_until=rule.acknowledged_until if rule else None,
-        retired_since=rule.retired if rule else None,
+        rule=rule or CallerRule(match=caller),
     )
 
 
@@ -177,11 +166,11 @@ def habit_of(
     last_new: datetime | None,
 ) -> Habit:
     """Read ``days``, in order; the moments are those of the uses and of the new calls."""
-    gaps = _gaps(days)
+    gaps = gaps_of(days)
     interval = None
     if first is not None and last is not None and uses >= _LEAST_USES:
         # Two days that meet at midnight are no day apart.
-        typical = timedelta(days=_rhythm(gaps)) if gaps else (last - first) / (uses - 1)
+        typical = timedelta(days=rhythm(gaps)) if gaps else (last - first) / (uses - 1)
         interval = min(typical, last - first)
     new_calls = sum(
         day.replacement_calls
@@ -207,58 +196,7 @@ def habit_of(
     )
 
 
-def _gaps(days: Sequence[DayCount]) -> list[int]:
-    used = [day.day for day in days if day.uses]
-    return [(after - day).days for day, after in pairwise(used)]
-
-
-def _rhythm(gaps: Sequence[int]) -> float:
-    """Return the longest interval that is typical for ``gaps``, in days; there is one at least.
-
-    Over all of them; for the latest, because what was daily may be monthly by now; and between
-    bursts, where it calls on a few days in a row and then not for long.
-    """
-    return max(_typical(gaps), _typical(gaps[-_LATELY:]), _between_bursts(gaps))
-
-
-def _typical(gaps: Sequence[int]) -> float:
-    """Return the interval that is typical for ``gaps``.
-
-    The median alone would take a job that runs on three days each month for a daily one; so it is
-    at least the interval in which half of the time went by.  The longest gap is left out of that:
-    what happened once is no rhythm.
-    """
-    often = median(gaps)
-    longer = sorted(gaps)[:-1]
-    passed = list(accumulate(longer))
-    for gap, so_far in zip(longer, passed, strict=True):
-        if 2 * so_far >= passed[-1]:
-            return max(often, gap)
-    return often
-
-
-def _between_bursts(gaps: Sequence[int]) -> float:
-    """Return the typical time between bursts, 0 where there are none.
-
-    A burst is some days in a row that are few beside the days until the next.
-    """
-    lengths, between = [1], []
-    for gap in gaps:
-        if gap == 1:
-            lengths[-1] += 1
-        else:
-            between.append(gap + lengths[-1] - 1)
-            lengths.append(1)
-    if not between or _SHORT * max(lengths) > median(between):
-        return 0
-    return _typical(between)
-
-
-def _came_back(gaps: Sequence[int]) -> bool:
-    """Tell whether the longest gap is a pause, by the rhythm that the others show."""
-    if not gaps:
-        return False
-    *others, longest = sorted(gaps)
-    if longest <= QUIET_GAP.days:
-        return False
-    return not others or longest > CLEARLY_LONGER * _typical(others)
+def last_use_of(one: History) -> datetime:
+    """Return when one that has used the old route last did."""
+    assert one.last_use is not None
+    return one.last_use

@@ -6,35 +6,20 @@ its mode.  One that looks like nobody's is a call that has not been made yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
-from shim.report.advice import products_of
+from shim.report.advice import TOOLKITS, products_of
 
-# The languages that clients are used from; what calls by a command stands in files of any other.
-_LANGUAGES: Final[Mapping[str, frozenset[str]]] = {
-    product: frozenset(languages.split())
-    for products, languages in (
-        ("python-requests niquests python-httpx aiohttp python-urllib3 urllib3", "python"),
-        ("python-urllib", "python"),
-        ("axios got node-superagent node undici deno bun node-fetch", "javascript typescript tsx"),
-        ("go-http-client go-resty fasthttp", "go"),
-        ("reqwest ureq hyper isahc", "rust"),
-        ("java-http-client java okhttp ktor ktor-client restate-sdk-java", "java kotlin"),
-        ("apache-httpclient apache-httpasyncclient jersey jetty", "java kotlin"),
-        ("vert.x-webclient reactornetty", "java kotlin"),
-        ("ruby rest-client faraday httparty http.rb typhoeus", "ruby"),
-        ("guzzlehttp symfony", "php"),
-        ("restsharp flurl flurl.http .net dotnet", "csharp"),
-        ("windowspowershell powershell", "powershell"),
-    )
-    for product in products.split()
+_LANGUAGES: Final = {
+    product: toolkit.languages for toolkit in TOOLKITS for product in toolkit.products
 }
 _PROGRAMS: Final = frozenset().union(*_LANGUAGES.values())
+# What calls by a command stands in files of any other language.
 _BY_COMMAND: Final = ("curl", "wget", "httpie", "xh", "restate-cli")
 _MOST_BYTES: Final = 64 << 20
 

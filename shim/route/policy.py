@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,6 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from shim.moments import rfc3339
 from shim.route.windows import Schedule, Spec, Window, drawn
 
 _FROZEN: Final = "; only callers from before the freeze are served"
@@ -46,43 +45,6 @@ class CallerRule:
     retired: date | None = None
     contact: str | None = None
     note: str | None = None
-
-
-class EntryError(ValueError):
-    """A ``[[caller]]`` entry that cannot be used; the message names it, its key, what it takes."""
-
-    def __init__(self, problem: str, *, entry: int, key: str | None = None) -> None:
-        super().__init__(f"[[caller]] entry {entry}: {problem}")
-        self.entry = entry
-        self.key = key
-
-
-def parse_caller_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerRule, ...]:
-    """Read the ``[[caller]]`` tables; raise :class:`EntryError`."""
-    return tuple(_parse_rule(number, table) for number, table in enumerate(tables, 1))
-
-
-def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
-    if not isinstance(table, Mapping):
-        raise EntryError(f"got {table!r}, takes a table", entry=number)
-    values = dict(table)
-    for key, value in table.items():
-        if key in ("match", "owner", "contact", "note"):
-            takes, fits = "a string, not empty", isinstance(value, str) and bool(value)
-        elif key in ("until", "acknowledged_until", "retired"):
-            takes, fits = "a date such as 2027-01-31, without quotes", type(value) is date
-        elif key == "phase":
-            takes, fits = "one of " + ", ".join(Phase), value in list(Phase)
-            values[key] = Phase(value) if fits else None
-        else:
-            names = "match, owner, phase, until, acknowledged_until, retired, contact, note"
-            raise EntryError(f"{key} is no key of it; there are {names}", entry=number, key=key)
-        if not fits:
-            got = str(value) if isinstance(value, date) else repr(value)
-            raise EntryError(f"{key}: got {got}, takes {takes}", entry=number, key=key)
-    if "match" not in values:
-        raise EntryError("match is missing, a glob over the caller's name", entry=number)
-    return CallerRule(**values)
 
 
 def entry_for(rules: Sequence[CallerRule], caller: str, now: datetime) -> CallerRule | None:
@@ -181,8 +143,7 @@ class Policy:
     def rule(self, caller: str, invocation_id: bytes) -> Ruling:
         """Return what applies to this call now."""
         now = self._clock()
-        rule = entry_for(self._rules, caller, now)
-        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        _, phase = self._applying(caller, now)
         refusal = self._refusal(phase, caller, invocation_id, now)
         if refusal is None:
             return self._served[phase]
@@ -198,8 +159,8 @@ class Policy:
             "phase": self._phase,
             "dry_run": self._dry_run,
             "brownout": {
-                "open": _as_json(window) if window else None,
-                "next": [_as_json(one) for one in self.windows(now, _NEXT_WINDOWS)],
+                "open": window.as_json() if window else None,
+                "next": [one.as_json() for one in self.windows(now, _NEXT_WINDOWS)],
                 "share": self._share,
                 "jitter_seconds": self._jitter.total_seconds(),
             },
@@ -209,13 +170,17 @@ class Policy:
             facts["caller"] = self._describe_caller(caller, now)
         return facts
 
+    def _applying(self, caller: str, now: datetime) -> tuple[CallerRule | None, Phase]:
+        """Return the entry that counts for ``caller``, and its phase."""
+        rule = entry_for(self._rules, caller, now)
+        return rule, self._phase if rule is None or rule.phase is None else rule.phase
+
     def windows(self, after: datetime, count: int) -> list[Window]:
         """Return the next ``count`` brownout windows that end after ``after``."""
         return list(islice(self._schedule.following(after), count))
 
     def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
-        rule = entry_for(self._rules, caller, now)
-        phase = rule.phase if rule is not None and rule.phase is not None else self._phase
+        rule, phase = self._applying(caller, now)
         # An open window with a share refuses some invocations only: here None is the id of any.
         refusal = self._refusal(phase, caller, None, now)
         share = self._share if phase is Phase.BROWNOUT else 1.0
@@ -257,7 +222,3 @@ class Policy:
 
     def _may_pass_freeze(self, caller: str) -> bool:
         return self._is_known(caller) or any(matches(caller) for matches in self._expected)
-
-
-def _as_json(window: Window) -> dict[str, str]:
-    return {"start": rfc3339(window.start), "end": rfc3339(window.end)}

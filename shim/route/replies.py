@@ -81,4 +81,4 @@ def took(status: int) -> bool:
 def error_body(message: str) -> bytes:
     """Return an error in Restate's shape, as JSON bytes."""
     error = {"message": message, "restate_code": None}
-    return json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(error, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from shim.moments import parse_iso_duration, parse_moment
+from shim.moments import parse_iso_duration, parse_moment, rfc3339
 
 _TAKES: Final = (
     "START/DURATION or START/END such as 2026-12-01T10:00Z/PT30M, or cron, duration and zone such "
@@ -45,6 +45,10 @@ class Window:
 
     start: datetime
     end: datetime
+
+    def as_json(self) -> dict[str, str]:
+        """Return both, JSON-ready."""
+        return {"start": rfc3339(self.start), "end": rfc3339(self.end)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,6 +351,11 @@ class Settings:
         """What the policy is made from."""
         return Terms(**{one.name: getattr(self, one.name) for one in fields(Terms)})
 
+    @property
+    def record(self) -> str | Path | None:
+        """What a report reads: the fleet where there is one, or the ledger; ``None`` in memory."""
+        return self.fleet or self.ledger
+
     def server_tls(self) -> ssl.SSLContext | None:
         """Return the TLS context of the proxy's listener, or ``None`` for plain text."""
         return server_context(self.tls_cert, self.tls_key)

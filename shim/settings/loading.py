@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from shim.moments import rfc3339
 from shim.net.tls import CertificateError
-from shim.route.policy import EntryError, parse_caller_rules
 from shim.settings.declared import SETTINGS, Setting, SettingError, Settings
+from shim.settings.entries import EntryError, parse_caller_rules
 
 _USERINFO: Final = re.compile(r"//[^/@]*@")
 _SOURCES: Final = "caller_sources"

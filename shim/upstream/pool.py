@@ -194,8 +194,9 @@ class Pool:
         except ssl.SSLError as error:
             message = f"Upstream {url} failed the TLS handshake: {error.reason or error}"
             raise UpstreamError("tls", message) from None
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+        except (OSError, UnicodeError) as error:
+            # A host that is no name is one as well.
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise UpstreamError("connect", f"Upstream {url} cannot be reached: {reason}") from None
         self._opened += 1
         self._all.add(connection)

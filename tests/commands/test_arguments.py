@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 
 from shim.cli import main
 from shim.commands.arguments import add_settings, settings_from
 from shim.settings.declared import SETTINGS, Settings
+from tests.support.paths import ROOT
 from tests.support.running import restate_shim
 
 
@@ -53,3 +56,14 @@ def test_a_command_lists_the_settings_that_it_reads_and_takes_the_others_too(
     if command == "brownouts":
         assert main([command, not_listed, "5s"]) == 2
         assert "there is no window" in capsys.readouterr().err
+
+
+# Flags of the report stood beside what it does: all of that was imported at every probe.
+def test_what_the_flags_are_is_known_without_what_the_commands_do() -> None:
+    heavy = ("asyncio", "aiohttp", "msgspec", "sqlalchemy", "rich", "urllib.request")
+    rooms = ("shim.ledger", "shim.report.build", "shim.record", "shim.proxy", "shim.scan")
+    program = f"import sys, shim.cli; print([m for m in {heavy + rooms} if m in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert ended.stdout == "[]\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shim.ledger.adding import import_records
 from shim.ledger.ledger import Ledger
 from shim.moments import rfc3339
 from tests.support.ledger_records import a_use, append
@@ -41,6 +42,19 @@ async def test_the_command_reads_the_ledger_and_tells_both(tmp_path: Path) -> No
     assert "Phase is translate" in text
     # Whom it would have hurt is half of what the command is for: it was told only when asked.
     assert "nightly" in run(*arguments[:4]).stdout
+
+
+async def test_a_ledger_that_is_named_is_read_whatever_fleet_is_configured(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    import_records(path, [a_use("nightly", datetime.now(UTC) - timedelta(days=2))])
+    window = ("--brownout", "2026-11-01/P1D")
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    ended = restate_shim("brownouts", *window, "--ledger", str(path), SHIM_FLEET=nowhere)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "No rehearsal" not in ended.stdout
+    # A shim's own arguments can be given as they are: its record is the fleet.
+    ended = restate_shim("brownouts", *window, "--ledger", str(path), "--fleet", nowhere)
+    assert "No rehearsal: cannot open the fleet" in ended.stdout
 
 
 def test_without_a_ledger_the_windows_are_told_and_that_there_is_no_rehearsal() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import csv
 import gzip
@@ -18,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from shim.commands.report import add_arguments, run
+from shim.commands.arguments import make_parser
+from shim.commands.report import run
 from shim.ledger.ledger import Ledger
 from shim.ledger.records import Decision, Use
 from shim.moments import parse_rfc3339
@@ -32,10 +32,9 @@ QUIET = [use_line(LONG_AGO, 1), *beats(LONG_AGO, NOW)]
 
 def report(*arguments: object, now: datetime = NOW) -> tuple[int, str, str]:
     """Run the command; return its exit code, output and complaints."""
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     out, err = io.StringIO(), io.StringIO()
-    code = run(parser.parse_args([str(one) for one in arguments]), out=out, err=err, now=now)
+    args = make_parser().parse_args(["report", *map(str, arguments)])
+    code = run(args, out=out, err=err, now=now)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -205,12 +204,10 @@ def test_the_ledger_that_is_named_counts_whatever_is_configured(
 
 def test_a_terminal_that_is_not_utf_8_gets_escapes(tmp_path: Path) -> None:
     log = write(tmp_path / "log", [use_line(NOW, caller="日本")])
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     for style in ("table", "markdown", "csv", "html"):
         raw = io.BytesIO()
         out = io.TextIOWrapper(raw, encoding="ascii")
-        args = parser.parse_args([str(log), "--format", style])
+        args = make_parser().parse_args(["report", str(log), "--format", style])
         assert run(args, out=out, err=io.StringIO(), now=NOW) == 0
         out.flush()
         assert b"\\u65e5\\u672c" in raw.getvalue()
@@ -300,15 +297,13 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     log = str(write(tmp_path / "log", QUIET))
     for arguments, code in (
         (["--uses"], 0),
         (["--format", "json"], 0),
         (["--format", "json", "--fail-if-used-within", "16d"], 3),
     ):
-        args = parser.parse_args([log, *arguments])
+        args = make_parser().parse_args(["report", log, *arguments])
         assert run(args, out=Gone(), err=io.StringIO(), now=NOW) == code
 
 

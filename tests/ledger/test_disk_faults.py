@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -218,7 +219,12 @@ async def test_a_queue_that_is_full_drops_counts_and_leaves_a_gap_in_the_record(
         ballast.unlink()
         await until(lambda: ledger.state().queued == 0 and ledger.state().ok)
     assert len(ids(source)) == 81 - dropped
-    assert len(read_evidence(source).spans) == 2
+    evidence = read_evidence(source)
+    assert len(evidence.spans) == 2
+    # Whoever reads the file later knows of it too, for as long as that may matter.
+    lost = ledger.state().last_lost
+    assert lost is not None
+    assert abs(max(evidence.unwritten) - lost) < timedelta(seconds=10)
     assert any(change.dropped for change in changes)
 
 

@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shim.ledger.signs import Sign, drop_signs, read_signs
+from shim.ledger.signs import Sign, drop_signs, read_signs, sign_lost
 
 
 def test_a_sign_is_up_until_the_last_record_that_it_is_for_is_kept(tmp_path: Path) -> None:
@@ -43,6 +43,20 @@ def test_a_sign_that_was_left_behind_stays_as_long_as_records_do(tmp_path: Path)
     drop_signs(ledger, left)
     assert read_signs(ledger) == [left]
     drop_signs(ledger, left + timedelta(seconds=1))
+    assert read_signs(ledger) == []
+
+
+def test_that_records_were_lost_is_said_once_and_by_the_last_of_them(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    sign_lost(ledger)
+    (path,) = tmp_path.iterdir()
+    left = datetime(2026, 1, 1, tzinfo=UTC)
+    os.utime(path, (left.timestamp(), left.timestamp()))
+    assert read_signs(ledger) == [left]
+    sign_lost(ledger)
+    (moment,) = read_signs(ledger)
+    assert moment > left
+    drop_signs(ledger, moment + timedelta(seconds=1))
     assert read_signs(ledger) == []
 
 

@@ -12,9 +12,10 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
 from shim.ops.app import make_app
+from shim.ops.pages import Pages
 from shim.ops.phase import PhaseWatch
 from shim.ops.readiness import Readiness
-from shim.ops.usage_page import Usage
+from shim.ops.reports import Reports
 from shim.proxy.plane import ProxyPlane
 from shim.record.log import LineWriter, make_logger
 from shim.record.plane import RecordPlane
@@ -65,7 +66,7 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
             app = make_app(
                 Readiness(proxy, record.ledger, reload),
                 record.registry,
-                Usage(record.ledger, reload, clock=clock),
+                Pages(Reports(record.ledger, reload, clock=clock), record.ledger, reload),
                 phases,
                 token=settings.ops_token,
             )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from aiohttp import ClientResponse
 from prometheus_client.parser import text_string_to_metric_families
 
+from shim.ledger.errors import LedgerError
+from shim.ops.reports import Reports
 from tests.support.ops import Ops, Start
 
 TOKEN = "a-long-token"
@@ -127,3 +131,12 @@ async def test_metrics_come_in_the_format_that_is_asked_for(
         for sample in family.samples
     }
     assert samples["restate_shim_requests_total", "pass_through"] == 1
+
+
+# A ledger may lie at a path that is no UTF-8.
+async def test_an_error_that_is_no_text_is_said_with_marks_in_its_place(ops: Ops) -> None:
+    error = LedgerError("the ledger at /\udcff.db is é")
+    with patch.object(Reports, "report", side_effect=error):
+        got = await ops.client.get("/verdict")
+    assert got.status == 503
+    assert (await got.json())["message"] == "the ledger at /?.db is é"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shim.report.advice import CLIENTS, Client, advice_for, main_mode, replacement_for
+from shim.report.advice import TOOLKITS, Toolkit, advice_for, main_mode, replacement_for
 from tests.support.samples import HOSTILE
 
 JAVA = 'HttpRequest.newBuilder(URI.create(admin + "/invocations/" + id + "/kill")).method("PATCH", '
@@ -122,7 +122,7 @@ KNOWN = (
     ),
 )
 MODES = st.sampled_from(["cancel", "kill", "purge", None])
-NAMES = sorted({name for client in CLIENTS for name in client.products} | {"restate-cli"})
+NAMES = sorted({name for toolkit in TOOLKITS for name in toolkit.products} | {"restate-cli"})
 FOR_THE_CLI = re.compile(
     r"restate-cli( [0-9]{1,6}(\.[0-9]{1,6}){1,2})?"
     r"(: upgrade to 1\.5 or later, it makes the new calls"
@@ -145,25 +145,25 @@ def test_a_known_client_is_told_the_new_call_in_its_language(
     assert said in str(advice_for(user_agent, mode, times_masked=0))
 
 
-@pytest.mark.parametrize("product", [name for client in CLIENTS for name in client.products])
+@pytest.mark.parametrize("product", [name for toolkit in TOOLKITS for name in toolkit.products])
 def test_no_product_is_hidden_by_another_row(product: str) -> None:
-    owner = next(client for client in CLIENTS if product in client.products)
+    owner = next(toolkit for toolkit in TOOLKITS if product in toolkit.products)
     assert advice_for(f"{product}/1.0", None, times_masked=0) == owner.advice
-    assert [client for client in CLIENTS if product in client.products] == [owner]
+    assert [toolkit for toolkit in TOOLKITS if product in toolkit.products] == [owner]
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=[client.products[0] for client in CLIENTS])
-def test_each_row_is_in_the_table_above(client: Client) -> None:
+@pytest.mark.parametrize("toolkit", TOOLKITS, ids=[toolkit.products[0] for toolkit in TOOLKITS])
+def test_each_row_is_in_the_table_above(toolkit: Toolkit) -> None:
     told = [advice_for(user_agent, None, times_masked=0) for user_agent, _, _ in KNOWN]
-    assert client.advice in told
+    assert toolkit.advice in told
 
 
 @pytest.mark.parametrize("mode", ["cancel", "kill", "purge", None])
-@pytest.mark.parametrize("client", CLIENTS, ids=[client.products[0] for client in CLIENTS])
+@pytest.mark.parametrize("toolkit", TOOLKITS, ids=[toolkit.products[0] for toolkit in TOOLKITS])
 def test_advice_names_the_mode_and_fits_into_what_the_page_shows(
-    client: Client, mode: str | None
+    toolkit: Toolkit, mode: str | None
 ) -> None:
-    told = str(advice_for(client.products[0], mode, times_masked=1))
+    told = str(advice_for(toolkit.products[0], mode, times_masked=1))
     assert re.search(rf"[/ ]{mode or 'MODE'}\b|\b{mode or 'MODE'}_invocation", told)
     assert ("MODE" in told) is (mode is None)
     # The page cuts at 400.
@@ -222,7 +222,7 @@ def test_advice_is_our_own_text_whatever_a_client_calls_itself(
     user_agent: str, mode: str | None
 ) -> None:
     told = advice_for(user_agent, mode, times_masked=0)
-    ours = {client.advice.replace("MODE", mode or "MODE") for client in CLIENTS}
+    ours = {toolkit.advice.replace("MODE", mode or "MODE") for toolkit in TOOLKITS}
     assert told is None or told in ours or FOR_THE_CLI.fullmatch(told)
 
 

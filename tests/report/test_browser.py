@@ -73,7 +73,8 @@ class Site:
         filters = Filters.from_query(query)
         return render_page(
             report,
-            recent=uses,
+            # Whoever reads the ledger chooses among them: here none ever fits.
+            recent=[] if filters.chosen else uses,
             filters=filters,
             refresh_seconds=seconds,
             instance=f"seen-{self.requests}",

@@ -11,7 +11,8 @@ import pytest
 
 from shim.ledger.evidence import CallerFacts, merge
 from shim.report.build import build_report
-from shim.report.formats.rendering import FORMATS, render
+from shim.report.formats import FORMATS
+from shim.report.formats.rendering import render
 from shim.report.places import PlacesError, places_of, read_places
 from shim.report.words import details
 from tests.support.running import restate_shim

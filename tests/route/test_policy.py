@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
 
-from shim.route.policy import CallerRule, Phase, Policy, Refused, in_force, parse_caller_rules
+from shim.route.policy import CallerRule, Phase, Policy, Refused, in_force
+from shim.settings.entries import parse_caller_rules
 from tests.support.clock import Clock
 from tests.support.terms import FROZEN, terms
 
@@ -223,23 +224,3 @@ def test_the_description_without_a_caller_is_of_everyone() -> None:
     told = World().policy(dry_run=True).describe()
     assert "caller" not in told
     assert told["brownout"]["open"] is None
-
-
-@pytest.mark.parametrize(
-    ("table", "says"),
-    [
-        ({"phase": "reject"}, "match is missing"),
-        ({"match": ""}, "match: got ''"),
-        ({"match": "a", "phase": "loud"}, "phase: got 'loud', takes one of observe"),
-        # A list has no hash: looking it up in a set of phases raised TypeError.
-        ({"match": "a", "phase": ["reject"]}, "phase: got"),
-        ({"match": "a", "until": "2027-01-31"}, "until: got '2027-01-31', takes a date"),
-        ({"match": "a", "until": datetime(2027, 1, 31, tzinfo=UTC)}, "takes a date"),
-        ({"match": "a", "phse": "reject"}, "phse is no key of it"),
-        ("x", "got 'x', takes a table"),
-    ],
-)
-def test_a_bad_entry_says_what_it_would_take(table: Any, says: str) -> None:
-    with pytest.raises(ValueError, match=r"\[\[caller\]\] entry 2") as error:
-        parse_caller_rules([{"match": "fine"}, table])
-    assert says in str(error.value)

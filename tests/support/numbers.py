@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shim.ledger.ledger import LedgerState
-from shim.record.metrics import Numbers
+from shim.record.exposition import Numbers
 from shim.upstream.pool import PoolStats
 
 LEDGER: Final = LedgerState(
@@ -13,6 +13,7 @@ LEDGER: Final = LedgerState(
     error=None,
     queued=3,
     dropped=1,
+    last_lost=None,
     written=40,
     last_commit_seconds=0.002,
     callers=2,

@@ -8,10 +8,14 @@ from time import monotonic
 
 import pytest
 
+from shim.clocks import Witness
+from shim.net.addresses import Address
 from shim.upstream.connection import Connection
 from shim.upstream.errors import UpstreamBusyError, UpstreamError
+from shim.upstream.node import Node
 from shim.upstream.pool import Pool
-from tests.support.nodes import a_node
+from tests.support.ledger_records import now
+from tests.support.nodes import a_node, quiet
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,3 +132,9 @@ async def test_an_upstream_that_is_away_lets_all_in_line_fail(
     failed = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(one) for one in failed] == [UpstreamError] * 3
     assert pool.count().waiting == 0
+
+
+async def test_a_host_that_no_name_can_be_cannot_be_reached(pool: Pool) -> None:
+    node = Node(Address("a..b", 1), quiet(), Witness(now, quiet()))
+    with pytest.raises(UpstreamError, match="cannot be reached: UnicodeError"):
+        await pool.open(node)

@@ -10,12 +10,12 @@ from datetime import date, timedelta
 from typing import Final
 
 from shim.ledger.records import PhaseChange
+from shim.report.coverage import MAY_MISS
 from shim.report.model import CallerReport, DayCount, Report
 from shim.report.text import name_of, plain, plural
 
 MOST_DAYS: Final = 90
 NAMED: Final = 6
-_WHOLE: Final = 0.999  # a restart does not colour the day
 OTHERS: Final = "all others"
 _LEFT, _TOP, _STRIP, _BOTTOM = 38, 26, 16, 22
 
@@ -207,7 +207,8 @@ def _sum(callers: Sequence[CallerReport]) -> dict[date, int]:
 
 
 def _coverage(observed: float) -> tuple[str, str]:
-    if observed >= _WHOLE:
+    # A restart does not colour the day.
+    if observed >= 1 - MAY_MISS:
         return "whole", "recorded throughout"
     if observed <= 0:
         return "dark", "nothing was recorded"

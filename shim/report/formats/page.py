@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from shim.ledger.records import Decision, Use
+from shim.ledger.records import UNCLEAR, Decision, Use
 from shim.moments import length, minute, parse_moment, rfc3339
 from shim.report.formats.charts import (
     burn_down,
@@ -40,6 +40,7 @@ from shim.report.words import (
     details,
     headline,
 )
+from shim.route.meaning import Mode
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -89,16 +90,6 @@ class Filters:
         back = _SINCE.get(self.since)
         return now - back if back else _moment(self.since)
 
-    def match(self, use: Use, now: datetime) -> bool:
-        """Tell whether ``use`` is to be shown."""
-        begin = self.begin(now)
-        return (
-            self.caller in ("", use.caller)
-            and self.mode in ("", use.mode or "invalid")
-            and self.decision in ("", use.decision)
-            and (begin is None or use.timestamp >= begin)
-        )
-
     def link(self, part: str = "#recent", **changes: str) -> str:
         """Return the page's address with some filters changed, at one ``part`` of it."""
         changed = replace(self, **changes)
@@ -118,7 +109,7 @@ class Recording:
 def render_page(
     report: Report,
     *,
-    recent: Iterable[Use] = (),
+    recent: Sequence[Use] = (),
     filters: Filters | None = None,
     recording: Recording | None = None,
     rejected: str = "",
@@ -127,20 +118,18 @@ def render_page(
     instance: str = "",
     version: str = "",
 ) -> str:
-    """Return ``/usage``.  ``recent`` are uses, latest first.
+    """Return ``/usage``.  ``recent`` are the latest uses that ``filters`` ask for.
 
     ``rejected`` says why the settings' file, as it is now, is not in force; ``partly`` why the
     whole record cannot be read.
     Send it with :data:`CONTENT_SECURITY_POLICY`, ``Cache-Control: no-store`` and
     ``Referrer-Policy: no-referrer``.
     """
-    chosen = filters or Filters()
-    shown = (use for use in recent if chosen.match(use, report.generated_at))
     return _render(
         report,
         live=True,
-        recent=[use for _, use in zip(range(MOST_RECENT), shown, strict=False)],
-        filters=chosen,
+        recent=recent,
+        filters=filters or Filters(),
         recording=recording or Recording(),
         rejected=rejected,
         partly=partly,
@@ -155,7 +144,7 @@ def render_document(report: Report) -> str:
     return _render(
         report,
         live=False,
-        recent=[],
+        recent=(),
         filters=Filters(),
         recording=Recording(),
         rejected="",
@@ -203,6 +192,8 @@ def _render(
                 ("slim", draw(report, series, 380, 230)),
             ],
             days=days,
+            modes=[*(mode.value for mode in Mode), UNCLEAR],
+            unclear=UNCLEAR,
             decisions=[decision.value for decision in Decision],
             sinces=list(_SINCE),
             style=_asset("page.css"),

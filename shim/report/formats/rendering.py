@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Final
 
 from shim.report.model import Report
 
-FORMATS: Final = ("table", "json", "csv", "markdown", "html")
-
 
 def render(report: Report, style: str, *, width: int | None = None) -> str:
-    """Return the report in ``style``, one of :data:`FORMATS`; ``width`` is that of a table."""
+    """Return the report in ``style``, one of the ``FORMATS``; ``width`` is that of a table."""
     # Each is imported where it is asked for: what CI runs in a loop should start quickly.
     if style == "table":
         from shim.report.formats.terminal import print_table  # noqa: PLC0415

@@ -7,13 +7,14 @@ import io
 import re
 from typing import Any, Final
 
-from shim.ledger.records import Decision
+from shim.ledger.records import UNCLEAR, Decision
 from shim.report.model import CallerReport, Report
 from shim.report.text import plain
 from shim.report.words import addresses
+from shim.route.meaning import Mode
 
 _COUNTED: Final = {
-    "modes": ("cancel", "kill", "purge", "invalid"),
+    "modes": (*(mode.value for mode in Mode), UNCLEAR),
     "decisions": tuple(decision.value for decision in Decision),
     "masked": ("404", "409"),
 }

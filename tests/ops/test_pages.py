@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shim.ledger.adding import import_records
-from shim.ledger.records import Decision
+from shim.ledger.records import Decision, encode
 from shim.report.formats.page import CONTENT_SECURITY_POLICY
 from tests.support.ledger_records import NOON, a_near_miss, a_use, append
 from tests.support.ops import Ops, Start
@@ -126,6 +126,21 @@ async def test_the_verdict_is_a_status_for_those_who_wait_for_it(
     told = await got.json()
     assert told["status"] == said
     assert told["reason"]
+
+
+async def test_a_lost_record_is_in_the_way_of_verdicts_on_its_time_alone(ops: Ops) -> None:
+    await ops.ledger.close()
+    await ops.ledger.append(use := a_use("ci-7", NOON), encode(use))
+    assert ops.ledger.state().dropped == 1
+    missing = "did not take what a shim recorded"
+    told = await (await ops.client.get("/verdict?within=1h")).json()
+    assert (told["status"], missing in told["reason"]) == ("unproven", True)
+    # It was so until the next restart, and no longer.
+    ops.clock.moment += timedelta(hours=2)
+    told = await (await ops.client.get("/verdict?within=2h")).json()
+    assert missing in told["reason"]
+    told = await (await ops.client.get("/verdict?within=90m")).json()
+    assert missing not in told["reason"]
 
 
 @pytest.mark.parametrize("style", ["table", "json", "csv", "markdown", "html"])
