@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
+from tests.deploy.records import record_of_a_fortnight
 from tests.support.kubernetes import Resource, only, render, sidecar_of
 from tests.support.origin import Origin, reply
 from tests.support.paths import DEPLOY
 from tests.support.running import restate_shim
-from tests.support.samples import as_lines, beats, use_line
 from tests.support.tools import run, tool
 
 pytestmark = pytest.mark.deploy
@@ -89,20 +88,6 @@ def test_it_reads_what_the_weekly_report_reads() -> None:
 # What its command says
 
 
-def _record(folder: Path, *, used: bool = False, gap: bool = False) -> str:
-    """Return the lines of a shim that was up for fifteen days, with a use fifteen days ago."""
-    now = datetime.now(UTC)
-    began = now - timedelta(days=15)
-    lines = [use_line(began, 1), *beats(began, now)]
-    if gap:
-        del lines[5000:5010]
-    if used:
-        lines.append(use_line(now - timedelta(days=1), 2))
-    log = folder / "log"
-    log.write_bytes(as_lines(lines))
-    return str(log)
-
-
 @pytest.mark.parametrize(
     ("record", "settings", "code"),
     [
@@ -124,7 +109,7 @@ def test_its_command_succeeds_on_safe_alone(
 ) -> None:
     config = tmp_path / "shim.toml"
     config.write_text(settings)
-    lines = _record(tmp_path, **record)
+    lines = record_of_a_fortnight(tmp_path, **record)
     done = restate_shim(*_container()["args"], lines, SHIM_CONFIG=str(config))
     assert done.returncode == code, done.stdout + done.stderr
 
