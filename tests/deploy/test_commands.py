@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 import pytest
 import yaml
 
 from tests.support.kubernetes import render
+from tests.support.layouts import FACTS, helm
 from tests.support.ledger_records import a_use, kept, now, running
 from tests.support.paths import DEPLOY, ROOT
 from tests.support.running import restate_shim
@@ -115,6 +120,74 @@ def test_of_taking_the_second_step(tmp_path: Path) -> None:
     assert "9072" not in yaml.safe_dump_all(render(place))
     run(*shlex.split(line), cwd=place)
     assert "9072" in yaml.safe_dump_all(render(place))
+
+
+# Helm
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the chart in the version that runs, and in one that came later; yield the URL."""
+    folder = tmp_path_factory.mktemp("charts")
+    for version in ("1.6.2", "1.9.0"):
+        chart = str(FACTS / "restate-helm")
+        run(helm(), "package", chart, "--version", version, "--destination", str(folder))
+    run(helm(), "repo", "index", str(folder))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _of_helm() -> list[str]:
+    (block,) = [one for one in _BLOCKS if "cd deploy/kubernetes/helm" in one.commands]
+    return list(block.commands)
+
+
+def _in_place(command: str, place: Path, charts: str, *, upgrade: str = "") -> str:
+    """Run a line with what stands in place of a cluster, and return what it said."""
+    given = [line for line in _of_helm() if line.startswith("VERSION=")]
+    given += [f"CHART='restate-helm --repo {charts}'"]
+    given += [f'helm() {{ case "$*" in *upgrade*) echo {upgrade} ;; *) {helm()} "$@" ;; esac; }}']
+    script = "\n".join([*given, command.replace("| kubectl -n restate diff -f -", "")])
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=place, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+def test_no_step_of_helms_brings_another_restate(charts: str, tmp_path: Path) -> None:
+    # Helm took the newest chart, and with it a Restate that may not have the old route.
+    shutil.copytree(DEPLOY / "kubernetes/helm", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "values.yaml").write_text("{}")
+    shown = [line for line in _of_helm() if "template" in line and "diff" in line]
+    assert len(shown) == 2
+    for line in shown:
+        said = _in_place(line, tmp_path, charts)
+        images = re.findall(r"image: docker.restate.dev/restatedev/restate:(\S+)", said)
+        assert images == ["1.6.2"]
+        newest = _in_place(line.replace("--version $VERSION", ""), tmp_path, charts)
+        assert "restatedev/restate:1.9.0" in newest
+
+
+def test_every_helm_that_names_the_chart_names_its_version() -> None:
+    for file in (DEPLOY / "README.md", *(DEPLOY / "kubernetes/helm").glob("*.yaml")):
+        for line in re.sub(r"\\\n#?", " ", file.read_text()).splitlines():
+            for command in re.findall(r"helm -n restate (?:upgrade|template)[^|&]*", line):
+                assert "--version" in command, f"{file.name}: {command}"
+
+
+@pytest.mark.parametrize(("own", "upgrades"), [("{}", True), ("env: []", False)])
+def test_the_second_step_is_not_taken_without_its_variable(
+    own: str, upgrades: bool, charts: str, tmp_path: Path
+) -> None:
+    # With an `env` of one's own both took 9070, and the pod's Restate was out.
+    shutil.copytree(DEPLOY / "kubernetes/helm", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "values.yaml").write_text(own)
+    (line,) = [one for one in _of_helm() if "upgrade" in one and "swap.yaml" in one]
+    assert ("upgraded" in _in_place(line, tmp_path, charts, upgrade="upgraded")) == upgrades
 
 
 # Files that its reader has, or that a command makes.
