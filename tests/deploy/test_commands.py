@@ -195,6 +195,7 @@ _THEIRS: Final = {
     "values.yaml",
     "docker-compose.yml",
     "overlay.yaml",
+    "swap.yaml",
     "restate.yaml",
     "kustomization.yaml",
 }
@@ -251,6 +252,7 @@ def _commands_of(section: str) -> list[str]:
         ("Restate's chart, and nothing else", "-f beside.yaml", "-f swap.yaml"),
         ("Kustomize, for what the chart renders", "# step 1", "- ../swap"),
         ("RestateCluster (restate-operator 2.7.0 or later)", "beside.yaml", "swap.yaml"),
+        ("Compose", "-f overlay.yaml up", "-f swap.yaml"),
         ("systemd", "enable --now restate-shim", "swap/restate.conf"),
     ],
 )
