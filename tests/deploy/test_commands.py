@@ -68,7 +68,7 @@ _DECIDE: Final = (
     " --ledger /var/lib/restate-shim/ledger.db --fail-if-used-within 14d"
 )
 _RUNBOOK: Final = (
-    "sed -i 's|https://git.example.com/restate-shim|https://YOURS|'"
+    "sed -i.bak 's|https://git.example.com/restate-shim|https://YOURS|'"
     " deploy/prometheus/alerts.yaml deploy/kubernetes/sidecar/prometheusrule.yaml"
 )
 
@@ -220,8 +220,9 @@ def test_what_the_others_name_is_there(block: Block) -> None:
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_no_command_is_one_platforms(page: str) -> None:
-    # `open` is there on macOS alone.
-    assert not re.search(r"^ +(open|xdg-open|vi) ", (DEPLOY / page).read_text(), re.MULTILINE)
+    # `open` is there on macOS alone, and `sed -i` without a suffix is GNU's.
+    pattern = r"^ +(open|xdg-open|vi|sed -i) "
+    assert not re.search(pattern, (DEPLOY / page).read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", _PAGES)
@@ -270,6 +271,13 @@ def test_a_pod_finds_its_settings_when_it_starts() -> None:
     ):
         lines = "\n".join(_commands_of(section))
         assert lines.index("apply -k .") < lines.index("# step 1")
+
+
+def test_the_way_out_is_for_the_pod_that_waits() -> None:
+    # A StatefulSet rolls from the highest number down: restate-0 is the last one to be stuck.
+    lines = _commands_of("A sidecar that does not start")
+    assert any(line.startswith("    kubectl -n restate get pods ") for line in lines)
+    assert not [line for line in lines if "restate-0" in line]
 
 
 def test_taking_it_out_undoes_the_swap_first() -> None:
