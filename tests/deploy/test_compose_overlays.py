@@ -1,4 +1,4 @@
-"""Overlays that swap the ports of stacks which are there already."""
+"""Overlays for stacks that are there already: the shim beside Restate, and the ports swapped."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ _STACKS: Final = {
     "three-nodes.yaml": yaml.safe_load((FACTS / "three-nodes.yaml").read_text()),
 }
 
+_SWAPS: Final = {"overlay.yaml": "swap.yaml", "three-nodes.yaml": "three-nodes-swap.yaml"}
+_STEPS: Final = ("beside", "swap")
+
 
 def _merged(base: Any, over: Any) -> Any:
     """Merge as compose does: maps by key, lists one behind the other, the rest is replaced."""
@@ -56,14 +59,17 @@ def _overlay(name: str) -> dict[str, Any]:
     return document
 
 
-def _services(name: str) -> Services:
-    services: Services = _merged(_STACKS[name], _overlay(name))["services"]
-    return services
+def _stack(name: str, step: str) -> dict[str, Any]:
+    """Return the stack with its overlay, and in step 2 with the one that swaps the ports."""
+    stack: dict[str, Any] = _merged(_STACKS[name], _overlay(name))
+    if step == "swap":
+        stack = _merged(stack, _overlay(_SWAPS[name]))
+    return stack
 
 
-def _pairs(name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _pairs(name: str, step: str = "swap") -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Yield the name of each Restate with its service, and the shim in its network."""
-    services = _services(name)
+    services: Services = _stack(name, step)["services"]
     for shim in services.values():
         mode = shim.get("network_mode", "")
         if mode.startswith("service:"):
@@ -75,10 +81,11 @@ def _settings(shim: dict[str, Any]) -> Settings:
     return load({}, dict(shim["environment"]), None)
 
 
+@pytest.mark.parametrize("step", _STEPS)
 @pytest.mark.parametrize("name", _STACKS)
-def test_compose_takes_the_stack_with_its_overlay(name: str, tmp_path: Path) -> None:
+def test_compose_takes_the_stack_with_its_overlay(name: str, step: str, tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
-    file.write_text(yaml.safe_dump(_merged(_STACKS[name], _overlay(name))))
+    file.write_text(yaml.safe_dump(_stack(name, step)))
     checker = tool("check-jsonschema", "PyPI check-jsonschema")
     run(checker, "--builtin-schema", "vendor.compose-spec", str(file))
 
@@ -98,8 +105,30 @@ def test_each_restate_has_a_shim_of_its_own_that_takes_its_port(name: str, nodes
 
 
 @pytest.mark.parametrize("name", _STACKS)
-def test_what_was_published_and_set_stays(name: str) -> None:
-    services = _services(name)
+def test_what_is_applied_first_changes_nothing_for_callers(name: str) -> None:
+    # The first command was the swap.
+    services: Services = _stack(name, "beside")["services"]
+    for service, before in _STACKS[name]["services"].items():
+        assert {**services[service], "ports": before.get("ports")} == {"ports": None, **before}
+    for _, _, shim in _pairs(name, "beside"):
+        settings = _settings(shim)
+        assert "SHIM_LISTEN" not in shim["environment"], "the image's own, which nobody asks yet"
+        assert [f"{one.host}:{one.port}" for one in settings.upstream] == ["127.0.0.1:9070"]
+
+
+@pytest.mark.parametrize("name", _STACKS)
+def test_the_second_step_moves_the_addresses_and_nothing_else(name: str) -> None:
+    for service, changed in _overlay(_SWAPS[name])["services"].items():
+        assert service in _stack(name, "beside")["services"]
+        assert list(changed) == ["environment"]
+        moving = {"RESTATE_ADMIN__BIND_ADDRESS", "SHIM_LISTEN", "SHIM_UPSTREAM"}
+        assert changed["environment"].keys() <= moving
+
+
+@pytest.mark.parametrize("step", _STEPS)
+@pytest.mark.parametrize("name", _STACKS)
+def test_what_was_published_and_set_stays(name: str, step: str) -> None:
+    services: Services = _stack(name, step)["services"]
     for service, before in _STACKS[name]["services"].items():
         after = services[service]
         assert after["ports"][: len(before["ports"])] == before["ports"] if "ports" in before else 1
@@ -141,13 +170,15 @@ def test_a_shim_that_finds_no_restate_ends_and_one_that_does_goes_on() -> None:
     # A network ends with its container: in the old one a shim would wait for ever, while nobody
     # listens in Restate's new one.
     (_, _, shim) = next(_pairs("overlay.yaml"))
-    command, program, *words = shim["healthcheck"]["test"]
-    assert (command, program) == ("CMD", "python")
+    command, program, option, script = shim["healthcheck"]["test"]
+    assert (command, program, option) == ("CMD", "python", "-c")
+    environ = {"SHIM_UPSTREAM": shim["environment"]["SHIM_UPSTREAM"]}
 
     with Pod() as pod, contextlib.ExitStack() as stack:
-        # Its process is the first one of its namespace, as it is of its container.
-        apart = ("unshare", "--pid", "--fork", "--kill-child=SIGKILL")
-        running = pod.do(lambda: Shim(upstream="http://127.0.0.1:9072", within=apart))
+        # Its process is the first one of its namespace, as it is of its container, and sees its own
+        # processes in /proc.
+        apart = ("unshare", "--pid", "--mount-proc", "--fork", "--kill-child=SIGKILL")
+        running = pod.do(lambda: Shim(upstream=environ["SHIM_UPSTREAM"], within=apart))
         stack.callback(running.stop)
         (inner,) = (
             Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
@@ -155,14 +186,34 @@ def test_a_shim_that_finds_no_restate_ends_and_one_that_does_goes_on() -> None:
             .split()
         )
 
-        def look() -> int:
-            there = ["nsenter", f"--target={inner}", "--pid", "--", sys.executable, *words]
-            done = subprocess.run(there, capture_output=True, timeout=20, check=False)
-            return done.returncode
+        def look(after: int) -> bool:
+            said = script.replace("> 120", f"> {after}")
+            assert said != script or after == 120
+            there = ["nsenter", f"--target={inner}", "--pid", "--mount", "--"]
+            done = subprocess.run(
+                [*there, sys.executable, option, said],
+                env=environ,
+                capture_output=True,
+                timeout=20,
+                check=False,
+            )
+            assert b"Traceback" not in done.stderr, done.stderr
+            return done.returncode == 0
 
         with pod.do(socket.create_server, ("127.0.0.1", 9072)):
-            assert pod.do(look) == 0
-        assert running.process.poll() is None
-        assert pod.do(look) != 0
+            assert pod.do(look, 0)
+        # A Restate that takes its time: the shim was ended by its first probe, after 5 s.
+        assert not pod.do(look, 120)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(2)
+        assert not pod.do(look, 0)
         assert running.wait(20) == 0, "in order, and Docker starts it again"
         assert b"Traceback" not in running.stderr
+
+
+@pytest.mark.parametrize("name", _STACKS)
+def test_a_restate_that_takes_its_time_does_not_make_the_shim_unhealthy(name: str) -> None:
+    for _, _, shim in _pairs(name):
+        check = shim["healthcheck"]
+        assert check["start_period"] == "2m"
+        assert "> 120:" in check["test"][-1], "and it does not end before"

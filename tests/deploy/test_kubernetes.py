@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -188,7 +189,7 @@ def test_the_shim_takes_its_settings(rendered: list[Resource], tmp_path: Path) -
     config = tmp_path / "shim.toml"
     config.write_text(only(rendered, "ConfigMap")["data"]["shim.toml"])
     settings = load({}, {**environment, "SHIM_CONFIG": str(config)})
-    assert settings.sunset is not None
+    assert settings.sunset is None, "nobody has announced a day yet"
     assert settings.upstream[0].port == 9072
 
 
@@ -224,3 +225,10 @@ def test_the_verdicts_command_is_one(
     monkeypatch.setenv("SHIM_LEDGER", str(tmp_path / "none.db"))
     assert main(job["containers"][0]["args"]) == 2
     assert "there is no ledger" in capsys.readouterr().err
+
+
+def test_a_weekly_report_that_failed_once_does_not_stay(rendered: list[Resource]) -> None:
+    # Four more had to fail until it went, and KubeJobFailed with it.
+    spec = only(rendered, "CronJob")["spec"]
+    week = timedelta(days=7).total_seconds()
+    assert week / 2 < spec["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] < week

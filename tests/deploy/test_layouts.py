@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pytest
 import yaml
 
 from shim.settings.loading import load
+from tests.deploy.records import record_of_a_fortnight
 from tests.support.kubernetes import Resource, only, pods, render, sidecar_of
 from tests.support.layouts import FACTS, LAYOUTS, STEPS, chart, overlay
 from tests.support.paths import DEPLOY
+from tests.support.running import restate_shim
 from tests.support.tools import run, tool
 
 pytestmark = pytest.mark.deploy
@@ -150,14 +154,22 @@ def test_the_weekly_report_reads_the_shims_ledger(steps: Steps) -> None:
 
 
 @pytest.mark.parametrize("step", ["beside", "swap"])
-def test_a_report_knows_how_many_shims_there_should_be(
+def test_a_report_holds_the_record_to_a_number_that_is_given(
     steps: Steps, step: str, tmp_path: Path
 ) -> None:
-    # Three replicas without a fleet: the ledger of one of them said "safe" for all.
     config = tmp_path / "shim.toml"
-    config.write_text(only(steps[step], "ConfigMap")["data"]["shim.toml"])
-    instances = load({}, {}, config).instances
-    assert instances == _stateful(steps[step])["spec"]["replicas"]
+    text = only(steps[step], "ConfigMap")["data"]["shim.toml"]
+    log = record_of_a_fortnight(tmp_path)
+    args = ("report", "--fail-if-used-within", "14d", "--format", "json", log)
+    # Three replicas without a fleet: the ledger of one of them said "safe" for all, for the number
+    # that the file came with was one.
+    config.write_text(text)
+    done = restate_shim(*args, SHIM_CONFIG=str(config))
+    assert done.returncode == 4, "as it is before anybody has changed it"
+    assert "set-instances-to-the-number-of-replicas" in json.loads(done.stdout)["verdict"]["reason"]
+    for number, code in ((1, 0), (3, 4)):
+        config.write_text(re.sub(r'(?m)^instances = "[\w-]+"', f"instances = {number}", text))
+        assert restate_shim(*args, SHIM_CONFIG=str(config)).returncode == code
     job = next(one for which, _, one in pods(steps[step]) if which == "verdict")
     for container in (job, sidecar_of(steps[step])):
         assert _values(container)["SHIM_CONFIG"] == "/etc/restate-shim/shim.toml"
@@ -200,7 +212,7 @@ def test_ones_own_environment_outlives_our_values(tmp_path: Path) -> None:
     own.write_text(yaml.safe_dump({"env": [mine]}))
     env = _restate(chart(_FOLDER / "helm/swap.yaml", own))["env"]
     assert mine in env, "a cluster of another name does not start on its data"
-    # It is for the reader to add, as the file says: the pod then says that 9070 is taken.
+    # It is for the reader to add, as the file says; the README's step 2 ends where it is missing.
     assert _MOVED not in env
     assert "where it has `env`" in (_FOLDER / "helm/swap.yaml").read_text()
 
