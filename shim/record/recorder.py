@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from logging import DEBUG, INFO, WARNING
+from logging import INFO, WARNING
 from typing import Final, Protocol, TypedDict
 
 from shim import __version__
@@ -313,9 +313,15 @@ class Recorder:
     def upstream_failed(self, error: UpstreamError) -> None:
         """Count that an exchange with upstream failed, and say it where nobody else does."""
         self._metrics.upstream_error(error.kind)
-        # That an upstream is away is said when it changes.
-        level = DEBUG if error.kind in OUTAGES else WARNING
-        self._summing.say(level, "upstream_failed", error.kind, kind=error.kind, error=str(error))
+        self._summing.say(
+            WARNING,
+            "upstream_failed",
+            error.kind,
+            # That an upstream is away is said when it changes.
+            at_once=error.kind not in OUTAGES,
+            kind=error.kind,
+            error=str(error),
+        )
 
     def caller_left(self, peer: str) -> None:
         """Tell that a caller closed its connection before its answer had ended."""

@@ -73,3 +73,14 @@ def test_what_is_told_apart_is_bounded(summing: Summing, lines: list[EventDict])
     assert len(lines) == 1001
     summing.tell()
     assert sum(int(line["count"]) for line in lines) == 5000
+
+
+# An upstream that was away was told when it went and when it came back, and not how much it cost.
+def test_what_somebody_else_says_at_once_is_in_the_sums(
+    summing: Summing, lines: list[EventDict]
+) -> None:
+    for port in range(3):
+        summing.say(INFO, "upstream_failed", "connect", at_once=False, port=port)
+    assert lines == []
+    summing.tell()
+    assert lines == [{"event": "upstream_failed", "port": 2, "count": 3}]
