@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
-from shim import __version__
+from shim import __version__, to_install
 from shim.commands.arguments import (
     READ_BY_BROWNOUTS,
     READ_BY_CHECK,
@@ -113,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
         "scan",
         help="find the places in source code that make the old call",
         description="Find the places in source trees that make the old call, and say what to write "
-        "there instead. Exit code 3 where there are any. Needs pip install 'restate-shim[scan]'.",
+        "there instead. Exit code 3 where there are any. Needs the extra 'scan': pip install "
+        "'.[scan]' in a checkout.",
     )
     _add_scan_arguments(scanning)
     scanning.set_defaults(run=_scan)
@@ -121,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="see it work before a real Restate server",
         description="Install and start a real Restate server, a service and the shim; make old "
-        "calls; show the report. Needs Node.js with npm, and pip install 'restate-shim[demo]'.",
+        "calls; show the report. Needs Node.js with npm, and the extra 'demo': pip install "
+        "'.[demo]' in a checkout.",
     )
     demo.add_argument("--once", action="store_true", help="end after the report")
     demo.set_defaults(run=_demo)
@@ -203,24 +206,26 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _scan(args: argparse.Namespace) -> int:
-    try:
-        from shim.commands.scan import run
-    except ImportError as error:
-        print(
-            f"restate-shim scan: {error.name} is missing: pip install 'restate-shim[scan]'",
-            file=sys.stderr,
-        )
+    if _lacks("scan", "ast_grep_py", "pathspec"):
         return EXIT_USAGE
+    from shim.commands.scan import run
+
     return run(args, out=sys.stdout, err=sys.stderr)
 
 
 def _demo(args: argparse.Namespace) -> int:
-    try:
-        from shim.demo.story import main as tell
-    except ImportError as error:
-        print(
-            f"restate-shim demo: {error.name} is missing: pip install 'restate-shim[demo]'",
-            file=sys.stderr,
-        )
+    # Before anything is downloaded.
+    if _lacks("demo", "hypercorn", "restate"):
         return 1
+    from shim.demo.story import main as tell
+
     return tell(once=args.once)
+
+
+def _lacks(command: str, *modules: str) -> bool:
+    """Say so where the extra of a command, which has its name, is not installed."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        named = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
+        print(f"restate-shim {command}: {named} missing; {to_install(command)}", file=sys.stderr)
+    return bool(missing)

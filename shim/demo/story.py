@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +36,6 @@ _BAD_MODE: Final = 400
 _ACCEPTED: Final = 202
 _UNKNOWN: Final = "inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
 _WAIT_SECONDS: Final = 15.0
-_NEEDED: Final = ("hypercorn", "restate")
 
 
 @dataclass
@@ -69,10 +67,6 @@ class Scene:
 def main(*, once: bool, console: Console | None = None) -> int:
     """Tell the story; with ``once``, end after the report instead of waiting for Ctrl-C."""
     out = console or Console()
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        # Before anything is downloaded.
-        out.print(f"{', '.join(missing)} cannot be found: pip install 'restate-shim\\[demo]'")
-        return 1
     try:
         with tempfile.TemporaryDirectory(prefix="restate-shim-demo-") as folder:
             return _tell(out, Path(folder), once=once)
