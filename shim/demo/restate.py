@@ -125,12 +125,17 @@ def process(
     try:
         yield Process(popen, log)
     finally:
-        popen.terminate()
-        try:
-            popen.wait(10)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
+        end(popen)
+
+
+def end(popen: subprocess.Popen[bytes], seconds: float = 10.0) -> None:
+    """End a process: by asking, and where that takes longer, at once."""
+    popen.terminate()
+    try:
+        popen.wait(seconds)
+    except subprocess.TimeoutExpired:
+        popen.kill()
+        popen.wait()
 
 
 def free_ports(count: int) -> list[int]:
