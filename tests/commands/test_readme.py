@@ -145,3 +145,25 @@ def test_a_target_in_a_sentence_is_one(command: str, tree: Tree) -> None:
 @pytest.mark.parametrize("command", [*_spans("pip"), *_spans("pipx")])
 def test_an_installation_in_a_sentence_is_of_the_checkout(command: str) -> None:
     assert re.fullmatch(r"pipx? install ('\.\[scan\]'|\.)", command)
+
+
+@pytest.mark.parametrize(
+    ("page", "word", "explained"),
+    [
+        ("README.md", "masked", "told 202 where"),
+        ("README.md", "near miss", "means one of the two routes and hits neither"),
+        ("README.md", "fleet", "one record of several shims"),
+        ("README.md", "xfcc", "Envoy's `X-Forwarded-Client-Cert`"),
+        ("deploy/README.md", "near miss", "mean the new endpoints and miss them"),
+        ("deploy/README.md", "xfcc", "X-Forwarded-Client-Cert"),
+    ],
+)
+def test_a_word_is_explained_where_it_first_stands(page: str, word: str, explained: str) -> None:
+    text = " ".join((ROOT / page).read_text().split())
+    first = text.lower().index(word)
+    assert abs(text.index(explained) - first) < 250
+
+
+def test_the_help_of_serve_explains_xfcc() -> None:
+    said = " ".join(restate_shim("serve", "--help").stdout.split())
+    assert "xfcc is the client certificate that Envoy names" in said
