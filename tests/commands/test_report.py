@@ -306,6 +306,10 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
         (["--uses"], 0),
         (["--format", "json"], 0),
         (["--format", "json", "--fail-if-used-within", "16d"], 3),
+        # The table ended with 1, which is no verdict.
+        (["--fail-if-used-within", "16d"], 3),
+        (["--fail-if-used-within", "14d"], 0),
+        ([], 0),
     ):
         args = parser.parse_args([log, *arguments])
         assert run(args, out=Gone(), err=io.StringIO(), now=NOW) == code
