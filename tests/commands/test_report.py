@@ -287,6 +287,20 @@ def test_a_ledger_and_lines_together_are_refused(tmp_path: Path) -> None:
     assert "not both" in err
 
 
+@pytest.mark.parametrize("place", ["localhost:9171", "[::1]:9171", "10.0.0.7:9171"])
+def test_a_shim_that_is_named_without_its_scheme_is_told_of_it(place: str, tmp_path: Path) -> None:
+    # It said "No such file or directory", where `check --ops` takes that form.
+    assert report(place) == (
+        2,
+        "",
+        f"restate-shim report: there is no file {place}; did you mean http://{place}\n",
+    )
+    write(tmp_path / place, QUIET)
+    assert report(place, "--format", "csv")[0] == 0
+    code, _, err = report("C:missing.db")
+    assert (code, "did you mean" in err) == (2, False)
+
+
 def test_a_file_that_is_no_ledger_inside_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
     code, _, err = report("a.db")
