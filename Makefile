@@ -24,6 +24,7 @@ OURS := $(PYTHON)
 endif
 VERSION := $(shell $(OURS) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 RUNS := $(VENV)/.runs-$(VERSION)
+DEMO := $(VENV)/.demo-$(VERSION)
 TESTS := $(VENV)/.tests-$(VERSION)
 
 $(RUNS): pyproject.toml
@@ -32,18 +33,23 @@ $(RUNS): pyproject.toml
 	@$(BIN)/python -c 'import pip, sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
 	@echo "make: installing what running needs into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo,fleet]'
+	@$(BIN)/python -m pip install --quiet --progress-bar on --editable .
 	@touch $@
-	@echo "make: the command is $(BIN)/restate-shim"
+
+$(DEMO): $(RUNS)
+	@echo "make: installing what the demo needs besides"
+	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo]'
+	@touch $@
 
 $(TESTS): $(RUNS)
 	@echo "make: installing what testing needs besides"
 	@$(BIN)/python -m pip install --quiet --progress-bar on --editable '.[demo,fleet,scan]' --group test --group lint
-	@touch $@
+	@touch $(DEMO) $@
 
 setup: $(RUNS) ## make .venv with the command .venv/bin/restate-shim
+	@echo "make: the command is $(BIN)/restate-shim"
 
-demo: setup ## see it work: a real restate-server, old callers, the report (DEMO_ARGS=--once)
+demo: setup $(DEMO) ## see it work: a real restate-server, old callers, the report (DEMO_ARGS=--once)
 	@$(BIN)/restate-shim demo $(DEMO_ARGS)
 
 run: setup ## serve before your own cluster: make run UPSTREAM=http://host:9070

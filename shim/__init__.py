@@ -79,3 +79,11 @@ from __future__ import annotations
 from typing import Final
 
 __version__: Final = "0.1.0"
+
+
+def to_install(extra: str) -> str:
+    """Tell how an extra is had; no index of packages has this one."""
+    return (
+        f"install the extra '{extra}' where you installed restate-shim from: "
+        f"pip install '.[{extra}]' in its checkout"
+    )

@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Final
 
+from shim import to_install
 from shim.commands.arguments import (
     BAD_USAGE,
     READ_BY_BROWNOUTS,
@@ -74,27 +76,29 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _scan(args: argparse.Namespace) -> int:
-    try:
-        from shim.commands.scan import run
-    except ImportError as error:
-        print(
-            f"restate-shim scan: {error.name} is missing: pip install 'restate-shim[scan]'",
-            file=sys.stderr,
-        )
+    if _lacks("scan", "ast_grep_py", "pathspec"):
         return BAD_USAGE
+    from shim.commands.scan import run
+
     return run(args, out=sys.stdout, err=sys.stderr)
 
 
 def _demo(args: argparse.Namespace) -> int:
-    try:
-        from shim.demo.story import main as tell
-    except ImportError as error:
-        print(
-            f"restate-shim demo: {error.name} is missing: pip install 'restate-shim[demo]'",
-            file=sys.stderr,
-        )
+    # Before anything is downloaded.
+    if _lacks("demo", "hypercorn", "restate"):
         return 1
+    from shim.demo.story import main as tell
+
     return tell(once=args.once)
+
+
+def _lacks(command: str, *modules: str) -> bool:
+    """Say so where the extra of a command, which has its name, is not installed."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        named = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
+        print(f"restate-shim {command}: {named} missing; {to_install(command)}", file=sys.stderr)
+    return bool(missing)
 
 
 _COMMANDS: Final = {

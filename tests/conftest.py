@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 # What .ci/run installs: with it nothing is skipped.
 EVERYTHING = (
     "apt-get install buildah caddy chromium curl haproxy libnginx-mod-http-js nghttp2-client nginx "
-    "prometheus strace systemd wrk && .venv/bin/python -m pip install --group deploy --group bench"
+    "npm prometheus strace systemd wrk "
+    "&& .venv/bin/python -m pip install --group deploy --group bench"
 )
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -34,12 +35,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+# Around pytest's own, which prints the short summary after what others have to say.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """Say last what was left out, and the line that gets it."""
+    yield
     skipped = terminalreporter.stats.get("skipped", [])
-    reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped}
-    wanting = sorted(reason for reason in reasons if reason.startswith("missing: "))
+    reasons = [str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped]
+    wanting = [reason.splitlines()[0] for reason in reasons if reason.startswith("missing: ")]
     if wanting:
-        names = ", ".join(reason.removeprefix("missing: ") for reason in wanting)
-        terminalreporter.write_line(f"{len(skipped)} tests were skipped for want of: {names}")
+        names = ", ".join(sorted({reason.removeprefix("missing: ") for reason in wanting}))
+        terminalreporter.write_line(f"{len(wanting)} tests were skipped for want of: {names}")
         terminalreporter.write_line(f"On Debian as root, this gets it all: {EVERYTHING}")

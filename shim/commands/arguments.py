@@ -142,14 +142,16 @@ def make_parser() -> argparse.ArgumentParser:
         "scan",
         help="find the places in source code that make the old call",
         description="Find the places in source trees that make the old call, and say what to write "
-        "there instead. Exit code 3 where there are any. Needs pip install 'restate-shim[scan]'.",
+        "there instead. Exit code 3 where there are any. Needs the extra 'scan': pip install "
+        "'.[scan]' in a checkout.",
     )
     _add_scan_flags(scanning)
     demo = commands.add_parser(
         "demo",
         help="see it work before a real Restate server",
         description="Install and start a real Restate server, a service and the shim; make old "
-        "calls; show the report. Needs Node.js with npm, and pip install 'restate-shim[demo]'.",
+        "calls; show the report. Needs Node.js with npm, and the extra 'demo': pip install "
+        "'.[demo]' in a checkout.",
     )
     demo.add_argument("--once", action="store_true", help="end after the report")
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from shim.ledger.log_lines import Source
 from shim.settings.declared import Settings
 
 _SQLITE: Final = b"SQLite format 3\0"
+# As `check --ops` takes a shim's ops port.
+_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", re.ASCII)
 
 
 class UsageError(Exception):
@@ -35,6 +38,8 @@ def record(
         if path.resolve() in known:
             continue
         known.add(path.resolve())
+        if _HOST_AND_PORT.fullmatch(name) and not path.exists():
+            raise UsageError(f"there is no file {name}; did you mean http://{name}")
         stream = open_record(name, stack)
         if is_ledger(stream):
             ledgers.append(path)

@@ -94,6 +94,8 @@ def restate_server(program: Path, folder: Path) -> Iterator[Restate]:
         _until(server, lambda: call(admin, "GET", "/health", timeout=2).status == 200)
         service = [sys.executable, "-m", "shim.demo.service", str(ports[3])]
         orders = stack.enter_context(process(service, folder / "service.log"))
+        # Asked to end, it would wait for its invocations, which last an hour.
+        stack.callback(orders.popen.kill)
         uri = {"uri": f"http://127.0.0.1:{ports[3]}"}
         _until(orders, lambda: call(admin, "POST", "/deployments", body=uri).status < 300)
         _until(server, lambda: call(ingress, "GET", "/restate/health", timeout=2).status == 200)
@@ -125,12 +127,17 @@ def process(
     try:
         yield Process(popen, log)
     finally:
-        popen.terminate()
-        try:
-            popen.wait(10)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
+        end(popen)
+
+
+def end(popen: subprocess.Popen[bytes], seconds: float = 10.0) -> None:
+    """End a process: by asking, and where that takes longer, at once."""
+    popen.terminate()
+    try:
+        popen.wait(seconds)
+    except subprocess.TimeoutExpired:
+        popen.kill()
+        popen.wait()
 
 
 def free_ports(count: int) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,29 +16,34 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
 from rich.rule import Rule
 from rich.table import Table
+from rich.text import Text
 
 from shim.demo import callers
 from shim.demo.callers import Caller
 from shim.demo.http import call
-from shim.demo.node import CLI, SERVER, InstallError, program
-from shim.demo.restate import Restate, StartError, restate_server
+from shim.demo.node import CLI, FOLDER, SERVER, InstallError, installed, program, size
+from shim.demo.restate import Restate, StartError, end, restate_server
 from shim.ledger import events
 
 SERVER_VERSION: Final = "1.7.12"
 CLI_VERSION: Final = "1.7.12"
+_PACKAGES: Final = ((SERVER, SERVER_VERSION), (CLI, CLI_VERSION))
+_DOWNLOADED: Final = 160
+_MEGABYTES: Final = 453
 _BAD_MODE: Final = 400
 _ACCEPTED: Final = 202
 _UNKNOWN: Final = "inv_1gdJBtdVEcM942bjcDmb1c1khoaJe11Hbz"
 _WAIT_SECONDS: Final = 15.0
-_NEEDED: Final = ("hypercorn", "restate")
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -66,13 +72,21 @@ class Scene:
     answer: int = _ACCEPTED
 
 
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    """Leave every ``with``, which ends what it has started; once, however often one is asked."""
+    for one in _STOPS:
+        signal.signal(one, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    # As shells have it.
+    sys.exit(128 + number)
+
+
 def main(*, once: bool, console: Console | None = None) -> int:
     """Tell the story; with ``once``, end after the report instead of waiting for Ctrl-C."""
     out = console or Console()
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        # Before anything is downloaded.
-        out.print(f"{', '.join(missing)} cannot be found: pip install 'restate-shim\\[demo]'")
-        return 1
+    for number in _STOPS:
+        signal.signal(number, _stop)
     try:
         with tempfile.TemporaryDirectory(prefix="restate-shim-demo-") as folder:
             return _tell(out, Path(folder), once=once)
@@ -86,9 +100,7 @@ def main(*, once: bool, console: Console | None = None) -> int:
 
 
 def _tell(out: Console, folder: Path, *, once: bool) -> int:
-    with out.status(f"Installing restate-server {SERVER_VERSION} and the CLI from npm"):
-        server = program(SERVER, SERVER_VERSION)
-        cli = program(CLI, CLI_VERSION)
+    server, cli = _programs(out)
     ledger = folder / "restate-shim.db"
     data = folder / "restate"
     data.mkdir()
@@ -106,7 +118,7 @@ def _tell(out: Console, folder: Path, *, once: bool) -> int:
             failures = _play(out, restate, shim, scenes)
             failures += _bulk(out, restate, shim)
             _show_log(out, shim)
-            _report(out, ledger)
+            show_report(out, ledger)
             if failures:
                 out.print(f"[red]{failures} callers did not get what the old route answers.[/]")
             else:
@@ -116,6 +128,27 @@ def _tell(out: Console, folder: Path, *, once: bool) -> int:
                 while True:
                     time.sleep(3600)
     return 1 if failures else 0
+
+
+class _OnDisk(ProgressColumn):
+    """How much of what is installed is there; npm itself shows no more than that it works."""
+
+    def render(self, task: Task) -> Text:
+        del task
+        total = sum(size(package, version) for package, version in _PACKAGES)
+        return Text(f"{total // 10**6} of {_MEGABYTES} MB")
+
+
+def _programs(out: Console) -> list[Path]:
+    if all(installed(package, version) for package, version in _PACKAGES):
+        return [program(package, version) for package, version in _PACKAGES]
+    out.print(
+        f"Installing restate-server {SERVER_VERSION} and the restate CLI {CLI_VERSION} from npm "
+        f"into {FOLDER}/, once: {_DOWNLOADED} MB to download, {_MEGABYTES} MB on the disk"
+    )
+    with Progress(SpinnerColumn(), _OnDisk(), console=out, transient=True) as progress:
+        progress.add_task("npm")
+        return [program(package, version) for package, version in _PACKAGES]
 
 
 @contextmanager
@@ -141,8 +174,7 @@ def _running_shim(upstream: str, ledger: Path) -> Iterator[Shim]:
             raise StartError("the shim did not start; run restate-shim serve to see why")
         yield shim
     finally:
-        popen.terminate()
-        popen.wait(_WAIT_SECONDS)
+        end(popen, _WAIT_SECONDS)
 
 
 def _set_the_scenes(restate: Restate) -> list[Scene]:
@@ -280,7 +312,8 @@ def _show_log(out: Console, shim: Shim) -> None:
         out.print_json(json.dumps({name: use[name] for name in shown}), indent=None)
 
 
-def _report(out: Console, ledger: Path) -> None:
+def show_report(out: Console, ledger: Path) -> None:
+    """Show what ``restate-shim report`` prints, as wide as ``out`` is."""
     out.print(Rule(f"restate-shim report --ledger {ledger}", align="left"))
     command = [sys.executable, "-m", "shim", "report", "--ledger", str(ledger)]
     environ = {**os.environ, "COLUMNS": str(out.width)}

@@ -225,7 +225,8 @@ class Settings:
         parse_sources,
         "header:x-client-id,xfcc,jwt:sub,user-agent,address",
         "SOURCES",
-        "where a caller's name comes from, the first that is there",
+        "where a caller's name comes from, the first that is there; xfcc is the client certificate "
+        "that Envoy names (X-Forwarded-Client-Cert), jwt:sub a token's subject",
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         parse_networks, tuple, "CIDR[,CIDR]", "peers whose X-Forwarded-For is believed"

@@ -285,6 +285,20 @@ def test_a_ledger_and_lines_together_are_refused(tmp_path: Path) -> None:
     assert "not both" in err
 
 
+@pytest.mark.parametrize("place", ["localhost:9171", "[::1]:9171", "10.0.0.7:9171"])
+def test_a_shim_that_is_named_without_its_scheme_is_told_of_it(place: str, tmp_path: Path) -> None:
+    # It said "No such file or directory", where `check --ops` takes that form.
+    assert report(place) == (
+        2,
+        "",
+        f"restate-shim report: there is no file {place}; did you mean http://{place}\n",
+    )
+    write(tmp_path / place, QUIET)
+    assert report(place, "--format", "csv")[0] == 0
+    code, _, err = report("C:missing.db")
+    assert (code, "did you mean" in err) == (2, False)
+
+
 def test_a_file_that_is_no_ledger_inside_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"SQLite format 3\0" + b"x" * 5000)
     code, _, err = report("a.db")
@@ -302,6 +316,10 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
         (["--uses"], 0),
         (["--format", "json"], 0),
         (["--format", "json", "--fail-if-used-within", "16d"], 3),
+        # The table ended with 1, which is no verdict.
+        (["--fail-if-used-within", "16d"], 3),
+        (["--fail-if-used-within", "14d"], 0),
+        ([], 0),
     ):
         args = make_parser().parse_args(["report", log, *arguments])
         assert run(args, out=Gone(), err=io.StringIO(), now=NOW) == code

@@ -163,18 +163,6 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_the_extra_it_says_in_one_line_what_to_install() -> None:
-    ended = python(
-        "import sys; sys.modules['ast_grep_py'] = None\n"
-        "from shim.cli import main\n"
-        "sys.exit(main(['scan', '.']))"
-    )
-    assert ended.returncode == 2
-    assert ended.stderr == (
-        "restate-shim scan: ast_grep_py is missing: pip install 'restate-shim[scan]'\n"
-    )
-
-
 def test_other_commands_do_not_load_it() -> None:
     ended = python(
         "import sys; from shim.cli import main\n"

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from shim import to_install
 from shim.ledger.errors import LedgerError
 from shim.ledger.tables import schema
 from shim.ledger.tables.facts import write_identity
@@ -296,9 +297,7 @@ def _fleet(url: str) -> Engine:
     try:
         import psycopg  # noqa: PLC0415 - an extra: only those with a fleet have it
     except ImportError as error:
-        raise LedgerError(
-            "a fleet needs psycopg: install restate-shim with its extra, restate-shim[fleet]"
-        ) from error
+        raise LedgerError(f"a fleet needs psycopg; {to_install('fleet')}") from error
 
     try:
         # libpq reads the address itself: several hosts, sockets, service files.

@@ -47,12 +47,19 @@ _COLOURS: Final = {
 }
 
 
+class _Console(Console):
+    """Rich's own would end the program with 1 where its reader has left: no code of a verdict."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def print_table(report: Report, out: TextIO, width: int | None = None) -> None:
     """Print the report to ``out``; colours only where ``out`` is a terminal.
 
     ``width`` is in columns, by default the terminal's, and 80 where there is none.
     """
-    console = Console(file=out, width=width, highlight=False, emoji=False, markup=False)
+    console = _Console(file=out, width=width, highlight=False, emoji=False, markup=False)
     console.print(_verdict(report))
     for warning in report.warnings:
         console.print(Padding(Text(plain(warning, None), "yellow"), (0, 1), expand=False))
