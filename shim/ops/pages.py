@@ -28,6 +28,7 @@ from shim.report.formats.page import (
 )
 from shim.report.formats.rendering import render
 from shim.report.model import Report, Status
+from shim.report.text import plain
 from shim.settings.parsers import parse_positive
 from shim.settings.reload import Reload
 
@@ -57,6 +58,7 @@ class Pages:
 
     async def verdict(self, request: web.Request) -> web.Response:
         """``GET /verdict?within=14d``: the verdict as JSON and, for those who wait, as a status."""
+        _check_names(request, "within")
         verdict = (await self._reports.report(_within(request))).verdict
         return web.json_response(verdict.as_json(), status=_ANSWERS[verdict.status])
 
@@ -65,6 +67,7 @@ class Pages:
 
         The verdict's status is in ``X-Restate-Shim-Verdict``.
         """
+        _check_names(request, "format", "since", "owner", "within")
         style = request.query.get("format", "table")
         if style not in FORMATS:
             raise web.HTTPBadRequest(reason=f"format takes one of {', '.join(FORMATS)}")
@@ -151,6 +154,12 @@ class Pages:
             )
         except LedgerError:
             return []
+
+
+def _check_names(request: web.Request, *known: str) -> None:
+    """Refuse a name that nobody knows: who misspells one must not get the answer of another."""
+    if unknown := next((name for name in request.query if name not in known), None):
+        raise web.HTTPBadRequest(reason=f"there is no {plain(unknown)} here, but {', '.join(known)}")
 
 
 def _within(request: web.Request) -> timedelta:

@@ -166,6 +166,8 @@ async def test_a_part_of_it_is_asked_for(used: Ops) -> None:
         ("since=soon", "since takes a duration back such as 30d, or a date"),
         ("since=2099-01-01", "since takes a moment in the past"),
         ("within=never", "within takes a duration above zero such as 14d"),
+        # A typo was passed over, and the answer was that of 14 days.
+        ("with=1d", "there is no with here, but format, since, owner, within"),
     ],
 )
 async def test_what_cannot_be_asked_for_is_said(query: str, said: str, used: Ops) -> None:
