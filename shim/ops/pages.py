@@ -159,7 +159,8 @@ class Pages:
 def _check_names(request: web.Request, *known: str) -> None:
     """Refuse a name that nobody knows: who misspells one must not get the answer of another."""
     if unknown := next((name for name in request.query if name not in known), None):
-        raise web.HTTPBadRequest(reason=f"there is no {plain(unknown)} here, but {', '.join(known)}")
+        reason = f"there is no {plain(unknown)} here, but {', '.join(known)}"
+        raise web.HTTPBadRequest(reason=reason)
 
 
 def _within(request: web.Request) -> timedelta:
