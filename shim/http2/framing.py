@@ -7,9 +7,8 @@ frame is looked at before h2 acts upon it, what costs us more than its sender is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 import h2.config
 import h2.connection
@@ -17,7 +16,6 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
-import hpack
 from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
@@ -28,12 +26,10 @@ from hyperframe.frame import (
 )
 
 from shim.http1.fields import Fields
-from shim.http1.grammar import FramingError
 from shim.http1.section import MAX_SECTION
 from shim.http2.allowance import Allowance
-from shim.http2.requests import Pair
-
-Code = h2.errors.ErrorCodes
+from shim.http2.compression import Decoder, Encoder
+from shim.http2.events import BrokenError, Code, Content, Event, FloodError, Opened, Reset, Trailers
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a caller that speaks HTTP/2 begins with (RFC 9113 section 3.4)."""
@@ -48,14 +44,11 @@ _ANY_STREAM: Final = (1 << 31) - 1
 # larger, and larger than a head may be, is told so.
 _MOST_COMPRESSED: Final = 2 * MAX_SECTION
 _MOST_CONTINUATIONS: Final = 32
-_MOST_DECODED: Final = 4 * MAX_SECTION
 # h2 remembers how streams ended, for frames that come late; 65,536 of them for each connection.
 _MOST_REMEMBERED: Final = 512
 # What all requests of a connection may have sent that upstream has not taken: sixteen streams' own
 # windows (65,535 bytes each).
 _CONNECTION_WINDOW: Final = 1024 * 1024
-# Of our compressor: what a caller asks for beyond is its own memory, and ours.
-_MOST_TABLE: Final = 4096
 # As nghttp2 has it (1.57): so many streams may be reset at once, and so many a second; besides, one
 # for each that got its whole answer, since a gateway's connection has many callers.
 _RESETS: Final = (1000, 33.0)
@@ -65,56 +58,6 @@ _SETTINGS_COST: Final = 10
 # Whoever gets content gives us room for more of it, for the stream and for the connection; one that
 # has little of it does so often.
 _UPDATES_PER_BYTE: Final = 2 / 256
-
-
-class BrokenError(FramingError):
-    """What ends the connection (RFC 9113 section 5.4.1), with its ``code``.
-
-    ``status`` is what a request would be told.
-    """
-
-    def __init__(self, status: int, message: str, code: int) -> None:
-        super().__init__(status, message)
-        self.code = code
-
-
-class FloodError(BrokenError):
-    """Too much of what costs us more than its sender."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(429, f"Too many {what} on one connection", Code.ENHANCE_YOUR_CALM)
-
-
-class Opened(NamedTuple):
-    """A request's head has come; ``ended`` says that it has no body."""
-
-    stream: int
-    pairs: list[Pair]
-    ended: bool
-
-
-class Content(NamedTuple):
-    """A part of a body has come, maybe none, maybe the last."""
-
-    stream: int
-    data: bytes
-    ended: bool
-
-
-class Trailers(NamedTuple):
-    """A body has ended with trailers."""
-
-    stream: int
-    pairs: list[Pair]
-
-
-class Reset(NamedTuple):
-    """A stream is over: its caller does not want it any more, or has broken its rules."""
-
-    stream: int
-
-
-Event = Opened | Content | Trailers | Reset
 
 
 class Framer:
@@ -135,9 +78,9 @@ class Framer:
             validate_outbound_headers=False,
             normalize_outbound_headers=False,
         )
-        self._decoder = _Decoder()
+        self._decoder = Decoder()
         self._h2 = _Connection(config)
-        self._h2.encoder = _Encoder()
+        self._h2.encoder = Encoder()
         self._h2.decoder = self._decoder
         self._h2.local_settings = h2.settings.Settings(client=False, initial_values=announced)
         self._h2.initiate_connection()
@@ -354,45 +297,7 @@ class Framer:
 
 
 _END_HEADERS: Final = 0x4
-# RFC 7541 section 4.2 allows two; each is a byte to its sender, and far more to us.
-_THREE_RESIZES: Final = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*+[\x00-\x7f]){3}")
 
 
 class _Connection(h2.connection.H2Connection):
     MAX_CLOSED_STREAMS = _MOST_REMEMBERED
-
-
-class _Decoder(hpack.Decoder):
-    """Keeps the fields to itself.
-
-    h2 looks for a length that does not fit, and ends the connection for it; RFC 9113 section 8.1.1
-    has the stream end.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(_MOST_DECODED)
-        self.pairs: list[Pair] = []
-        """The last section's."""
-
-    def decode(self, data: bytes, raw: bool = False) -> list[hpack.HeaderTuple]:  # noqa: FBT001, FBT002 - hpack's
-        del raw
-        if _THREE_RESIZES.match(data):
-            raise hpack.HPACKDecodingError("A header section resizes the table more than twice")
-        self.pairs = [(bytes(one[0]), bytes(one[1])) for one in super().decode(data, raw=True)]
-        return []
-
-
-class _Encoder(hpack.Encoder):
-    """Has a table of bounded size, however large a one the caller would keep."""
-
-    @property
-    def header_table_size(self) -> int:
-        """The most bytes of the table."""
-        return self.header_table.maxsize
-
-    @header_table_size.setter
-    def header_table_size(self, value: int) -> None:
-        size = min(value, _MOST_TABLE)
-        if size != self.header_table.maxsize:
-            self.header_table.maxsize = size
-            self.table_size_changes.append(size)

@@ -15,18 +15,8 @@ from shim.http1.bodies import Framing
 from shim.http1.fields import Fields
 from shim.http1.grammar import FramingError
 from shim.http1.requests import NO_HEAD
-from shim.http2.framing import (
-    MOST_STREAMS,
-    BrokenError,
-    Code,
-    Content,
-    Event,
-    FloodError,
-    Framer,
-    Opened,
-    Reset,
-    Trailers,
-)
+from shim.http2.events import BrokenError, Code, Content, Event, FloodError, Opened, Reset, Trailers
+from shim.http2.framing import MOST_STREAMS, Framer
 from shim.http2.requests import read_head, trailer_problem
 from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory

@@ -11,7 +11,8 @@ from typing import Final, cast
 from shim.http1.grammar import FramingError
 from shim.http1.hop import for_hop
 from shim.http1.requests import NO_HEAD, RequestFramer, RequestHead
-from shim.http2.framing import MOST_STREAMS, PREFACE, Framer, Opened
+from shim.http2.events import Opened
+from shim.http2.framing import MOST_STREAMS, PREFACE, Framer
 from shim.http2.requests import read_head
 from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory

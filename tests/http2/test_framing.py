@@ -19,18 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.http1.fields import field
-from shim.http2.framing import (
-    MOST_IN_A_FRAME,
-    PREFACE,
-    BrokenError,
-    Code,
-    Content,
-    Event,
-    Framer,
-    Opened,
-    Reset,
-    Trailers,
-)
+from shim.http2.events import BrokenError, Code, Content, Event, Opened, Reset, Trailers
+from shim.http2.framing import MOST_IN_A_FRAME, PREFACE, Framer
 from tests.support.http2 import frames_of, ordinary
 
 START = PREFACE + SettingsFrame(0).serialize()
