@@ -244,10 +244,8 @@ def _framing_problem(
     minor: bytes, lengths: list[bytes], codings: list[bytes], hosts: list[bytes]
 ) -> str | None:
     """Return what makes the framing or the host ambiguous (RFC 9112 sections 3.2, 6.1, 6.3)."""
-    if len(hosts) != 1 and (hosts or minor == b"1"):
-        return f"A request must have one Host field; this one has {len(hosts)}"
-    if hosts and not HOST.fullmatch(hosts[0]):
-        return "The Host field is not a host with an optional port"
+    if (hosts or minor == b"1") and (problem := host_problem(hosts)):
+        return problem
     if not codings and not lengths:
         return None
     if codings and lengths:
@@ -256,6 +254,20 @@ def _framing_problem(
         return "An HTTP/1.0 request cannot have a Transfer-Encoding"
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
         return "The only Transfer-Encoding understood here is chunked, once"
+    return length_problem(lengths)
+
+
+def host_problem(hosts: list[bytes]) -> str | None:
+    """Return what makes the values of Host uncertain (RFC 9112 section 3.2)."""
+    if len(hosts) != 1:
+        return f"A request must have one Host field; this one has {len(hosts)}"
+    if not HOST.fullmatch(hosts[0]):
+        return "The Host field is not a host with an optional port"
+    return None
+
+
+def length_problem(lengths: list[bytes]) -> str | None:
+    """Return what makes the values of Content-Length uncertain (RFC 9112 section 6.3)."""
     if len(lengths) > 1:
         return "A request must not have more than one Content-Length"
     if lengths and not LENGTH.fullmatch(lengths[0]):

@@ -12,12 +12,20 @@ from typing import Final, NamedTuple
 
 from shim.http1.bodies import Framing
 from shim.http1.fields import Field, field
-from shim.http1.grammar import HOST, LENGTH, TEXT, TOKEN, FramingError
-from shim.http1.requests import NO_CONNECT, TOO_LARGE_HEAD, RequestHead, too_large
+from shim.http1.grammar import TEXT, TOKEN, FramingError
+from shim.http1.requests import (
+    NO_CONNECT,
+    TOO_LARGE_HEAD,
+    RequestHead,
+    host_problem,
+    length_problem,
+    too_large,
+)
 from shim.http1.section import MAX_SECTION
 
 Pair = tuple[bytes, bytes]
 """A field as it came: name and value."""
+TOO_SHORT: Final = "The body is shorter than its Content-Length"
 
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]++")
 # RFC 9113 section 8.2.1: no white space around, besides what HTTP/1.1 forbids.
@@ -142,25 +150,18 @@ def _problem(method: bytes, target: bytes, scheme: bytes | None) -> FramingError
 
 def _host_problem(authority: bytes | None, hosts: list[bytes]) -> FramingError | None:
     """Return what makes the host uncertain (RFC 9113 section 8.3.1)."""
-    if len(hosts) > 1 or (authority is None and not hosts):
-        return FramingError(400, f"A request must have one Host field; this one has {len(hosts)}")
-    if authority is None:
-        (authority,) = hosts
-    if not HOST.fullmatch(authority):
-        return FramingError(400, "The Host field is not a host with an optional port")
-    if hosts and hosts[0].lower() != authority.lower():
-        return FramingError(400, "The fields :authority and host name different hosts")
-    return None
+    problem = host_problem(hosts if authority is None or len(hosts) > 1 else [authority])
+    differ = authority is not None and hosts and hosts[0].lower() != authority.lower()
+    if problem is None and differ:
+        problem = "The fields :authority and host name different hosts"
+    return None if problem is None else FramingError(400, problem)
 
 
 def _length_problem(lengths: list[bytes], *, ended: bool) -> FramingError | None:
-    if len(lengths) > 1:
-        return FramingError(400, "A request must not have more than one Content-Length")
-    if lengths and not LENGTH.fullmatch(lengths[0]):
-        return FramingError(400, "Content-Length must be a decimal number and nothing else")
-    if ended and lengths and int(lengths[0]):
-        return FramingError(400, "The body is shorter than its Content-Length")
-    return None
+    problem = length_problem(lengths)
+    if problem is None and ended and lengths and int(lengths[0]):
+        problem = TOO_SHORT
+    return None if problem is None else FramingError(400, problem)
 
 
 def _one_cookie(fields: list[Field]) -> list[Field]:

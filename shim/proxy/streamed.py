@@ -11,6 +11,7 @@ from shim.http1.bodies import Framing, Piece
 from shim.http1.fields import Fields, end_to_end
 from shim.http1.grammar import FramingError, LimitError
 from shim.http1.requests import RequestHead, too_large
+from shim.http2.requests import TOO_SHORT
 from shim.proxy.downstream import Abortable, DownstreamGoneError, Memory
 from shim.proxy.patience import Patience, Waiting
 from shim.upstream.connection import Connection
@@ -84,7 +85,7 @@ class Body:
     def end(self) -> None:
         """Take note that this was all."""
         if self._length is not None and self._size < self._length:
-            self.fail(FramingError(400, "The body is shorter than its Content-Length"))
+            self.fail(FramingError(400, TOO_SHORT))
         if self.failure is None:
             self.ended = True
             self._wake()
