@@ -17,8 +17,9 @@ from ast_grep_py import SgNode
 
 from shim.scan.assignments import FIELD
 from shim.scan.judging import HOLE, SEP
-from shim.scan.nodes import find_all, parameters_of, sides_of, span_of, unquoted
+from shim.scan.nodes import parameters_of, sides_of, span_of, unquoted
 from shim.scan.sources import Link, Source
+from shim.scan.templates import filled, has_places, places_in
 from shim.scan.values import Value, either, has_route, join, opaque
 
 _DEEPEST: Final = 40
@@ -44,10 +45,6 @@ _COLLECTION: Final = re.compile(
 )
 _APPENDS: Final = frozenset({"append", "Append", "concat", "plus"})
 _QUOTES: Final = re.compile(r"^[\w@$]{0,3}#{0,3}(\"\"\"|'''|[\"'`])")
-_PLACE: Final = re.compile(
-    r"\{(?P<name>[\w.]{0,60})(?:[:!][^{}]{0,40})?\}|"
-    r"%(?:\((?P<key>\w{1,60})\))?(?:\d\$)?[-+0# ]{0,3}[\d.]{0,5}[sdvqr]"
-)
 _MAKES_TEXT: Final = re.compile(r"(?i)format|printf|^concat$|interpolate|^t$")
 _SKIPPED_IN_STRINGS: Final = re.compile(r"_start$|_end$|^interpolation_brace$|^[\"'`]+$")
 
@@ -156,7 +153,8 @@ class Expressions:
         if operator in ("+", ".", "", "..", "&", "<<"):
             return join(self.value_of(one, depth) for one in children)
         if operator == "%" and len(children) == 2:
-            return self._filled(self.value_of(children[0], depth), self._list(children[1]), depth)
+            values = [self.value_of(one, depth) for one in self._list(children[1])]
+            return filled(self.value_of(children[0], depth), values, {})
         if operator == "/":
             found = join((self.value_of(one, depth) for one in children), SEP)
             if has_route(found):
@@ -216,7 +214,7 @@ class Expressions:
                 values.append(self._named(text, group[-1], depth))
         if not values:
             return Value()
-        return self._fill(values[0], values[1:], node, depth)
+        return self._filled(values[0], values[1:], node, depth)
 
     def _call(self, node: SgNode, depth: int) -> Value:
         links, root = self._source.chain(node)
@@ -258,8 +256,8 @@ class Expressions:
         if len(links) == 1 and root is not None:
             values.insert(0, self.value_of(root, depth))
         for number, value in enumerate(values):
-            if _PLACE.search(value.text):
-                return self._fill(value, values[number + 1 :], node, depth)
+            if has_places(value):
+                return self._filled(value, values[number + 1 :], node, depth)
         return None
 
     def _returned(self, link: Link, depth: int) -> Value | None:
@@ -267,7 +265,7 @@ class Expressions:
         function = self._source.functions.get(link.name)
         if function is None or depth > 12 or len(self._bound) > 3:
             return None
-        body = self._result_of(function)
+        body = self._source.result_of(function)
         if body is None:
             return None
         names = parameters_of(function)
@@ -279,66 +277,9 @@ class Expressions:
             self._bound.pop()
         return found if has_route(found) or not found.holes else None
 
-    def _result_of(self, function: SgNode) -> SgNode | None:
-        for node in find_all(function, self._kinds.returns):
-            if node.named_children():
-                return node.named_children()[0]
-        # An expression as the body: of arrows in JavaScript, of Kotlin, Rust and Ruby.
-        body = function.field("body") or next(reversed(function.named_children()), None)
-        for _ in range(6):
-            if (
-                body is None
-                or body.kind() in self._kinds.strings
-                or body.kind() in self._kinds.calls
-            ):
-                break
-            children = body.named_children()
-            if not children or not re.search(r"block|body|statement", body.kind()):
-                break
-            body = children[-1]
-        if body is None or re.search(r"block|body|statement|declaration", body.kind()):
-            return None
-        return body
-
-    def _filled(self, template: Value, arguments: list[SgNode], depth: int) -> Value:
-        return self._fill(template, [self.value_of(one, depth) for one in arguments], None, depth)
-
-    def _fill(self, template: Value, values: list[Value], node: SgNode | None, depth: int) -> Value:
-        """Put values in a template's places: ``{}``, ``{0}``, ``{name}``, ``%s``, ``%(name)s``."""
-        parts: list[Value] = []
-        at = taken = hole = 0
-        named: dict[str, Value] = {}
-        for place in _PLACE.finditer(template.text):
-            name = place["name"] or place["key"] or ""
-            before = template.text[at : place.start()]
-            count = before.count(HOLE)
-            parts.append(Value(before, template.holes[hole : hole + count]))
-            hole += count
-            at = place.end()
-            if name.isdigit() and int(name) < len(values):
-                parts.append(values[int(name)])
-            elif name:
-                for value in values:
-                    named.update(
-                        (label.partition("=")[0].strip(), value) for label in value.holes[:1]
-                    )
-                if node is not None and name not in named:
-                    parts.append(self._named(name, node, depth))
-                else:
-                    parts.append(opaque(named[name].spelled) if name in named else opaque(name))
-            elif taken < len(values):
-                parts.append(values[taken])
-                taken += 1
-            else:
-                parts.append(opaque(place[0]))
-        parts.append(Value(template.text[at:], template.holes[hole:]))
-        joined = join(parts)
-        rest = join(values)
-        return replace(
-            joined,
-            keyed=joined.keyed + template.keyed,
-            literals=joined.literals | template.literals | rest.literals,
-        )
+    def _filled(self, template: Value, values: list[Value], node: SgNode, depth: int) -> Value:
+        names = places_in(template)
+        return filled(template, values, {one: self._named(one, node, depth) for one in names})
 
     # Variables.
 
@@ -380,7 +321,7 @@ class Expressions:
         if not FIELD.match(name) or depth > 12 or len(self._bound) > 3:
             return None
         function = self._source.functions.get(name.rpartition(".")[2])
-        body = None if function is None else self._result_of(function)
+        body = None if function is None else self._source.result_of(function)
         return None if body is None else self.value_of(body, depth)
 
     def _path_of(self, name: str, node: SgNode, depth: int) -> Value | None:

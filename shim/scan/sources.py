@@ -60,6 +60,24 @@ class Source:
                 found[name] = node
         return found
 
+    def result_of(self, function: SgNode) -> SgNode | None:
+        """Return the expression that a function returns, or ``None``."""
+        for node in find_all(function, self.kinds.returns):
+            if node.named_children():
+                return node.named_children()[0]
+        # An expression as the body: of arrows in JavaScript, of Kotlin, Rust and Ruby.
+        body = function.field("body") or next(reversed(function.named_children()), None)
+        for _ in range(6):
+            if body is None or body.kind() in self.kinds.strings or body.kind() in self.kinds.calls:
+                break
+            children = body.named_children()
+            if not children or not re.search(r"block|body|statement", body.kind()):
+                break
+            body = children[-1]
+        if body is None or re.search(r"block|body|statement|declaration", body.kind()):
+            return None
+        return body
+
     def label(self, node: SgNode) -> str:
         """Return the beginning of a node's text, which may be as long as the file."""
         start, end = span_of(node)
