@@ -17,10 +17,18 @@ from ast_grep_py import SgNode
 
 from shim.scan.assignments import FIELD
 from shim.scan.judging import HOLE, SEP
-from shim.scan.nodes import parameters_of, sides_of, span_of, unquoted
+from shim.scan.nodes import find_all, parameters_of, sides_of, span_of, unquoted
 from shim.scan.sources import Link, Source
 from shim.scan.templates import filled, has_places, places_in
-from shim.scan.values import Value, either, has_route, join, opaque
+from shim.scan.values import (
+    Value,
+    either,
+    has_route,
+    join,
+    mode_in_query,
+    opaque,
+    unless_told,
+)
 
 _DEEPEST: Final = 40
 _LONGEST: Final = 20_000
@@ -36,6 +44,12 @@ _KEYS: Final = {
     "httpmethod": "method",
     "requestmethod": "method",
 }
+# What a browser calls the mode of a request.
+_FETCH_MODES: Final = frozenset({"cors", "no-cors", "same-origin", "navigate"})
+# A mode that is read is passed to nobody: config.get("mode", "kill").
+READS: Final = re.compile(
+    r"^(?:get|get_?or\w{1,10}|get_?env\w{0,10}|getProperty|getParameter|pop|fetch|env|dig|option|Option)$"
+)
 _MODE_ITEM: Final = re.compile(r"\bmode[\"']?\s?\]\s?$")
 MAPS: Final = frozenset({"dict", "assign", "freeze", "of", "mapOf", "hashMapOf"})
 """What makes a table of its arguments, and no request."""
@@ -133,8 +147,12 @@ class Expressions:
     def _pair(self, left: SgNode, right: SgNode, node: SgNode, depth: int) -> Value:
         value = self.value_of(right, depth)
         key = _KEYS.get(unquoted(left.text()))
+        if key == "mode" and value.text in _FETCH_MODES:
+            key = None
         if key is not None:
             value = replace(value, keyed=(*value.keyed, (key, value)))
+        elif (given := mode_in_query(value)) is not None:
+            value = replace(value, keyed=(*value.keyed, ("mode", given)))
         elif left.kind() not in self._kinds.names and left.kind() not in self._kinds.strings:
             value = replace(value, keyed=value.keyed + self.value_of(left, depth).keyed)
         if _MODE_ITEM.search(left.text()[-20:]):
@@ -239,7 +257,9 @@ class Expressions:
             values += [self.value_of(each, depth) for each in one.arguments]
             for left, right in zip(one.arguments, one.arguments[1:], strict=False):
                 key = self._source.unwrapped(left)
-                if key.kind() in self._kinds.strings and unquoted(key.text()) == "mode":
+                if READS.match(one.name) or key.kind() not in self._kinds.strings:
+                    continue
+                if key.text().strip("\"'`:") == "mode":
                     keyed.append(("mode", self.value_of(right, depth)))
         appended = {one.name for one in links[1:]} <= _APPENDS
         joined = join(values, "" if len(links) > 1 and appended else SEP)
@@ -268,14 +288,31 @@ class Expressions:
         body = self._source.result_of(function)
         if body is None:
             return None
-        names = parameters_of(function)
-        values = [self.value_of(one, depth) for one in link.arguments]
-        self._bound.append(dict(zip(names, values, strict=False)))
+        self._bound.append(self.given_to(function, link, depth))
         try:
             found = self.value_of(body, depth)
         finally:
             self._bound.pop()
         return found if has_route(found) or not found.holes else None
+
+    def given_to(self, function: SgNode, link: Link, depth: int = 0) -> dict[str, Value]:
+        """Return what the parameters of a function of the file are in a call of it."""
+        names = parameters_of(function)
+        given: dict[str, Value] = {}
+        for position, argument in enumerate(link.arguments):
+            parts = argument.named_children()
+            name = parts[0].text().strip(":") if len(parts) > 1 else ""
+            if argument.kind() in self._kinds.pairs and name in names:
+                given[name] = self.value_of(parts[-1], depth)
+            elif argument.kind() in self._kinds.spreads:
+                return {name: opaque(name) for name in names} | given
+            elif position < len(names):
+                given[names[position]] = self.value_of(argument, depth)
+        for default in find_all(function, self._kinds.defaults)[: len(names)]:
+            target, value, _ = sides_of(default)
+            if target is not None and value is not None and target.text().strip("$:") in names:
+                given.setdefault(target.text().strip("$:"), self.value_of(value, depth))
+        return given
 
     def _filled(self, template: Value, values: list[Value], node: SgNode, depth: int) -> Value:
         names = places_in(template)
@@ -296,7 +333,7 @@ class Expressions:
         )
         if not found and "." in text:
             found = self._source.assignments.before("." + text.rpartition(".")[2], span_of(node)[0])
-        values = [self._assigned(one, depth) for one in found[:6]]
+        values = [self._assigned(one, bare, depth) for one in found[:6]]
         known = either(values, text) if values else None
         path = self._path_of(bare, node, depth)
         if path is not None:
@@ -356,9 +393,11 @@ class Expressions:
             found.literals,
         )
 
-    def _assigned(self, one: tuple[SgNode, SgNode, str], depth: int) -> Value:
+    def _assigned(self, one: tuple[SgNode, SgNode, str], name: str, depth: int) -> Value:
         node, value, operator = one
         found = self.value_of(value, depth)
+        if not has_route(found) and self._source.assignments.is_default(node, name):
+            return unless_told(name, found)
         if operator in ("+=", ".=", "<<"):
             target = sides_of(node)[0]
             if target is not None:

@@ -16,11 +16,13 @@ _FOLDER: Final = files("shim.scan") / "rules"
 class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a grammar calls things.
 
-    ``calls`` with their ``arguments``; ``functions``, within which variables are followed;
-    ``assigns``, which give a variable its value; ``names`` of variables, ``members`` of objects;
-    literal ``strings`` with ``holes`` in them; ``joins`` of two values by an operator; ``pairs`` of
-    a key and a value; ``choices`` of one value or another; ``returns``; ``annotations``, which are
-    calls too; ``blocks`` of settings, which are functions that say what to send.
+    ``calls`` with their ``arguments``; ``functions``, within which variables are followed, and
+    ``classes``, within which fields are; ``assigns``, which give a variable its value, of which
+    ``defaults`` do so unless the caller says otherwise; ``names`` of variables, ``members`` of
+    objects; literal ``strings`` with ``holes`` in them; ``joins`` of two values by an operator;
+    ``pairs`` of a key and a value; ``spreads``, which put in all that something holds; ``choices``
+    of one value or another; ``returns``; ``annotations``, which are calls too; ``blocks`` of
+    settings, which are functions that say what to send.
     """
 
     calls: frozenset[str]
@@ -30,9 +32,12 @@ class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: frozenset[str]
     members: frozenset[str]
     strings: frozenset[str]
+    classes: frozenset[str] = frozenset()
+    defaults: frozenset[str] = frozenset()
     holes: frozenset[str] = frozenset()
     joins: frozenset[str] = frozenset()
     pairs: frozenset[str] = frozenset()
+    spreads: frozenset[str] = frozenset()
     choices: frozenset[str] = frozenset()
     returns: frozenset[str] = frozenset({"return_statement"})
     annotations: frozenset[str] = frozenset()

@@ -212,6 +212,7 @@ class _Reader:
             url.holes,
             keyed,
             words[:4000],
+            tuple(value.spelled for value in site.values),
             open_query=bool(_PARAMETERS.search(parameters[:2000])) and "mode" not in url.text,
         )
 

@@ -1,0 +1,74 @@
+"""In which mode a call is, where that can be told; and what is said where it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from shim.scan.finding import Confidence
+from tests.scan.test_rules import found_in
+
+KILL_OR_CANCEL = '`${adminUrl}/invocations/${id}?mode=${force ? "kill" : "cancel"}`'
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "said"),
+    [
+        (
+            "python",
+            'def f(i, mode="cancel"):\n    http.delete(f"{ADMIN}/invocations/{i}?mode={mode}")\n',
+            "mode=cancel unless told otherwise",
+        ),
+        (
+            "typescript",
+            f"await fetch({KILL_OR_CANCEL}, {{ method: 'DELETE' }});\n",
+            "mode=cancel or kill",
+        ),
+        (
+            "python",
+            'http.delete(f"{RESTATE}/invocations/{i}?mode=KILL")\n',
+            "mode='KILL', which the server answers with 400",
+        ),
+        (
+            "python",
+            'http.delete(f"{RESTATE}/invocations/{i}?mode=kill&mode=purge")\n',
+            "two modes, which the server answers with 400",
+        ),
+        (
+            "python",
+            'http.delete(f"{RESTATE}/invocations/{i}?mode")\n',
+            "a mode without a value, which the server answers with 400",
+        ),
+    ],
+)
+def test_it_is_said_what_is_known_of_a_mode_that_cannot_be_told(
+    language: str, code: str, said: str
+) -> None:
+    # What it did: it said "certain cancel", or kill, and wrote that mode's new call.
+    (found,) = found_in(code, language)
+    assert found.mode is None
+    assert said in found.reason
+    assert "MODE" in found.replacement
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "confidence"),
+    [
+        # A mode that may be any of Restate's is as good a sign as one of them.
+        (
+            "javascript",
+            f"await fetch({KILL_OR_CANCEL}, {{ method: 'DELETE' }});\n",
+            Confidence.CERTAIN,
+        ),
+        # One that is not known at all is a lesser one, but enough to be shown.
+        (
+            "python",
+            'client.delete(f"/v2/invocations/{i}", params={"mode": mode.value})\n',
+            Confidence.LIKELY,
+        ),
+    ],
+)
+def test_a_mode_that_cannot_be_told_is_a_sign_of_the_old_call(
+    language: str, code: str, confidence: Confidence
+) -> None:
+    (found,) = found_in(code, language)
+    assert (found.mode, found.confidence) == (None, confidence)
