@@ -13,6 +13,7 @@ from shim.scan.languages import Kinds
 from shim.scan.nodes import find_all, sides_of, span_of
 
 _MOST: Final = 200
+_MOST_OF_FIELD: Final = 10
 _LONGEST_HEAD: Final = 200
 _FURTHEST: Final = 40
 """Levels up to which a place is looked for in the tree."""
@@ -33,6 +34,7 @@ class Assignments:
         self.root = root
         self.text = text
         self.kinds = kinds
+        self._places: dict[str, list[Placed]] = {}
 
     def key(self, text: str) -> str:
         """Return the name under which a variable is kept: that of a field begins with a dot."""
@@ -72,11 +74,13 @@ class Assignments:
         that it need not follow upon: of other branches.  Those of a field are in any method of its
         class.
         """
-        nodes = self.index.get(key, [])[:_MOST]
         if key.startswith("."):
-            return self._of_field(key, nodes, at)
-        inside = [(self.scope(node), node) for node in nodes]
-        inside = [(scope, node) for scope, node in inside if scope[0] <= at <= scope[1]]
+            return self._of_field(key, at)
+        inside = [
+            (one.function, one.node)
+            for one in self._placed(key)
+            if one.function[0] <= at <= one.function[1]
+        ]
         if not inside:
             return []
         innermost = max(scope[0] for scope, _ in inside)
@@ -86,18 +90,25 @@ class Assignments:
             before = mine[:1]
         return self._last(before, key, at)[0]
 
-    def _of_field(self, key: str, nodes: list[SgNode], at: int) -> list[tuple[SgNode, SgNode, str]]:
+    def _of_field(self, key: str, at: int) -> list[tuple[SgNode, SgNode, str]]:
+        placed = self._placed(key)
         around = self._innermost(self._classes, at)
-        nodes = [
-            node for node in nodes if self._innermost(self._classes, span_of(node)[0]) == around
-        ] or nodes
+        placed = [one for one in placed if one.around == around] or placed
         function = self._innermost(self._functions, at)
-        here = [node for node in nodes if function is not None and self.scope(node) == function]
+        here = [one.node for one in placed if one.function == function]
         found, sure = self._last([one for one in here if span_of(one)[1] <= at], key, at)
         if sure:
             return found
-        others = [one for one in nodes if one not in here]
+        others = [one.node for one in placed if one.function != function][-_MOST_OF_FIELD:]
         return found + [side for one in reversed(others) if (side := self._side_for(one, key))]
+
+    def _placed(self, key: str) -> list[Placed]:
+        if key not in self._places:
+            self._places[key] = [
+                Placed(node, self.scope(node), self._innermost(self._classes, span_of(node)[0]))
+                for node in self.index.get(key, [])[:_MOST]
+            ]
+        return self._places[key]
 
     def _last(
         self, nodes: list[SgNode], key: str, at: int
@@ -182,6 +193,14 @@ class Assignments:
     @cached_property
     def _classes(self) -> Nesting:
         return _nesting(self.root, self.kinds.classes)
+
+
+class Placed(NamedTuple):
+    """An assignment, with where the function around it begins and ends, and the class."""
+
+    node: SgNode
+    function: tuple[int, int]
+    around: tuple[int, int] | None
 
 
 class Nesting(NamedTuple):

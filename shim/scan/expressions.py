@@ -35,6 +35,7 @@ _LONGEST: Final = 20_000
 _STEPS: Final = 2_000
 _LONGEST_NAME: Final = 200
 _LONGEST_BLOCK: Final = 800
+_MOST_VALUES: Final = 6
 _KEYS: Final = {
     "mode": "mode",
     "method": "method",
@@ -333,7 +334,8 @@ class Expressions:
         )
         if not found and "." in text:
             found = self._source.assignments.before("." + text.rpartition(".")[2], span_of(node)[0])
-        values = [self._assigned(one, bare, depth) for one in found[:6]]
+        values = [self._assigned(one, bare, depth) for one in found[:_MOST_VALUES]]
+        values += [opaque("")] * (len(found) > _MOST_VALUES)
         known = either(values, text) if values else None
         path = self._path_of(bare, node, depth)
         if path is not None:

@@ -35,14 +35,6 @@ _TELLS: Final = re.compile(
     r"console\.\w+|echo|puts|println|eprintln|panic|raise|assert\w*|expect|describe|it|test|\w*Errorf?|\w*Exception|errors\.New|Wrapf?|"
     r"add_argument|option|skip|fail|route)!?$"
 )
-_STATED_MODE: Final = re.compile(
-    r"(?:(?<![\"'`:\w])mode\s?[:=]\s?(?=[\"'](?:cancel|kill|purge)[\"'](?!\s?\|))|"
-    r"[\"'`:]mode[\"'`]?\s?\]?\s?(?:,|:|=>?)\s?|\bmode=|\.mode\s?=\s?)"
-    r"(?P<value>&?[\"'`]?[\w.:$]{1,60})"
-)
-_PARAMETERS: Final = re.compile(
-    r"(?i)\b(?:params|query|searchparams|query_params|querystring|options|opts)\b"
-)
 _MODE_TYPES: Final = re.compile(r"DeletionMode|TerminationMode")
 _SENDS: Final = re.compile(r"(?i)request|send|write|fetch|call$|api$")
 _GIVEN: Final = re.compile(
@@ -205,7 +197,6 @@ class _Reader:
         keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
         keyed += tuple(one.spelled for one in self.tree.value_of(site.node).under("mode"))
         words = " ".join(value.words for value in site.values)
-        parameters = self._code(site).replace(url.text, "")
         return Call(
             site.method,
             url.text,
@@ -213,36 +204,23 @@ class _Reader:
             keyed,
             words[:4000],
             tuple(value.spelled for value in site.values),
-            open_query=bool(_PARAMETERS.search(parameters[:2000])) and "mode" not in url.text,
+            open_query=self.tree.may_hold_a_mode(site),
         )
 
     def _stated(self, site: Site, judgement: Judgement, call: Call) -> Judgement:
-        """Return the judgement with a mode that a statement nearby gives."""
-        start, end = self.tree.function_around(site.node)
-        if (start, end) == (0, len(self.part.text)):
-            start, end = max(0, site.start - 400), min(end, site.end + 200)
-        text = self.part.text[start:end]
-        named: set[str | None] = set()
-        for found in _STATED_MODE.finditer(text[:20_000]):
-            at = start + found.start()
-            if any(
-                one <= at < two for one, two in self.spans if (one, two) != (site.start, site.end)
-            ):
-                continue
-            value = found["value"]
-            if found[0].startswith("mode=") and not mode_in(value):
-                continue
-            named.add(mode_in(value))
-        if site.node.kind() in self.language.kinds.annotations and "mode" in text:
+        """Return the judgement with the mode that statements around a call give it."""
+        if site.node.kind() in self.language.kinds.annotations and "mode" in self._method(site):
             # An interface of a client: whoever calls it gives the mode.
             return replace(judgement, mode=None)
-        if len(named) != 1:
-            return judgement if not named else replace(judgement, mode=None)
-        mode = named.pop()
-        if mode is None:
-            return replace(judgement, mode=None)
-        again = judge(replace(call, keyed=(mode,), open_query=False), restate=self.part.restate)
+        modes = self.tree.modes_stated(site, call.holes)
+        if not modes:
+            return judgement
+        again = judge(replace(call, keyed=modes, open_query=False), restate=self.part.restate)
         return again or judgement
+
+    def _method(self, site: Site) -> str:
+        start, end = self.tree.function_around(site.node)
+        return self.part.text[start : min(end, site.end + _MOST_CODE)]
 
     def _command(self, site: Site) -> Finding | None:
         for value in site.values:

@@ -96,6 +96,18 @@ class Source:
             node = children[0]
         return node
 
+    def top(self, node: SgNode) -> SgNode:
+        """Return the largest expression that puts a literal together with others."""
+        for _ in range(30):
+            above = node.parent()
+            if above is None:
+                break
+            wraps = above.kind() in self.kinds.joins or above.kind() in self.kinds.strings
+            if not wraps and not re.search(r"^parenthesized|concatenated", above.kind()):
+                break
+            node = above
+        return node
+
     def chain(self, node: SgNode) -> tuple[list[Link], SgNode | None]:
         """Return the calls of a chain, the first one first, and what the first is called on."""
         links: list[Link] = []

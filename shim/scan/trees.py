@@ -10,12 +10,14 @@ from typing import Final
 
 from ast_grep_py import SgNode
 
+from shim.scan.arguments import Arguments
 from shim.scan.expressions import MAPS, Expressions
 from shim.scan.judging import HOLE
 from shim.scan.languages import Language
 from shim.scan.languages import Rule as CallRule
 from shim.scan.nodes import find_all, sides_of, span_of
 from shim.scan.sources import Link, Source
+from shim.scan.statements import Statements
 from shim.scan.values import Value, has_route, method_of
 
 # Nobody writes more of them in one file.
@@ -43,6 +45,7 @@ class Site:
     node: SgNode
     link: Link | None
     is_route: bool = False
+    links: tuple[Link, ...] = ()
 
 
 class Tree:
@@ -53,6 +56,8 @@ class Tree:
         self._kinds = source.kinds
         self.broken_line = source.broken_line
         self.value_of = Expressions(source).value_of
+        self._arguments = Arguments(source, self.value_of)
+        self._statements = Statements(source, self.value_of)
 
     def sites(self) -> Iterator[Site]:
         """Return every call that may be a request, the outer ones first."""
@@ -93,7 +98,17 @@ class Tree:
         elif root is not None:
             values.append(replace(self.value_of(root), text="", literals=frozenset()))
         link = named or asking or links[-1]
-        return Site(*span_of(node), at, link.rule, method, tuple(values), node, link, is_route)
+        return Site(
+            *span_of(node), at, link.rule, method, tuple(values), node, link, is_route, tuple(links)
+        )
+
+    def modes_stated(self, site: Site, holes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the modes that statements around a call give it; ``holes`` are its URL's."""
+        return self._statements.given_to(site.node, holes)
+
+    def may_hold_a_mode(self, site: Site) -> bool:
+        """Tell whether a call is given something that may hold a mode and cannot be read."""
+        return site.link is not None and self._arguments.may_hold_a_mode(site.links, site.link)
 
     def _is_route(self, node: SgNode, link: Link) -> bool:
         """Tell whether it declares what a server answers, not what a client asks."""
@@ -173,15 +188,7 @@ class Tree:
 
     def top(self, node: SgNode) -> SgNode:
         """Return the largest expression that puts a literal together with others."""
-        for _ in range(30):
-            above = node.parent()
-            if above is None:
-                break
-            wraps = above.kind() in self._kinds.joins or above.kind() in self._kinds.strings
-            if not wraps and not re.search(r"^parenthesized|concatenated", above.kind()):
-                break
-            node = above
-        return node
+        return self._source.top(node)
 
     def function_around(self, node: SgNode) -> tuple[int, int]:
         """Return where the function around a node begins and ends, or the file."""

@@ -72,3 +72,55 @@ def test_a_mode_that_cannot_be_told_is_a_sign_of_the_old_call(
 ) -> None:
     (found,) = found_in(code, language)
     assert (found.mode, found.confidence) == (None, confidence)
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "modes"),
+    [
+        # What it did: a mode stated anywhere in a function was that of every call in it.
+        (
+            "python",
+            """
+url = f"{RESTATE_ADMIN}/invocations/{id}"
+requests.delete(url)
+params = {"mode": "kill"}
+requests.delete(url, params=params)
+params = {}
+requests.delete(url, params=params)
+""",
+            ["cancel", "kill", "cancel"],
+        ),
+        (
+            "go",
+            """
+package restate
+func f(id string) {
+	u := base + "/invocations/" + id
+	a, _ := http.NewRequest(http.MethodDelete, u, nil)
+	q := a.URL.Query()
+	q.Set("mode", "kill")
+	a.URL.RawQuery = q.Encode()
+	b, _ := http.NewRequest(http.MethodDelete, u, nil)
+}
+""",
+            ["kill", "cancel"],
+        ),
+        (
+            "go",
+            """
+package restate
+func f(id string) {
+	u := base + "/invocations/" + id
+	req, _ := http.NewRequest(http.MethodDelete, u, nil)
+	q := req.URL.Query()
+	q.Set("mode", "kill")
+	req.URL.RawQuery = q.Encode()
+	req, _ = http.NewRequest(http.MethodDelete, u, nil)
+}
+""",
+            ["kill", "cancel"],
+        ),
+    ],
+)
+def test_a_mode_stays_with_its_call(language: str, code: str, modes: list[str]) -> None:
+    assert [one.mode for one in found_in(code, language)] == modes
