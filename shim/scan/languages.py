@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 _FOLDER: Final = files("shim.scan") / "rules"
+_NAME_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+\d?")
 
 
 class Kinds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +88,46 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     def rule_of(self, callee: str) -> Rule:
         """Return the rule that is about a call."""
         return next((rule for rule in self.rule if rule.matches(callee)), self.fallback)
+
+
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is found in a language, and what is passed over; each is a test."""
+
+    language: str
+    finds: tuple[str, ...]
+    passes: tuple[str, ...]
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names that say what something is.
+
+    ``owners`` are words for what is no HTTP client, ``links`` keys of where a page links to, and
+    ``pages`` is searched in a file of pages.
+    """
+
+    owners: frozenset[str]
+    links: frozenset[str]
+    pages: str
+    example: tuple[Example, ...]
+
+    def is_no_client(self, name: str) -> bool:
+        """Tell whether a name has a word of what is no HTTP client: ``redis_client``."""
+        return any(word.lower() in self.owners for word in _NAME_WORDS.findall(name))
+
+    def makes_no_client(self, name: str) -> bool:
+        """Tell whether a call of that name makes what is no HTTP client: ``getCache``."""
+        return any(word.lower() in self.owners for word in _NAME_WORDS.findall(name)[-1:])
+
+    def is_of_pages(self, text: str) -> bool:
+        """Tell whether a file is one of pages."""
+        return _compiled(self.pages).search(text) is not None
+
+
+@cache
+def names() -> Names:
+    """Return the names, as ``rules/names.toml`` has them."""
+    text = (_FOLDER / "names.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Names)
 
 
 @cache

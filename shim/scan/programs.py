@@ -13,8 +13,8 @@ from ast_grep_py import Range, SgNode
 from shim.scan.commands import commands_in
 from shim.scan.finding import HANDLE, Confidence, Edit, Finding
 from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
-from shim.scan.languages import Language
-from shim.scan.nodes import Lines
+from shim.scan.languages import Language, names
+from shim.scan.nodes import Lines, unquoted
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
 from shim.scan.trees import Site, Tree
 from shim.scan.values import Value
@@ -24,6 +24,7 @@ _WIDEST_INDENT: Final = 100
 _LONGEST_CONTAINER: Final = 1_000
 _GENERATED: Final = re.compile(r"(?i)delete_?invocation")
 _KEYS: Final = frozenset({"property_signature", "pair"})
+_LONGEST_KEY: Final = 80
 _NEAR: Final = 1_000
 _MOST_LEFT: Final = 50
 _OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
@@ -77,6 +78,7 @@ class _Reader:
         self.language = language
         self.tree = Tree(part.text, language)
         self.lines = Lines(part.text)
+        self.is_of_pages = names().is_of_pages(part.text)
         self.read: set[int] = set()
         self.spans: list[tuple[int, int]] = []
 
@@ -327,12 +329,11 @@ class _Reader:
                     why = "a generated client that holds the route: generate it anew"
                     level = Confidence.LIKELY
                     judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
-            left.append(
-                (
-                    self._shown(_Place(start, start, end), judgement, self.language.replacement),
-                    judgement.mode_given,
-                )
-            )
+            place = _Place(start, start, end)
+            finding = self._shown(place, judgement, self.language.replacement)
+            if method is None and self.is_of_pages and value.text.startswith("/"):
+                finding = replace(finding, confidence=Confidence.POSSIBLE)
+            left.append((finding, judgement.mode_given))
         sure = any(given for _, given in left)
         return [
             replace(
@@ -354,6 +355,8 @@ class _Reader:
                 yield self._shown(place, judgement, self.language.replacement)
 
     def _is_told(self, node: SgNode) -> bool:
+        if self._is_link(node):
+            return True
         above = node.parent()
         for _ in range(6):
             if above is None:
@@ -366,6 +369,20 @@ class _Reader:
                 return kind != "attribute" or self.language.name == "csharp"
             if re.search(r"return|assign|declar|pair|element", kind):
                 return False
+            above = above.parent()
+        return False
+
+    def _is_link(self, node: SgNode) -> bool:
+        """Tell whether a path is where a page links to."""
+        above = node.parent()
+        for _ in range(4):
+            if above is None or above.kind() in self.language.kinds.calls:
+                return False
+            if above.kind() == "jsx_attribute":
+                return True
+            if above.kind() in self.language.kinds.pairs:
+                key = unquoted(above.named_children()[0].text()[:_LONGEST_KEY])
+                return key in names().links and self._method_beside(node) is None
             above = above.parent()
         return False
 

@@ -13,7 +13,7 @@ from ast_grep_py import SgNode
 from shim.scan.arguments import Arguments
 from shim.scan.expressions import MAPS, Expressions
 from shim.scan.judging import HOLE
-from shim.scan.languages import Language
+from shim.scan.languages import Language, names
 from shim.scan.languages import Rule as CallRule
 from shim.scan.nodes import find_all, sides_of, span_of
 from shim.scan.sources import Link, Source
@@ -22,6 +22,9 @@ from shim.scan.values import Value, has_route, method_of
 
 # Nobody writes more of them in one file.
 _MOST_LITERALS: Final = 300
+_LAST: Final = re.compile(r"(\w{1,80})\W{0,10}$")
+# What made a variable: new Map<string, string>(), redis.Redis(…).
+_MADE: Final = re.compile(r"(\w{1,60})\s?(?:<[^<>()]{0,80}>)?\(")
 _FLAG: Final = re.compile(r"(?:-\w{0,10}X|--request=|--method=|-Method:)DELETE")
 # Interfaces of clients: Retrofit, Feign, Spring, Refit, MicroProfile, Micronaut.
 _CLIENTS: Final = re.compile(
@@ -98,9 +101,23 @@ class Tree:
         elif root is not None:
             values.append(replace(self.value_of(root), text="", literals=frozenset()))
         link = named or asking or links[-1]
+        rule = link.rule
+        if method == "DELETE" and self._is_no_client(links, link, root):
+            method, rule = "OTHER", self._source.language.fallback
         return Site(
-            *span_of(node), at, link.rule, method, tuple(values), node, link, is_route, tuple(links)
+            *span_of(node), at, rule, method, tuple(values), node, link, is_route, tuple(links)
         )
+
+    def _is_no_client(self, links: list[Link], link: Link, root: SgNode | None) -> bool:
+        """Tell whether what is asked to delete is a cache, say, by its name or by what made it."""
+        owner = _LAST.search(link.callee.removesuffix(link.name))
+        if owner is not None and names().is_no_client(owner[1]):
+            return True
+        before = links[: links.index(link)]
+        if before:
+            return owner is None and names().makes_no_client(before[-1].name)
+        made = _MADE.search(" ".join(self.value_of(root).holes)) if root is not None else None
+        return made is not None and names().makes_no_client(made[1])
 
     def modes_stated(self, site: Site, holes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the modes that statements around a call give it; ``holes`` are its URL's."""
