@@ -102,12 +102,16 @@ class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names that say what something is.
 
     ``owners`` are words for what is no HTTP client, ``links`` keys of where a page links to, and
-    ``pages`` is searched in a file of pages.
+    ``pages`` is searched in a file of pages; ``clients`` in one of interfaces of clients, of which
+    ``paths`` are the annotations that hold a path, by their ``path_keys``.
     """
 
     owners: frozenset[str]
     links: frozenset[str]
     pages: str
+    clients: str
+    paths: frozenset[str]
+    path_keys: frozenset[str]
     example: tuple[Example, ...]
 
     def is_no_client(self, name: str) -> bool:
@@ -121,6 +125,10 @@ class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def is_of_pages(self, text: str) -> bool:
         """Tell whether a file is one of pages."""
         return _compiled(self.pages).search(text) is not None
+
+    def is_of_clients(self, text: str) -> bool:
+        """Tell whether a file is one of interfaces of clients."""
+        return _compiled(self.clients).search(text) is not None
 
 
 @cache

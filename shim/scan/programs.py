@@ -12,7 +12,7 @@ from ast_grep_py import Range, SgNode
 
 from shim.scan.commands import commands_in
 from shim.scan.finding import HANDLE, Confidence, Edit, Finding
-from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
+from shim.scan.judging import HOLE, SEP, Call, Judgement, is_raw_request, judge, mode_in, route
 from shim.scan.languages import Language, names
 from shim.scan.nodes import Lines, unquoted
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
@@ -198,6 +198,9 @@ class _Reader:
     def _call(self, site: Site, url: Value) -> Call:
         keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
         keyed += tuple(one.spelled for one in self.tree.value_of(site.node).under("mode"))
+        if "mode=" not in url.text and "mode" in self._declared(site):
+            # An interface of a client: whoever calls it gives the mode.
+            keyed = (*keyed, HOLE)
         words = " ".join(value.words for value in site.values)
         return Call(
             site.method,
@@ -209,20 +212,20 @@ class _Reader:
             open_query=self.tree.may_hold_a_mode(site),
         )
 
+    def _declared(self, site: Site) -> str:
+        """Return the method that an annotation is of."""
+        if site.node.kind() not in self.language.kinds.annotations:
+            return ""
+        start, end = self.tree.function_around(site.node)
+        return self.part.text[start : min(end, site.end + _MOST_CODE)]
+
     def _stated(self, site: Site, judgement: Judgement, call: Call) -> Judgement:
         """Return the judgement with the mode that statements around a call give it."""
-        if site.node.kind() in self.language.kinds.annotations and "mode" in self._method(site):
-            # An interface of a client: whoever calls it gives the mode.
-            return replace(judgement, mode=None)
         modes = self.tree.modes_stated(site, call.holes)
         if not modes:
             return judgement
         again = judge(replace(call, keyed=modes, open_query=False), restate=self.part.restate)
         return again or judgement
-
-    def _method(self, site: Site) -> str:
-        start, end = self.tree.function_around(site.node)
-        return self.part.text[start : min(end, site.end + _MOST_CODE)]
 
     def _command(self, site: Site) -> Finding | None:
         for value in site.values:

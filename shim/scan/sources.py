@@ -18,6 +18,7 @@ from shim.scan.values import LONGEST_LABEL
 
 _NAME: Final = re.compile(r"([\w$!]+)\W*$")
 _GENERICS: Final = re.compile(r"(?:::)?<[^<>]{0,200}>\s*$")
+_DOT: Final = re.compile(r" ?(\.|->|::) ?")
 _COMPUTED: Final = re.compile(r"\[[\"'](\w{1,40})[\"']\]")
 
 
@@ -124,7 +125,7 @@ class Source:
             callee = self.text[max(callee_start, callee_end - 300) : callee_end]
             callee = _GENERICS.sub("", callee).rstrip("( \n\t")
             name = _NAME.search(callee)
-            words = _COMPUTED.sub(r".\1", " ".join(callee.split()))
+            words = _DOT.sub(r"\1", _COMPUTED.sub(r".\1", " ".join(callee.split())))
             links.append(
                 Link(
                     current,

@@ -12,6 +12,7 @@ from ast_grep_py import SgNode
 
 from shim.scan.arguments import Arguments
 from shim.scan.expressions import MAPS, Expressions
+from shim.scan.interfaces import Interfaces
 from shim.scan.judging import HOLE
 from shim.scan.languages import Language, names
 from shim.scan.languages import Rule as CallRule
@@ -26,10 +27,6 @@ _LAST: Final = re.compile(r"(\w{1,80})\W{0,10}$")
 # What made a variable: new Map<string, string>(), redis.Redis(…).
 _MADE: Final = re.compile(r"(\w{1,60})\s?(?:<[^<>()]{0,80}>)?\(")
 _FLAG: Final = re.compile(r"(?:-\w{0,10}X|--request=|--method=|-Method:)DELETE")
-# Interfaces of clients: Retrofit, Feign, Spring, Refit, MicroProfile, Micronaut.
-_CLIENTS: Final = re.compile(
-    r"(?i)retrofit|FeignClient|HttpExchange|DeleteExchange|Refit|RegisterRestClient|feign\.|http\.client"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,8 @@ class Tree:
         self.broken_line = source.broken_line
         self.value_of = Expressions(source).value_of
         self._arguments = Arguments(source, self.value_of)
+        self._interfaces = Interfaces(source, self.value_of)
+        self._is_of_clients = names().is_of_clients(text)
         self._statements = Statements(source, self.value_of)
 
     def sites(self) -> Iterator[Site]:
@@ -96,6 +95,8 @@ class Tree:
         asking = next((link for link in links if link.rule.otherwise), None)
         if method is None and asking and given is None and self._no_options(asking):
             method = asking.rule.otherwise
+        if node.kind() in self._kinds.annotations and method == "DELETE":
+            values += self._interfaces.declared(node)
         if root is not None and not any(map(has_route, values)):
             values.append(self.value_of(root))
         elif root is not None:
@@ -130,7 +131,7 @@ class Tree:
     def _is_route(self, node: SgNode, link: Link) -> bool:
         """Tell whether it declares what a server answers, not what a client asks."""
         if node.kind() in self._kinds.annotations:
-            return _CLIENTS.search(self._source.text) is None
+            return not self._is_of_clients
         above = node.parent()
         if above is not None and above.kind() == "decorator":
             return True
