@@ -17,6 +17,7 @@ _MOST_OF_FIELD: Final = 10
 _LONGEST_HEAD: Final = 200
 _FURTHEST: Final = 40
 """Levels up to which a place is looked for in the tree."""
+_WHETHER_FOUND: Final = frozenset({"ok", "found", "exists", "_"})
 _DOTS: Final = re.compile(r"\.|->|@")
 FIELD: Final = re.compile(r"^(?:self|this|@{1,2}|\$this|\w{1,3})\s*(?:\.|->|\?\.)\s*(?=\w)|^@{1,2}")
 _CONSTANT: Final = re.compile(r"\b(?:final|readonly|const|static|val|Final|ClassVar)\b")
@@ -136,9 +137,16 @@ class Assignments:
             values = value.named_children() if re.search(r"list|tuple", value.kind()) else []
             if key in names and len(values) == len(names):
                 value = values[names.index(key)]
-            elif key in names and names.index(key) > 0:
+            elif key in names and (names.index(key) > 0 or self._is_taken_apart(value, names)):
                 return None
         return node, value, operator
+
+    def _is_taken_apart(self, value: SgNode, names: list[str]) -> bool:
+        """Tell whether variables get the parts of a value; the first of a call's is what it makes.
+
+        As in Go: ``request, err := http.NewRequest(…)``, ``url, ok := urls[id]``.
+        """
+        return value.kind() not in self.kinds.calls and not _WHETHER_FOUND.issuperset(names[1:])
 
     def is_sure(self, node: SgNode, at: int) -> bool:
         """Tell whether an assignment is made whenever a later place is reached."""

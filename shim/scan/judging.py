@@ -45,6 +45,7 @@ _HOST: Final = re.compile(r"[\w.-]{1,200}(?::\d{1,5})?$")
 _WORDS_OF_MODE: Final = re.compile(
     r"(?i)(?:^|[^a-z]|(?<=[a-z])(?=[CKP]))(cancel|kill|purge)(?![a-z])"
 )
+_STATED: Final = re.compile(r"(?i)\bmode\W{1,8}(?:value\W{1,8})?(?P<mode>cancel|kill|purge)\b")
 _RESTATE: Final = re.compile(
     r"(?:(?<![A-Za-z])(?:restate|RESTATE)|Restate)(?!ment|s\b|d\b)|(?<!\d)9070(?!\d)|\binv_[0-9a-zA-Z]{4}"
 )
@@ -195,6 +196,15 @@ def mode_in(text: str) -> str | None:
     """Return the one mode that ``text`` names, as ``DeletionMode.KILL`` does, or ``None``."""
     named = {word.lower() for word in _WORDS_OF_MODE.findall(text)}
     return named.pop() if len(named) == 1 else None
+
+
+def mode_stated_in(near: str) -> str | None:
+    """Return the mode that the lines around a URL give: cancel unless they may give another."""
+    stated = {found["mode"].lower() for found in _STATED.finditer(near)}
+    if len(stated) == 1:
+        return stated.pop()
+    may_be_given = stated or "mode" in near.lower() or _WORDS_OF_MODE.search(near)
+    return None if may_be_given else "cancel"
 
 
 def _mode(call: Call, tail: str) -> _Mode:

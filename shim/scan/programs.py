@@ -27,7 +27,7 @@ _KEYS: Final = frozenset({"property_signature", "pair"})
 _LONGEST_KEY: Final = 80
 _NEAR: Final = 1_000
 _MOST_LEFT: Final = 50
-_OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
+_OWNER: Final = re.compile(r"[\s&*]{0,80}(\$?\w{1,60})(?:\.|->)")
 _OTHERS: Final = re.compile(r"(?i)bedrock|sagemaker|openwhisk|boto")
 _WORD: Final = re.compile(r"\$?\w{1,60}")
 # A path in them is told, not called.
@@ -162,9 +162,14 @@ class _Reader:
         return self.part.text[site.start : site.end]
 
     def _url(self, site: Site) -> Value | None:
-        for value in site.values:
-            if "invocations" in value.text and route(value.text) is not None:
-                return value
+        urls = [
+            value
+            for value in site.values
+            if "invocations" in value.text and route(value.text) is not None
+        ]
+        if urls:
+            # Rather the item of a list than the list.
+            return next((value for value in urls if SEP not in value.text), urls[0])
         if any("invocations" in value.words for value in site.values):
             whole = self.tree.value_of(site.node)
             if route(whole.text) is not None:

@@ -89,7 +89,7 @@ class Tree:
         is_route = named is not None and self._is_route(node, named)
         values = [self.value_of(one) for one in arguments]
         values += [self.value_of(item) for one in arguments for item in self._items(one)]
-        given = self._method_given(links, values)
+        given = self._method_given(links)
         if given is not None:
             method, at = given
         asking = next((link for link in links if link.rule.otherwise), None)
@@ -141,12 +141,13 @@ class Tree:
 
     def _no_options(self, link: Link) -> bool:
         """Tell whether a call is given nothing that might hold a method."""
-        return all(
-            value.text != HOLE or index == 0
-            for index, value in enumerate(map(self.value_of, link.arguments))
+        if any(one.kind() in self._kinds.spreads for one in link.arguments):
+            return False
+        return len(link.arguments) == 1 or all(
+            self.value_of(one).text != HOLE for one in link.arguments
         )
 
-    def _method_given(self, links: list[Link], values: list[Value]) -> tuple[str, int] | None:
+    def _method_given(self, links: list[Link]) -> tuple[str, int] | None:
         """Return the method among the arguments and where it is named."""
         for link in links:
             for argument in link.arguments:
@@ -156,12 +157,13 @@ class Tree:
                         return method, link.name_at
                 if (method := method_of(value)) is not None:
                     return method, link.name_at
-        for value in values:
-            if (method := method_of(value)) is not None:
-                return method, links[-1].name_at
-        for value in values:
-            if _FLAG.fullmatch(value.text):
-                return "DELETE", links[-1].name_at
+        for link in links:
+            for item in (item for one in link.arguments for item in self._items(one)):
+                value = self.value_of(item)
+                if (method := method_of(value)) is not None:
+                    return method, link.name_at
+                if _FLAG.fullmatch(value.text):
+                    return "DELETE", link.name_at
         return None
 
     def _items(self, node: SgNode) -> list[SgNode]:
@@ -185,7 +187,7 @@ class Tree:
 
     def _assigned_methods(self) -> Iterator[tuple[Value, Value, SgNode]]:
         """Return requests whose method is assigned: ``request.method = "DELETE"``."""
-        for key in (".method", ".Method", ".get_method"):
+        for key in (".method", ".Method", ".httpMethod", ".get_method", ".method_mut()"):
             for node in self._source.assignments.index.get(key, ()):
                 target, value, _ = sides_of(node)
                 if value is None or target is None:
