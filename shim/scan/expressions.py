@@ -250,6 +250,7 @@ class Expressions:
         values = []
         if root is not None and (
             root.kind() in self._kinds.names | self._kinds.strings | self._kinds.members
+            or "parenthesized" in root.kind()
             or link.name == "join"
         ):
             values.append(self.value_of(root, depth))

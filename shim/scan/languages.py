@@ -101,12 +101,14 @@ class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names that say what something is.
 
-    ``owners`` are words for what is no HTTP client, ``links`` keys of where a page links to, and
-    ``pages`` is searched in a file of pages; ``clients`` in one of interfaces of clients, of which
-    ``paths`` are the annotations that hold a path, by their ``path_keys``.
+    ``owners`` are words for what is no HTTP client, ``stubs`` calls that are told what a server is
+    to answer, ``links`` keys of where a page links to.  ``pages`` is searched in a file of pages;
+    ``clients`` in one of interfaces of clients, of which ``paths`` are the annotations that hold a
+    path, by their ``path_keys``.
     """
 
     owners: frozenset[str]
+    stubs: frozenset[str]
     links: frozenset[str]
     pages: str
     clients: str

@@ -140,6 +140,8 @@ class _Reader:
             at, top = tops.popitem()
             value = self.tree.value_of(top)
             if route(value.text) is None:
+                value = self.tree.value_of_call_around(top)
+            if route(value.text) is None:
                 continue
             judgement = judge(self._call(site, value), restate=self.part.restate)
             if judgement is None:

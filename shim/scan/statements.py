@@ -36,7 +36,7 @@ _AROUND: Final = re.compile(r"await|try_expression|parenthesized")
 _STATEMENT: Final = re.compile(
     r"statement|block|body|^module$|^program$|source_file|^then$|^else$|compilation_unit"
 )
-_SETS_QUERY: Final = re.compile(r"(?i)query|search|param")
+_SETS_QUERY: Final = re.compile(r"(?i)query|search|param|^push_str$|^append|^concat|^write")
 _OWNER: Final = re.compile(
     r"[\s&*(@]{0,20}(?:(?:self|this)\s?\.\s?|\$this->)?\$?(?P<name>[A-Za-z_]\w{0,60})"
     r"(?=\s{0,80}[!?]?(?:\.|->|::|\[))"
@@ -231,4 +231,5 @@ class Statements:
 def _mode_of_query(query: Value) -> str | None:
     """Return the mode that a query gives, as a value is spelled."""
     given = (*query.under("mode"), mode_in_query(query))[0]
-    return None if given is None else given.spelled
+    # What follows may be given by the next statement.
+    return None if given is None else given.spelled or HOLE

@@ -135,9 +135,21 @@ class Tree:
         above = node.parent()
         if above is not None and above.kind() == "decorator":
             return True
+        if link.callee == link.name and self._is_given_to_a_stub(node):
+            return True
         handlers = {one.kind() for one in link.arguments} & self._kinds.functions
         # A block says what to send, where it is somebody that is told to.
         return bool(handlers - self._kinds.blocks) or bool(handlers and link.callee == link.name)
+
+    def _is_given_to_a_stub(self, node: SgNode) -> bool:
+        above = node.parent()
+        for _ in range(4):
+            if above is None or above.kind() in self._kinds.functions:
+                break
+            if above.kind() in self._kinds.calls:
+                return self._source.chain(above)[0][-1].name in names().stubs
+            above = above.parent()
+        return False
 
     def _no_options(self, link: Link) -> bool:
         """Tell whether a call is given nothing that might hold a method."""
@@ -209,6 +221,15 @@ class Tree:
     def top(self, node: SgNode) -> SgNode:
         """Return the largest expression that puts a literal together with others."""
         return self._source.top(node)
+
+    def value_of_call_around(self, node: SgNode) -> Value:
+        """Return what the call makes that is given a literal: ``segments.extend(["a", id])``."""
+        above = node.parent()
+        for _ in range(4):
+            if above is None or above.kind() in self._kinds.calls:
+                break
+            above = above.parent()
+        return Value() if above is None else self.value_of(above)
 
     def function_around(self, node: SgNode) -> tuple[int, int]:
         """Return where the function around a node begins and ends, or the file."""

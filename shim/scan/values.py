@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shim.scan.judging import HOLE, MAYBE
+from shim.scan.judging import HOLE, MAYBE, SEP
 
 _MOST_TEXT: Final = 4_000
 LONGEST_LABEL: Final = 300
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _METHOD_NAME: Final = re.compile(
     r"(?i)(?:^|[.:])(?:http_?)?(?:method_?)?(get|head|post|put|patch|delete|options)$"
+)
+# A part of a path, and no sentence about invocations.
+_COLLECTION: Final = re.compile(
+    rf"(?:^|[/{HOLE}{SEP}=}}\"'`])invocations(?:$|[/{HOLE}{SEP}?{{%\"'`])"
 )
 _IN_QUERY: Final = re.compile(rf"^\??(?:[^?&/\s]{{1,200}}&)?mode=(?P<mode>[\w{HOLE}]*)")
 _MODE: Final = re.compile(rf"mode=(\w+|{HOLE})")
@@ -74,7 +78,7 @@ def unless_told(name: str, default: Value) -> Value:
 
 def has_route(value: Value) -> bool:
     """Tell whether a value may hold the route's path."""
-    return "invocation" in value.text.lower()
+    return _COLLECTION.search(value.text) is not None
 
 
 def method_of(value: Value) -> str | None:
