@@ -8,6 +8,7 @@ a function.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -187,6 +188,11 @@ def route(url: str) -> tuple[str, str] | None:
     return None
 
 
+def is_of_one(url: str) -> bool:
+    """Tell whether a URL is put together of an invocation's id, as no server's pattern is."""
+    return any(HOLE in found["id"] for found in _ROUTE.finditer(url))
+
+
 def is_raw_request(text: str) -> bool:
     """Tell whether a literal is a request as it goes over the wire: ``DELETE /invocations/…``."""
     return _VERB.match(text) is not None
@@ -236,12 +242,20 @@ def _mode(call: Call, tail: str) -> _Mode:
     return _Mode("cancel", given=False)
 
 
+def mode_among(values: Iterable[str]) -> str | None:
+    """Return the one mode that is among values, each as it is spelled, or ``None``."""
+    given = [_one_of(value) for value in values]
+    names = {one.name for one in given if one.name is not None}
+    is_told = len(names) == 1 and not any(one.is_sign and one.name is None for one in given)
+    return names.pop() if is_told else None
+
+
 def _in_the_url(call: Call, tail: str, found: re.Match[str]) -> _Mode:
     value = found["mode"]
     if value.startswith("{"):
         # A place that an argument fills.
-        filling = {one.name for one in map(_one_of, call.arguments) if one.name}
-        return _one_of(filling.pop()) if len(filling) == 1 else _Mode(None)
+        filling = mode_among(call.arguments)
+        return _one_of(filling) if filling else _Mode(None)
     if HOLE in value:
         at = call.url.count(HOLE, 0, len(call.url) - len(tail) + found.start("mode"))
         return _one_of(HOLE + call.holes[at] if at < len(call.holes) else HOLE)

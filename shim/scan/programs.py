@@ -12,7 +12,17 @@ from ast_grep_py import Range, SgNode
 
 from shim.scan.commands import commands_in
 from shim.scan.finding import HANDLE, Confidence, Edit, Finding
-from shim.scan.judging import HOLE, SEP, Call, Judgement, is_raw_request, judge, mode_in, route
+from shim.scan.judging import (
+    HOLE,
+    SEP,
+    Call,
+    Judgement,
+    is_raw_request,
+    judge,
+    mode_among,
+    mode_in,
+    route,
+)
 from shim.scan.languages import Language, names
 from shim.scan.nodes import Lines, unquoted
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
@@ -260,9 +270,10 @@ class _Reader:
         )
         if _OTHERS.search(words):
             return None
-        mode = mode_in(words)
-        if len(link.arguments) == 1 and link.name.lower().startswith("delete"):
-            mode = mode or "cancel"
+        keyed = [one.spelled for value in site.values for one in value.under("mode")]
+        mode = mode_among(keyed or [value.spelled for value in site.values])
+        if len(link.arguments) == 1 and link.name.lower().startswith("delete") and not keyed:
+            mode = mode or (None if self.tree.may_hold_a_mode(site) else "cancel")
         if self.part.restate or _MODE_TYPES.search(self.part.text):
             level, why = Confidence.CERTAIN, "a generated client's call of the old route"
         elif mode_in(words):

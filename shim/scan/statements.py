@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Final
 
 from ast_grep_py import SgNode
@@ -80,12 +81,12 @@ class Statements:
             if one.start < start and one.owners[0] == name
             if (mode := self._mode_for(one, name, start))
         ]
-        modes += [
-            mode
-            for name in self._results_of(call)
-            for one in self._near(name, end)
-            if one.start >= end and (mode := self._mode_for(one, name, start))
-        ]
+        for name in self._results_of(call):
+            modes += [
+                mode
+                for one in self._near(name, end)
+                if one.start >= end and (mode := self._mode_for(one, name, start))
+            ]
         return tuple(modes)
 
     def _near(self, name: str, at: int) -> list[Statement]:
@@ -113,7 +114,11 @@ class Statements:
     def _given_between(self, name: str, start: int, end: int) -> list[SgNode]:
         nodes = self._assignments.index.get(name, [])
         first = bisect_left(nodes, start, key=lambda node: span_of(node)[0])
-        return [node for node in nodes[first : first + _NEAREST] if span_of(node)[0] < end]
+        return [
+            node
+            for node in nodes[first : first + _NEAREST]
+            if span_of(node)[0] < end and not self._is_given_to_itself(node)
+        ]
 
     def _words_given(self, name: str, at: int) -> list[str]:
         """Return the words of what a variable was given before a place."""
@@ -174,31 +179,34 @@ class Statements:
     def _call_given(self, literal: SgNode, *, is_key: bool) -> tuple[SgNode | None, str | None]:
         """Return the call that sets a parameter by a literal, and the mode that it sets."""
         kinds = self._source.kinds
-        at = span_of(literal)[0]
         node = literal.parent()
         for _ in range(_FURTHEST):
             if node is None or node.kind() in kinds.functions | kinds.assigns:
                 break
-            if node.kind() in kinds.pairs and len(node.named_children()) > 1:
-                break
             if node.kind() in kinds.calls:
-                link = self._source.chain(node)[0][-1]
-                position = next(
-                    (
-                        number
-                        for number, one in enumerate(link.arguments)
-                        if span_of(one)[0] <= at < span_of(one)[1]
-                    ),
-                    None,
-                )
-                if position is not None and is_key:
-                    value = link.arguments[position + 1 : position + 2]
-                    is_read = READS.match(link.name) or not value
-                    return (None, None) if is_read else (node, self._value_of(value[0]).spelled)
-                if position is not None and _SETS_QUERY.search(link.name):
-                    return node, _mode_of_query(self._value_of(self._source.top(literal)))
+                mode = self._mode_by(node, literal, is_key=is_key)
+                if mode is not None:
+                    return node, mode
             node = node.parent()
         return None, None
+
+    def _mode_by(self, call: SgNode, literal: SgNode, *, is_key: bool) -> str | None:
+        """Return the mode that a call sets by a literal, as a value is spelled."""
+        link = self._source.chain(call)[0][-1]
+        if READS.match(link.name) or not (is_key or _SETS_QUERY.search(link.name)):
+            return None
+        at = span_of(literal)[0]
+        for argument, following in zip_longest(link.arguments, link.arguments[1:]):
+            start, end = span_of(argument)
+            if not start <= at < end:
+                continue
+            if not is_key:
+                return _mode_of_query(self._value_of(self._source.top(literal)))
+            if following is not None and self._source.unwrapped(argument) == literal:
+                return self._value_of(following).spelled
+            # A table: query([("mode", "kill")])
+            return _mode_of_query(self._value_of(argument))
+        return None
 
     def _statement_of(self, call: SgNode) -> tuple[SgNode, str] | None:
         """Return the chain that a call is in, where that is a statement, and a mark of doubt."""
@@ -217,7 +225,19 @@ class Statements:
             return None
         if above.kind() in kinds.joins:
             return node, f"{HOLE}{MAYBE} cancel "
-        return (node, "") if _STATEMENT.search(above.kind()) else None
+        is_statement = _STATEMENT.search(above.kind()) or self._is_given_to_itself(above)
+        return (node, "") if is_statement else None
+
+    def _is_given_to_itself(self, node: SgNode) -> bool:
+        """Tell whether a variable is given what is made of it: ``request = request.query(…)``."""
+        if node.kind() not in self._source.kinds.assigns:
+            return False
+        target, value, _ = sides_of(node)
+        if target is None or value is None:
+            return False
+        return (
+            _WORD.findall(self._source.label(value))[:1] == _WORD.findall(target.text()[-80:])[-1:]
+        )
 
     def _about(self, node: SgNode, text: str, mode: str | None) -> Iterator[Statement]:
         owner = _OWNER.match(text)
