@@ -75,6 +75,8 @@ class Assignments:
         that it need not follow upon: of other branches.  Those of a field are in any method of its
         class.
         """
+        if key not in self.index:
+            return []
         if key.startswith("."):
             return self._of_field(key, at)
         inside = [

@@ -8,9 +8,10 @@ a function.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_plus
 
 from shim.scan.finding import MODES, Confidence
 
@@ -36,6 +37,10 @@ _ADDED: Final = re.compile(r"[}\x00](?:\x00|\{[^{}]{0,80}\})$")
 _SPELLINGS: Final = frozenset({*MODES, *(mode.capitalize() for mode in MODES)})
 """The modes as a server takes them; it answers 400 to any other."""
 _NAMES_ONLY: Final = re.compile(r"[\w.:$@&*>()\s!\x00-]*")
+# A name with the one before it: Mode.kill, DeletionMode::Kill; a symbol, :kill.
+_NAME: Final = re.compile(
+    r"(?:(?<![\w.])(?P<owner>\w{1,60})(?:\.|::|->))?(?P<name>(?<![\w:]):\w{1,60}|\w{1,60})"
+)
 _CHOOSES: Final = re.compile(r"\b(?:if|else|or|and|unless|when|match|switch)\b")
 _VERB: Final = re.compile(r"^\s{0,20}(?:DELETE)\s{1,9}\S{0,300}invocations/")
 _PLAIN_PREFIX: Final = re.compile(r"(?i)v\d{1,3}|restate[\w.-]{0,40}|admin[\w.-]{0,40}|api|proxy")
@@ -226,10 +231,10 @@ def _mode(call: Call, tail: str) -> _Mode:
     names = {one.name for one in given}
     times = len(_MODE.findall(query)) + (bare is not None)
     if times > 1 or (found is not None and len(names) > 1):
-        said = "two modes, which the server answers with 400"
+        said = "two modes, which Restate refuses (400)"
         return _Mode(None, said=said, is_sign=names != {None})
     if bare is not None:
-        return _Mode(None, said="a mode without a value, which the server answers with 400")
+        return _Mode(None, said="a mode without a value, which Restate refuses (400)")
     before = call.url[: len(call.url) - len(tail)]
     at = before.count(HOLE) - 1
     if found is None and 0 <= at < len(call.holes) and "mode=" in call.holes[at]:
@@ -259,6 +264,7 @@ def _in_the_url(call: Call, tail: str, found: re.Match[str]) -> _Mode:
     if HOLE in value:
         at = call.url.count(HOLE, 0, len(call.url) - len(tail) + found.start("mode"))
         return _one_of(HOLE + call.holes[at] if at < len(call.holes) else HOLE)
+    value = unquote_plus(value)
     return _one_of(HOLE + value if not value or "$" in value or "%" in value else value)
 
 
@@ -267,12 +273,27 @@ def _one_of(value: str) -> _Mode:
     if HOLE not in value:
         if value in _SPELLINGS:
             return _Mode(value.lower(), said=f"mode={value.lower()}", is_sign=True)
-        said = f"mode={value[:20]!r}, which the server answers with 400"
+        said = f"mode={value[:20]!r}, which Restate refuses (400)"
         return _Mode(None, said=said, is_sign=mode_in(value) is not None)
     if MAYBE not in value and _NAMES_ONLY.fullmatch(value) and not _CHOOSES.search(value):
-        name = mode_in(value)
-        return _Mode(name, said=f"mode={name}" if name else "", is_sign=name is not None)
+        names = set(_constants_in(value))
+        if len(names) == 1:
+            name = names.pop()
+            return _Mode(name, said=f"mode={name}", is_sign=True)
     return _choice(value)
+
+
+def _constants_in(label: str) -> Iterator[str]:
+    """Return the modes that a label names as constants: ``Mode.kill``, ``MODE_KILL``, ``:kill``.
+
+    A variable's name is no constant: what ``kill_mode`` holds is not known.
+    """
+    for found in _NAME.finditer(label):
+        owner, name = found["owner"] or "", found["name"]
+        if name[0].isupper() or name[0] == ":" or (name in MODES and owner[:1].isupper()):
+            mode = mode_in(name)
+            if mode is not None:
+                yield mode
 
 
 def _choice(label: str) -> _Mode:

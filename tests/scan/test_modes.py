@@ -26,17 +26,17 @@ KILL_OR_CANCEL = '`${adminUrl}/invocations/${id}?mode=${force ? "kill" : "cancel
         (
             "python",
             'http.delete(f"{RESTATE}/invocations/{i}?mode=KILL")\n',
-            "mode='KILL', which the server answers with 400",
+            "mode='KILL', which Restate refuses (400)",
         ),
         (
             "python",
             'http.delete(f"{RESTATE}/invocations/{i}?mode=kill&mode=purge")\n',
-            "two modes, which the server answers with 400",
+            "two modes, which Restate refuses (400)",
         ),
         (
             "python",
             'http.delete(f"{RESTATE}/invocations/{i}?mode")\n',
-            "a mode without a value, which the server answers with 400",
+            "a mode without a value, which Restate refuses (400)",
         ),
     ],
 )
