@@ -24,17 +24,16 @@ from shim.scan.judging import (
     route,
 )
 from shim.scan.languages import Language, names
-from shim.scan.nodes import Lines, unquoted
+from shim.scan.nodes import Lines
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
+from shim.scan.surroundings import is_told, method_beside
 from shim.scan.trees import Site, Tree
 from shim.scan.values import Value
 
 _MOST_CODE: Final = 600
 _WIDEST_INDENT: Final = 100
-_LONGEST_CONTAINER: Final = 1_000
 _GENERATED: Final = re.compile(r"(?i)delete_?invocation")
 _KEYS: Final = frozenset({"property_signature", "pair"})
-_LONGEST_KEY: Final = 80
 _NEAR: Final = 1_000
 _MOST_LEFT: Final = 50
 _OWNER: Final = re.compile(r"[\s&*]{0,80}(\$?\w{1,60})(?:\.|->)")
@@ -51,10 +50,6 @@ _SENDS: Final = re.compile(r"(?i)request|send|write|fetch|call$|api$")
 _GIVEN: Final = re.compile(
     r"\b(?:DELETE|delete)\(\)|[\"'`:]DELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete"
 )
-_CONTAINER: Final = re.compile(
-    r"object|dictionary|hash|tuple|array|list|literal_value|initializer|set$|table"
-)
-_DELETE: Final = re.compile(r"\bDELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete")
 _SHELLS: Final = re.compile(r"(?:^|[\s;&|(\"'/])(?:curl|wget|https?|xhs?|[Ii]nvoke-\w{1,20})\s")
 
 
@@ -325,7 +320,7 @@ class _Reader:
             top = self.tree.top(literal)
             where = top.range()
             above = top.parent()
-            if where.start.index in seen or above is None or self._is_told(top):
+            if where.start.index in seen or above is None or is_told(top, self.language):
                 continue
             seen.add(where.start.index)
             value = self.tree.value_of(top)
@@ -336,7 +331,7 @@ class _Reader:
                 method: str | None = "DELETE"
                 url = value.text.split(None, 1)[1]
             else:
-                method, url = self._method_beside(top), value.text
+                method, url = method_beside(top), value.text
             judgement = judge(
                 Call(method, url, value.holes, (), value.words), restate=self.part.restate
             )
@@ -374,52 +369,6 @@ class _Reader:
             if judgement is not None and command.call.method is not None:
                 place = _Place(literal.range().start.index, where.start.index, where.end.index)
                 yield self._shown(place, judgement, self.language.replacement)
-
-    def _is_told(self, node: SgNode) -> bool:
-        if self._is_link(node):
-            return True
-        above = node.parent()
-        for _ in range(6):
-            if above is None:
-                return False
-            kind = above.kind()
-            if re.search(
-                r"^expression_statement$|decorator|import|comment|annotation|^attribute$|assert|raise|throw",
-                kind,
-            ):
-                return kind != "attribute" or self.language.name == "csharp"
-            if re.search(r"return|assign|declar|pair|element", kind):
-                return False
-            above = above.parent()
-        return False
-
-    def _is_link(self, node: SgNode) -> bool:
-        """Tell whether a path is where a page links to."""
-        above = node.parent()
-        for _ in range(4):
-            if above is None or above.kind() in self.language.kinds.calls:
-                return False
-            if above.kind() == "jsx_attribute":
-                return True
-            if above.kind() in self.language.kinds.pairs:
-                key = unquoted(above.named_children()[0].text()[:_LONGEST_KEY])
-                return key in names().links and self._method_beside(node) is None
-            above = above.parent()
-        return False
-
-    def _method_beside(self, node: SgNode) -> str | None:
-        above = node.parent()
-        for _ in range(4):
-            if above is None:
-                return None
-            where = above.range()
-            if where.end.index - where.start.index > _LONGEST_CONTAINER:
-                return None
-            text = above.text()
-            if _CONTAINER.search(above.kind()) and "argument" not in above.kind():
-                return "DELETE" if _DELETE.search(text) else None
-            above = above.parent()
-        return None
 
     def _made(self, site: Site, judgement: Judgement, edits: tuple[Edit, ...] = ()) -> Finding:
         template = site.rule.replacement or self.language.replacement
