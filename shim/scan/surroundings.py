@@ -47,8 +47,8 @@ def _is_link(node: SgNode, language: Language) -> bool:
             return False
         if above.kind() == "jsx_attribute":
             return True
-        if above.kind() in language.kinds.pairs:
-            key = unquoted(above.named_children()[0].text()[:_LONGEST_KEY])
+        if above.kind() in language.kinds.pairs and (parts := above.named_children()):
+            key = unquoted(parts[0].text()[:_LONGEST_KEY])
             return key in names().links and method_beside(node) is None
         above = above.parent()
     return False
