@@ -16,7 +16,7 @@ import msgspec
 
 from shim.scan.commands import Command, find_commands
 from shim.scan.finding import HANDLE, Confidence, Finding, Skipped
-from shim.scan.judging import Call, Judgement, judge, mode_in, route, speaks_of_restate
+from shim.scan.judging import Call, Judgement, judge, mode_stated_in, route, speaks_of_restate
 from shim.scan.languages import Language, languages
 from shim.scan.nodes import Lines
 from shim.scan.openapi import find_operations
@@ -59,6 +59,10 @@ _LITERAL: Final = re.compile(
 _PUT_TOGETHER: Final = re.compile(
     r"[\"'`]\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\w.:()\[\]]{1,60}"
     r"(?:\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\"'`])?"
+)
+# Lisp's way: (str base "/invocations/" id "?mode=kill")
+_STR: Final = re.compile(
+    r"(?<=invocations/)\"\s{1,3}(?:[\w.*+!?-]{1,60}|\([^()\"]{1,60}\))(?:\s{1,3}\"|(?=\)))"
 )
 _FILLED: Final = re.compile(r"#\{[^{}]{0,80}\}|\\\([^()]{0,80}\)")
 _LONGEST_LINE: Final = 8_000
@@ -482,14 +486,15 @@ def _text(part: Part) -> Iterator[Finding]:
     at = 0
     for number, row in enumerate(rows):
         if "invocations/" in row and len(row) < _LONGEST_LINE and not _TEXT_COMMENT.match(row):
-            for found in _LITERAL.finditer(_PUT_TOGETHER.sub("{}", row)):
+            joined = _STR.sub("{}", row) if "(str " in row else _PUT_TOGETHER.sub("{}", row)
+            for found in _LITERAL.finditer(joined):
                 near = " ".join(rows[max(0, number - 2) : number + 4])
                 method = "DELETE" if _SAYS_DELETE.search(near) else None
                 url = _FILLED.sub("{}", found["value"])
                 judgement = judge(Call(method, url, words=row[:400]), restate=part.restate)
                 if judgement and (method or judgement.mode_given):
                     if not judgement.mode_given:
-                        judgement = replace(judgement, mode=mode_in(near) or "cancel")
+                        judgement = replace(judgement, mode=mode_stated_in(near))
                     yield _plain(
                         part, lines, at + len(row) - len(row.lstrip()), row.strip(), judgement
                     )

@@ -19,13 +19,23 @@ from shim.scan.assignments import FIELD
 from shim.scan.judging import HOLE, SEP
 from shim.scan.nodes import find_all, parameters_of, sides_of, span_of, unquoted
 from shim.scan.sources import Link, Source
-from shim.scan.values import Value, either, has_route, join, opaque
+from shim.scan.templates import filled, has_places, places_in
+from shim.scan.values import (
+    Value,
+    either,
+    has_route,
+    join,
+    mode_in_query,
+    opaque,
+    unless_told,
+)
 
 _DEEPEST: Final = 40
 _LONGEST: Final = 20_000
 _STEPS: Final = 2_000
 _LONGEST_NAME: Final = 200
 _LONGEST_BLOCK: Final = 800
+_MOST_VALUES: Final = 6
 _KEYS: Final = {
     "mode": "mode",
     "method": "method",
@@ -35,6 +45,12 @@ _KEYS: Final = {
     "httpmethod": "method",
     "requestmethod": "method",
 }
+# What a browser calls the mode of a request.
+_FETCH_MODES: Final = frozenset({"cors", "no-cors", "same-origin", "navigate"})
+# A mode that is read is passed to nobody: config.get("mode", "kill").
+READS: Final = re.compile(
+    r"^(?:get|get_?or\w{1,10}|get_?env\w{0,10}|getProperty|getParameter|pop|fetch|env|dig|option|Option)$"
+)
 _MODE_ITEM: Final = re.compile(r"\bmode[\"']?\s?\]\s?$")
 MAPS: Final = frozenset({"dict", "assign", "freeze", "of", "mapOf", "hashMapOf"})
 """What makes a table of its arguments, and no request."""
@@ -44,10 +60,6 @@ _COLLECTION: Final = re.compile(
 )
 _APPENDS: Final = frozenset({"append", "Append", "concat", "plus"})
 _QUOTES: Final = re.compile(r"^[\w@$]{0,3}#{0,3}(\"\"\"|'''|[\"'`])")
-_PLACE: Final = re.compile(
-    r"\{(?P<name>[\w.]{0,60})(?:[:!][^{}]{0,40})?\}|"
-    r"%(?:\((?P<key>\w{1,60})\))?(?:\d\$)?[-+0# ]{0,3}[\d.]{0,5}[sdvqr]"
-)
 _MAKES_TEXT: Final = re.compile(r"(?i)format|printf|^concat$|interpolate|^t$")
 _SKIPPED_IN_STRINGS: Final = re.compile(r"_start$|_end$|^interpolation_brace$|^[\"'`]+$")
 
@@ -136,8 +148,12 @@ class Expressions:
     def _pair(self, left: SgNode, right: SgNode, node: SgNode, depth: int) -> Value:
         value = self.value_of(right, depth)
         key = _KEYS.get(unquoted(left.text()))
+        if key == "mode" and value.text in _FETCH_MODES:
+            key = None
         if key is not None:
             value = replace(value, keyed=(*value.keyed, (key, value)))
+        elif (given := mode_in_query(value)) is not None:
+            value = replace(value, keyed=(*value.keyed, ("mode", given)))
         elif left.kind() not in self._kinds.names and left.kind() not in self._kinds.strings:
             value = replace(value, keyed=value.keyed + self.value_of(left, depth).keyed)
         if _MODE_ITEM.search(left.text()[-20:]):
@@ -156,7 +172,8 @@ class Expressions:
         if operator in ("+", ".", "", "..", "&", "<<"):
             return join(self.value_of(one, depth) for one in children)
         if operator == "%" and len(children) == 2:
-            return self._filled(self.value_of(children[0], depth), self._list(children[1]), depth)
+            values = [self.value_of(one, depth) for one in self._list(children[1])]
+            return filled(self.value_of(children[0], depth), values, {})
         if operator == "/":
             found = join((self.value_of(one, depth) for one in children), SEP)
             if has_route(found):
@@ -216,7 +233,7 @@ class Expressions:
                 values.append(self._named(text, group[-1], depth))
         if not values:
             return Value()
-        return self._fill(values[0], values[1:], node, depth)
+        return self._filled(values[0], values[1:], node, depth)
 
     def _call(self, node: SgNode, depth: int) -> Value:
         links, root = self._source.chain(node)
@@ -233,6 +250,7 @@ class Expressions:
         values = []
         if root is not None and (
             root.kind() in self._kinds.names | self._kinds.strings | self._kinds.members
+            or "parenthesized" in root.kind()
             or link.name == "join"
         ):
             values.append(self.value_of(root, depth))
@@ -241,7 +259,9 @@ class Expressions:
             values += [self.value_of(each, depth) for each in one.arguments]
             for left, right in zip(one.arguments, one.arguments[1:], strict=False):
                 key = self._source.unwrapped(left)
-                if key.kind() in self._kinds.strings and unquoted(key.text()) == "mode":
+                if READS.match(one.name) or key.kind() not in self._kinds.strings:
+                    continue
+                if key.text().strip("\"'`:") == "mode":
                     keyed.append(("mode", self.value_of(right, depth)))
         appended = {one.name for one in links[1:]} <= _APPENDS
         joined = join(values, "" if len(links) > 1 and appended else SEP)
@@ -258,8 +278,8 @@ class Expressions:
         if len(links) == 1 and root is not None:
             values.insert(0, self.value_of(root, depth))
         for number, value in enumerate(values):
-            if _PLACE.search(value.text):
-                return self._fill(value, values[number + 1 :], node, depth)
+            if has_places(value):
+                return self._filled(value, values[number + 1 :], node, depth)
         return None
 
     def _returned(self, link: Link, depth: int) -> Value | None:
@@ -267,78 +287,38 @@ class Expressions:
         function = self._source.functions.get(link.name)
         if function is None or depth > 12 or len(self._bound) > 3:
             return None
-        body = self._result_of(function)
+        body = self._source.result_of(function)
         if body is None:
             return None
-        names = parameters_of(function)
-        values = [self.value_of(one, depth) for one in link.arguments]
-        self._bound.append(dict(zip(names, values, strict=False)))
+        self._bound.append(self.given_to(function, link, depth))
         try:
             found = self.value_of(body, depth)
         finally:
             self._bound.pop()
         return found if has_route(found) or not found.holes else None
 
-    def _result_of(self, function: SgNode) -> SgNode | None:
-        for node in find_all(function, self._kinds.returns):
-            if node.named_children():
-                return node.named_children()[0]
-        # An expression as the body: of arrows in JavaScript, of Kotlin, Rust and Ruby.
-        body = function.field("body") or next(reversed(function.named_children()), None)
-        for _ in range(6):
-            if (
-                body is None
-                or body.kind() in self._kinds.strings
-                or body.kind() in self._kinds.calls
-            ):
-                break
-            children = body.named_children()
-            if not children or not re.search(r"block|body|statement", body.kind()):
-                break
-            body = children[-1]
-        if body is None or re.search(r"block|body|statement|declaration", body.kind()):
-            return None
-        return body
+    def given_to(self, function: SgNode, link: Link, depth: int = 0) -> dict[str, Value]:
+        """Return what the parameters of a function of the file are in a call of it."""
+        names = parameters_of(function)
+        given: dict[str, Value] = {}
+        for position, argument in enumerate(link.arguments):
+            parts = argument.named_children()
+            name = parts[0].text().strip(":") if len(parts) > 1 else ""
+            if argument.kind() in self._kinds.pairs and name in names:
+                given[name] = self.value_of(parts[-1], depth)
+            elif argument.kind() in self._kinds.spreads:
+                return {name: opaque(name) for name in names} | given
+            elif position < len(names):
+                given[names[position]] = self.value_of(argument, depth)
+        for default in find_all(function, self._kinds.defaults)[: len(names)]:
+            target, value, _ = sides_of(default)
+            if target is not None and value is not None and target.text().strip("$:") in names:
+                given.setdefault(target.text().strip("$:"), self.value_of(value, depth))
+        return given
 
-    def _filled(self, template: Value, arguments: list[SgNode], depth: int) -> Value:
-        return self._fill(template, [self.value_of(one, depth) for one in arguments], None, depth)
-
-    def _fill(self, template: Value, values: list[Value], node: SgNode | None, depth: int) -> Value:
-        """Put values in a template's places: ``{}``, ``{0}``, ``{name}``, ``%s``, ``%(name)s``."""
-        parts: list[Value] = []
-        at = taken = hole = 0
-        named: dict[str, Value] = {}
-        for place in _PLACE.finditer(template.text):
-            name = place["name"] or place["key"] or ""
-            before = template.text[at : place.start()]
-            count = before.count(HOLE)
-            parts.append(Value(before, template.holes[hole : hole + count]))
-            hole += count
-            at = place.end()
-            if name.isdigit() and int(name) < len(values):
-                parts.append(values[int(name)])
-            elif name:
-                for value in values:
-                    named.update(
-                        (label.partition("=")[0].strip(), value) for label in value.holes[:1]
-                    )
-                if node is not None and name not in named:
-                    parts.append(self._named(name, node, depth))
-                else:
-                    parts.append(opaque(named[name].spelled) if name in named else opaque(name))
-            elif taken < len(values):
-                parts.append(values[taken])
-                taken += 1
-            else:
-                parts.append(opaque(place[0]))
-        parts.append(Value(template.text[at:], template.holes[hole:]))
-        joined = join(parts)
-        rest = join(values)
-        return replace(
-            joined,
-            keyed=joined.keyed + template.keyed,
-            literals=joined.literals | template.literals | rest.literals,
-        )
+    def _filled(self, template: Value, values: list[Value], node: SgNode, depth: int) -> Value:
+        names = places_in(template)
+        return filled(template, values, {one: self._named(one, node, depth) for one in names})
 
     # Variables.
 
@@ -355,7 +335,8 @@ class Expressions:
         )
         if not found and "." in text:
             found = self._source.assignments.before("." + text.rpartition(".")[2], span_of(node)[0])
-        values = [self._assigned(one, depth) for one in found[:6]]
+        values = [self._assigned(one, bare, depth) for one in found[:_MOST_VALUES]]
+        values += [opaque("")] * (len(found) > _MOST_VALUES)
         known = either(values, text) if values else None
         path = self._path_of(bare, node, depth)
         if path is not None:
@@ -380,7 +361,7 @@ class Expressions:
         if not FIELD.match(name) or depth > 12 or len(self._bound) > 3:
             return None
         function = self._source.functions.get(name.rpartition(".")[2])
-        body = None if function is None else self._result_of(function)
+        body = None if function is None else self._source.result_of(function)
         return None if body is None else self.value_of(body, depth)
 
     def _path_of(self, name: str, node: SgNode, depth: int) -> Value | None:
@@ -415,9 +396,11 @@ class Expressions:
             found.literals,
         )
 
-    def _assigned(self, one: tuple[SgNode, SgNode, str], depth: int) -> Value:
+    def _assigned(self, one: tuple[SgNode, SgNode, str], name: str, depth: int) -> Value:
         node, value, operator = one
         found = self.value_of(value, depth)
+        if not has_route(found) and self._source.assignments.is_default(node, name):
+            return unless_told(name, found)
         if operator in ("+=", ".=", "<<"):
             target = sides_of(node)[0]
             if target is not None:

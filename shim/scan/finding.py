@@ -41,9 +41,12 @@ class Edit:
 class Finding:
     """One place.
 
-    Lines and columns count from 1, columns in characters.  ``edits`` rewrite the place; they are
-    empty where that is not simple.  ``in_repository`` is the path from the root of the repository,
-    which is the same wherever somebody stands.
+    Lines and columns count from 1, columns in characters.  They are those of the call that names
+    the method, wherever its URL stands: ``.delete(…)`` in a chain, ``.request(Method::DELETE, …)``.
+    Where URL and method are given apart, it is the later of the two; where no call is in sight that
+    names the method (a table, a command line, a language without a grammar), it is the URL.
+    ``edits`` rewrite the place; they are empty where that is not simple.  ``in_repository`` is the
+    path from the root of the repository, which is the same wherever somebody stands.
     """
 
     path: str

@@ -11,22 +11,32 @@ from ast_grep_py import Range, SgNode
 
 from shim.scan.commands import commands_in
 from shim.scan.finding import Confidence, Edit, Finding
-from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
-from shim.scan.languages import Language
+from shim.scan.judging import (
+    HOLE,
+    SEP,
+    Call,
+    Judgement,
+    is_raw_request,
+    judge,
+    mode_among,
+    mode_in,
+    route,
+)
+from shim.scan.languages import Language, names
 from shim.scan.rewriting import puts
 from shim.scan.rewriting_calls import call_edits
 from shim.scan.showing import Part, Place, Showing
+from shim.scan.surroundings import is_told, method_beside
 from shim.scan.trees import Site, Tree
 from shim.scan.unheeded_calls import is_heeded, is_known_client
 from shim.scan.values import Value
 
 _MOST_CODE: Final = 600
-_LONGEST_CONTAINER: Final = 1_000
 _GENERATED: Final = re.compile(r"(?i)delete_?invocation")
 _KEYS: Final = frozenset({"property_signature", "pair"})
 _NEAR: Final = 1_000
 _MOST_LEFT: Final = 50
-_OWNER: Final = re.compile(r"[\s&]{0,80}(\$?\w{1,60})(?:\.|->)")
+_OWNER: Final = re.compile(r"[\s&*]{0,80}(\$?\w{1,60})(?:\.|->)")
 _OTHERS: Final = re.compile(r"(?i)bedrock|sagemaker|openwhisk|boto")
 _WORD: Final = re.compile(r"\$?\w{1,60}")
 # A path in them is told, not called.
@@ -35,24 +45,11 @@ _TELLS: Final = re.compile(
     r"console\.\w+|echo|puts|println|eprintln|panic|raise|assert\w*|expect|describe|it|test|\w*Errorf?|\w*Exception|errors\.New|Wrapf?|"
     r"add_argument|option|skip|fail|route)!?$"
 )
-_STATED_MODE: Final = re.compile(
-    r"(?:(?<![\"'`:\w])mode\s?[:=]\s?(?=[\"'](?:cancel|kill|purge)[\"'](?!\s?\|))|"
-    r"[\"'`:]mode[\"'`]?\s?\]?\s?(?:,|:|=>?)\s?|\bmode=|\.mode\s?=\s?)"
-    r"(?P<value>&?[\"'`]?[\w.:$]{1,60})"
-)
-_PARAMETERS: Final = re.compile(
-    r"(?i)\b(?:params|query|searchparams|query_params|querystring|options|opts)\b"
-)
-_SPREAD: Final = re.compile(r"splat|spread|variadic|unpack")
 _MODE_TYPES: Final = re.compile(r"DeletionMode|TerminationMode")
 _SENDS: Final = re.compile(r"(?i)request|send|write|fetch|call$|api$")
 _GIVEN: Final = re.compile(
     r"\b(?:DELETE|delete)\(\)|[\"'`:]DELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete"
 )
-_CONTAINER: Final = re.compile(
-    r"object|dictionary|hash|tuple|array|list|literal_value|initializer|set$|table"
-)
-_DELETE: Final = re.compile(r"\bDELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete")
 _SHELLS: Final = re.compile(r"(?:^|[\s;&|(\"'/])(?:curl|wget|https?|xhs?|[Ii]nvoke-\w{1,20})\s")
 
 
@@ -70,8 +67,8 @@ class _Reader:
         self.tree = Tree(part.text, language)
         self._shown = Showing(part, language).shown
         self._told = Showing(part, language).told
+        self.is_of_pages = names().is_of_pages(part.text)
         self.read: set[int] = set()
-        self.spans: list[tuple[int, int]] = []
         self.heeded: set[tuple[int, int]] = set()
         self.functions: dict[Finding, tuple[int, int]] = {}
 
@@ -80,7 +77,6 @@ class _Reader:
         covered: list[tuple[int, int]] = []
         last: tuple[Site, Value] | None = None
         sites = [(site, self._url(site)) for site in self.tree.sites()]
-        self.spans = [(one.start, one.end) for one, url in sites if url is not None and one.method]
         for site, url in sites:
             if site.method is not None and not site.rule.generated:
                 for value in site.values:
@@ -140,6 +136,8 @@ class _Reader:
             at, top = tops.popitem()
             value = self.tree.value_of(top)
             if route(value.text) is None:
+                value = self.tree.value_of_call_around(top)
+            if route(value.text) is None:
                 continue
             judgement = judge(self._call(site, value), restate=self.part.restate)
             if judgement is None:
@@ -162,9 +160,14 @@ class _Reader:
         return self.part.text[site.start : site.end]
 
     def _url(self, site: Site) -> Value | None:
-        for value in site.values:
-            if "invocations" in value.text and route(value.text) is not None:
-                return value
+        urls = [
+            value
+            for value in site.values
+            if "invocations" in value.text and route(value.text) is not None
+        ]
+        if urls:
+            # Rather the item of a list than the list.
+            return next((value for value in urls if SEP not in value.text), urls[0])
         if any("invocations" in value.words for value in site.values):
             whole = self.tree.value_of(site.node)
             if route(whole.text) is not None:
@@ -204,52 +207,33 @@ class _Reader:
     def _call(self, site: Site, url: Value) -> Call:
         keyed = tuple(one.spelled for value in site.values for one in value.under("mode"))
         keyed += tuple(one.spelled for one in self.tree.value_of(site.node).under("mode"))
+        if "mode=" not in url.text and "mode" in self._declared(site):
+            # An interface of a client: whoever calls it gives the mode.
+            keyed = (*keyed, HOLE)
         words = " ".join(value.words for value in site.values)
-        parameters = self._code(site).replace(url.text, "")
         return Call(
             site.method,
             url.text,
             url.holes,
             keyed,
             words[:4000],
-            open_query="mode" not in url.text
-            and (bool(_PARAMETERS.search(parameters[:2000])) or self._is_spread(site)),
+            tuple(value.spelled for value in site.values),
+            open_query=self.tree.may_hold_a_mode(site),
         )
 
-    def _is_spread(self, site: Site) -> bool:
-        """Tell whether a call is given what is not known: ``**options``, ``{ ...options }``."""
-        return any(
-            _SPREAD.search(node.kind()) and not self.tree.value_of(node).literals
-            for argument in site.arguments
-            for node in (argument, *argument.named_children()[:_MOST_LEFT])
-        )
+    def _declared(self, site: Site) -> str:
+        """Return the method that an annotation is of."""
+        if site.node.kind() not in self.language.kinds.annotations:
+            return ""
+        start, end = self.tree.function_around(site.node)
+        return self.part.text[start : min(end, site.end + _MOST_CODE)]
 
     def _stated(self, site: Site, judgement: Judgement, call: Call) -> Judgement:
-        """Return the judgement with a mode that a statement nearby gives."""
-        start, end = self.tree.function_around(site.node)
-        if (start, end) == (0, len(self.part.text)):
-            start, end = max(0, site.start - 400), min(end, site.end + 200)
-        text = self.part.text[start:end]
-        named: set[str | None] = set()
-        for found in _STATED_MODE.finditer(text[:20_000]):
-            at = start + found.start()
-            if any(
-                one <= at < two for one, two in self.spans if (one, two) != (site.start, site.end)
-            ):
-                continue
-            value = found["value"]
-            if found[0].startswith("mode=") and not mode_in(value):
-                continue
-            named.add(mode_in(value))
-        if site.node.kind() in self.language.kinds.annotations and "mode" in text:
-            # An interface of a client: whoever calls it gives the mode.
-            return replace(judgement, mode=None)
-        if len(named) != 1:
-            return judgement if not named else replace(judgement, mode=None)
-        mode = named.pop()
-        if mode is None:
-            return replace(judgement, mode=None)
-        again = judge(replace(call, keyed=(mode,), open_query=False), restate=self.part.restate)
+        """Return the judgement with the mode that statements around a call give it."""
+        modes = self.tree.modes_stated(site, call.holes)
+        if not modes:
+            return judgement
+        again = judge(replace(call, keyed=modes, open_query=False), restate=self.part.restate)
         return again or judgement
 
     def _command(self, site: Site) -> Finding | None:
@@ -283,9 +267,10 @@ class _Reader:
         )
         if _OTHERS.search(words):
             return None
-        mode = mode_in(words)
-        if len(link.arguments) == 1 and link.name.lower().startswith("delete"):
-            mode = mode or "cancel"
+        keyed = [one.spelled for value in site.values for one in value.under("mode")]
+        mode = mode_among(keyed or [value.spelled for value in site.values])
+        if len(link.arguments) == 1 and link.name.lower().startswith("delete") and not keyed:
+            mode = mode or (None if self.tree.may_hold_a_mode(site) else "cancel")
         if self.part.restate or _MODE_TYPES.search(self.part.text):
             level, why = Confidence.CERTAIN, "a generated client's call of the old route"
         elif mode_in(words):
@@ -337,7 +322,7 @@ class _Reader:
             top = self.tree.top(literal)
             where = top.range()
             above = top.parent()
-            if where.start.index in seen or above is None or self._is_told(top):
+            if where.start.index in seen or above is None or is_told(top, self.language):
                 continue
             seen.add(where.start.index)
             value = self.tree.value_of(top)
@@ -348,7 +333,7 @@ class _Reader:
                 method: str | None = "DELETE"
                 url = value.text.split(None, 1)[1]
             else:
-                method, url = self._method_beside(top), value.text
+                method, url = method_beside(top), value.text
             judgement = judge(
                 Call(method, url, value.holes, (), value.words), restate=self.part.restate
             )
@@ -362,12 +347,11 @@ class _Reader:
                     why = "a generated client that holds the route: generate it anew"
                     level = Confidence.LIKELY
                     judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
-            left.append(
-                (
-                    self._shown(Place(start, start, end), judgement, self.language.replacement),
-                    judgement.mode_given,
-                )
-            )
+            place = Place(start, start, end)
+            finding = self._shown(place, judgement, self.language.replacement)
+            if method is None and self.is_of_pages and value.text.startswith("/"):
+                finding = replace(finding, confidence=Confidence.POSSIBLE)
+            left.append((finding, judgement.mode_given))
         sure = any(given for _, given in left)
         return [
             replace(
@@ -387,36 +371,6 @@ class _Reader:
             if judgement is not None and command.call.method is not None:
                 place = Place(literal.range().start.index, where.start.index, where.end.index)
                 yield self._told(place, judgement, self.language.replacement)
-
-    def _is_told(self, node: SgNode) -> bool:
-        above = node.parent()
-        for _ in range(6):
-            if above is None:
-                return False
-            kind = above.kind()
-            if re.search(
-                r"^expression_statement$|decorator|import|comment|annotation|^attribute$|assert|raise|throw",
-                kind,
-            ):
-                return kind != "attribute" or self.language.name == "csharp"
-            if re.search(r"return|assign|declar|pair|element", kind):
-                return False
-            above = above.parent()
-        return False
-
-    def _method_beside(self, node: SgNode) -> str | None:
-        above = node.parent()
-        for _ in range(4):
-            if above is None:
-                return None
-            where = above.range()
-            if where.end.index - where.start.index > _LONGEST_CONTAINER:
-                return None
-            text = above.text()
-            if _CONTAINER.search(above.kind()) and "argument" not in above.kind():
-                return "DELETE" if _DELETE.search(text) else None
-            above = above.parent()
-        return None
 
     def _made(self, site: Site, judgement: Judgement, edits: tuple[Edit, ...] = ()) -> Finding:
         template = site.rule.replacement or self.language.replacement

@@ -18,6 +18,7 @@ from shim.scan.values import LONGEST_LABEL
 
 _NAME: Final = re.compile(r"([\w$!]+)\W*$")
 _GENERICS: Final = re.compile(r"(?:::)?<[^<>]{0,200}>\s*$")
+_DOT: Final = re.compile(r" ?(\.|->|::) ?")
 _COMPUTED: Final = re.compile(r"\[[\"'](\w{1,40})[\"']\]")
 
 
@@ -60,6 +61,24 @@ class Source:
                 found[name] = node
         return found
 
+    def result_of(self, function: SgNode) -> SgNode | None:
+        """Return the expression that a function returns, or ``None``."""
+        for node in find_all(function, self.kinds.returns):
+            if node.named_children():
+                return node.named_children()[0]
+        # An expression as the body: of arrows in JavaScript, of Kotlin, Rust and Ruby.
+        body = function.field("body") or next(reversed(function.named_children()), None)
+        for _ in range(6):
+            if body is None or body.kind() in self.kinds.strings or body.kind() in self.kinds.calls:
+                break
+            children = body.named_children()
+            if not children or not re.search(r"block|body|statement", body.kind()):
+                break
+            body = children[-1]
+        if body is None or re.search(r"block|body|statement|declaration", body.kind()):
+            return None
+        return body
+
     def label(self, node: SgNode) -> str:
         """Return the beginning of a node's text, which may be as long as the file."""
         start, end = span_of(node)
@@ -78,6 +97,18 @@ class Source:
             node = children[0]
         return node
 
+    def top(self, node: SgNode) -> SgNode:
+        """Return the largest expression that puts a literal together with others."""
+        for _ in range(30):
+            above = node.parent()
+            if above is None:
+                break
+            wraps = above.kind() in self.kinds.joins or above.kind() in self.kinds.strings
+            if not wraps and not re.search(r"^parenthesized|concatenated", above.kind()):
+                break
+            node = above
+        return node
+
     def chain(self, node: SgNode) -> tuple[list[Link], SgNode | None]:
         """Return the calls of a chain, the first one first, and what the first is called on."""
         links: list[Link] = []
@@ -94,7 +125,7 @@ class Source:
             callee = self.text[max(callee_start, callee_end - 300) : callee_end]
             callee = _GENERICS.sub("", callee).rstrip("( \n\t")
             name = _NAME.search(callee)
-            words = _COMPUTED.sub(r".\1", " ".join(callee.split()))
+            words = _DOT.sub(r"\1", _COMPUTED.sub(r".\1", " ".join(callee.split())))
             links.append(
                 Link(
                     current,

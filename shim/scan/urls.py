@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from shim.scan.finding import Edit
 
@@ -113,7 +114,7 @@ def _query_edit(code: str, at: int, mode: str | None) -> Edit | None:
     ):
         # There is more of a query.
         return None
-    value = code[behind:end]
+    value = unquote(code[behind:end])
     if not value:
         # "?mode=" + mode
         return Edit(at, behind, "/") if code[end : end + 1] in _QUOTES else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shim.scan.judging import HOLE
+from shim.scan.judging import HOLE, MAYBE, SEP
 
 _MOST_TEXT: Final = 4_000
 LONGEST_LABEL: Final = 300
@@ -15,7 +15,12 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 _METHOD_NAME: Final = re.compile(
     r"(?i)(?:^|[.:])(?:http_?)?(?:method_?)?(get|head|post|put|patch|delete|options)$"
 )
-_MODE: Final = re.compile(r"mode=(\w+)")
+# A part of a path, and no sentence about invocations.
+_COLLECTION: Final = re.compile(
+    rf"(?:^|[/{HOLE}{SEP}=}}\"'`])invocations(?:$|[/{HOLE}{SEP}?{{%\"'`])"
+)
+_IN_QUERY: Final = re.compile(rf"^\??(?:[^?&/\s]{{1,200}}&)?mode=(?P<mode>[\w{HOLE}]*)")
+_MODE: Final = re.compile(rf"mode=(\w+|{HOLE})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,15 @@ def opaque(label: str, inner: Value | None = None) -> Value:
     return Value(HOLE, (label[:LONGEST_LABEL],), inner.keyed, inner.literals)
 
 
+def unless_told(name: str, default: Value) -> Value:
+    """Return what a parameter is: its default only where no caller says otherwise."""
+    keyed = tuple((key, unless_told(key, value)) for key, value in default.keyed)
+    return replace(opaque(f"{name} {MAYBE} {default.spelled}"), keyed=keyed)
+
+
 def has_route(value: Value) -> bool:
     """Tell whether a value may hold the route's path."""
-    return "invocation" in value.text.lower()
+    return _COLLECTION.search(value.text) is not None
 
 
 def method_of(value: Value) -> str | None:
@@ -87,18 +98,64 @@ def either(values: list[Value], label: str) -> Value:
     """Return what one of several values is: the same, or a URL with what they differ in unknown."""
     if not values:
         return opaque(label)
-    if len({value.text for value in values}) == 1 and values[0].text != HOLE:
+    if len({(value.text, value.holes) for value in values}) == 1 and values[0].text != HOLE:
         return replace(values[0], literals=frozenset().union(*(one.literals for one in values)))
     routes = [value for value in values if has_route(value)]
-    merged = join(values)
+    merged = replace(join(values), keyed=_perhaps(values))
     if not routes:
         known = " ".join(value.text for value in values if value.text != HOLE)
-        return opaque(f"{label} {known} {' '.join(merged.holes)}", merged)
-    modes = {tuple(_MODE.findall(value.text)) for value in routes}
+        mark = f" {MAYBE}" if len(values) > 1 else ""
+        return opaque(f"{label}{mark} {known} {' '.join(merged.holes)}", merged)
+    modes = [_mode_of(value) for value in routes]
     best = max(routes, key=lambda value: "mode=" in value.text)
-    if len(modes) > 1:
-        text = _MODE.sub(f"mode={HOLE}", best.text, count=1)
-        before = text[: text.find(f"mode={HOLE}")].count(HOLE)
-        holes = (*best.holes[:before], label if "mode" not in label else "", *best.holes[before:])
-        best = replace(best, text=text, holes=holes)
+    if any(mode != modes[0] for mode in modes):
+        best = _with_mode(best, " ".join(modes))
     return replace(best, literals=merged.literals)
+
+
+def _perhaps(values: list[Value]) -> tuple[tuple[str, Value], ...]:
+    """Return what is passed under keys; a mode that not all of the values have may be another."""
+    pairs = [pair for value in values for pair in value.keyed]
+    if all(value.under("mode") for value in values):
+        return tuple(pairs)
+    return tuple(
+        (key, opaque(f"{MAYBE} cancel {value.spelled}") if key == "mode" else value)
+        for key, value in pairs
+    )
+
+
+def mode_in_query(query: Value) -> Value | None:
+    """Return the mode that a query gives, such as ``mode=kill``, or ``None``."""
+    found = _IN_QUERY.search(query.text)
+    if found is None:
+        return None
+    if HOLE not in found["mode"]:
+        return Value(found["mode"])
+    at = query.text.count(HOLE, 0, found.start("mode"))
+    return opaque(query.holes[at] if at < len(query.holes) else "")
+
+
+def _mode_of(value: Value) -> str:
+    """Return the mode of a URL as it is written, or the label of what is put there."""
+    found = _MODE.search(value.text)
+    if found is None:
+        return "cancel"
+    at = value.text.count(HOLE, 0, found.start())
+    return value.holes[at] if found[1] == HOLE and at < len(value.holes) else found[1]
+
+
+def _with_mode(value: Value, names: str) -> Value:
+    """Return a URL whose mode may be any of several."""
+    found = _MODE.search(value.text)
+    if found is None:
+        return value
+    at = value.text.count(HOLE, 0, found.start())
+    return replace(
+        value,
+        text=f"{value.text[: found.start()]}mode={HOLE}{value.text[found.end() :]}",
+        holes=(
+            *value.holes[:at],
+            f"{MAYBE} {names}",
+            *value.holes[at + (found[1] == HOLE) :],
+        ),
+    )

@@ -36,7 +36,7 @@ def test_what_is_to_be_written_instead_is_the_new_call(piece: Piece) -> None:
         assert one.replacement
         if one.mode is not None:
             # The mode, or the variable that holds it.
-            assert re.search(rf"(?i){one.mode}|/[${{%]{{1,2}}\w*mode", one.replacement)
+            assert re.search(rf"(?i){one.mode}|/[${{%]{{1,2}}[\w.]*mode", one.replacement)
             assert "mode=" not in one.replacement
             assert "404" in one.reason
             assert "409" in one.reason

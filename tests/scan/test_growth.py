@@ -35,6 +35,10 @@ REPEATED = (
     "@restatedev/restate@1.4",
     "```\n",
     "url: /invocations/x\n",
+    "p['mode'] = 'kill'\na.delete('/invocations/x', params=p)\n",
+    "p.set('mode', x); a.delete(q + '/invocations/x', p);\n",
+    "p = {**p}\na.delete('/invocations/x', **p)\n",
+    "class A { mode = 'kill'; f() { a.delete('/invocations/' + this.mode); } }\n",
 )
 
 

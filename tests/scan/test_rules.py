@@ -8,7 +8,7 @@ from ast_grep_py import SgRoot
 
 from shim.scan.documents import command_rules, find_in_file
 from shim.scan.finding import Confidence, Finding
-from shim.scan.languages import Language, languages
+from shim.scan.languages import Language, languages, names
 from shim.scan.pins import pins
 
 RULES = [(language, rule) for language in languages().values() for rule in language.rule]
@@ -29,6 +29,7 @@ def found_in(code: str, language: str) -> list[Finding]:
     [
         *((language.name, code) for language, rule in RULES for code in rule.finds),
         *((one.language, code) for one in command_rules().example for code in one.finds),
+        *((one.language, code) for one in names().example for code in one.finds),
         *(("shell", code) for pin in pins().pin for code in pin.finds),
     ],
 )
@@ -41,6 +42,7 @@ def test_a_rule_finds_its_examples(language: str, code: str) -> None:
     [
         *((language.name, code) for language, rule in RULES for code in rule.passes),
         *((one.language, code) for one in command_rules().example for code in one.passes),
+        *((one.language, code) for one in names().example for code in one.passes),
         *(("shell", code) for pin in pins().pin for code in pin.passes),
     ],
 )

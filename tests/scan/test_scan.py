@@ -34,7 +34,7 @@ def lines(found: Scan) -> list[int]:
 def test_the_demos_own_old_callers_are_found() -> None:
     found = scanned(ROOT / "shim/demo").findings
     modes = sorted(str(one.mode) for one in found)
-    # One says KILL, which is no mode.
+    # The server refuses ?mode=KILL, which was read as kill.
     assert modes == ["None", "cancel", "cancel", "cancel", "kill", "kill", "purge"]
     assert {Path(one.path).name for one in found} == {"callers.py"}
 
