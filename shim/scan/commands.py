@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from shim.scan.finding import Edit
 from shim.scan.judging import HOLE, Call, route
+from shim.scan.lines import Logical, logical_lines
+from shim.scan.variables import ASSIGNED, ASSIGNED_BY_SPACE, TAIL_COMMENT, Variables
 
-_LONGEST_LINE: Final = 8_000
-_LONGEST_VALUE: Final = 2_000
 _CLIENT: Final = re.compile(
     r"(?i)(?<![\w./$-])(?P<name>curl|curlie|wget|https?|xhs?|httpie|invoke-restmethod|invoke-webrequest|irm|iwr|hey|oha|"
     r"vegeta)(?:\.exe)?(?=[\s\"',\]])(?!\s?[:=])"
@@ -32,27 +32,14 @@ _MENTIONED: Final = re.compile(r"DELETE\s{1,9}\S{0,300}invocations/")
 _WORDY: Final = frozenset({"http", "https", "xh", "xhs", "httpie"})
 _SMALL_WORD: Final = re.compile(r"\s(?P<value>delete|get|patch|post|put|head)\s")
 _SPLIT: Final = re.compile(r"\s(?:&&|\|\||;|\|)(?=\s)|;(?=\s)|\s&&|\|\|")
-_VARIABLE: Final = re.compile(
-    r"\$\{\{\s?(?P<ci>[^{}]{1,80})\}\}|\$\{(?:env:)?(?P<braced>\w{1,60})(?P<default>[^{}]{0,100})\}|\$\((?P<made>\w{1,60})\)|"
-    r"\$(?:env:)?(?P<plain>\w{1,60})|%(?P<batch>\w{1,60})%|\$\((?P<run>[^()]{1,120})\)|\{\{(?P<template>[^{}]{1,100})\}\}"
-)
 _USED: Final = re.compile(r"\$[{(]?(\w{1,60})|%(\w{1,60})%|\.(\w{1,60}) ")
 # Where a text in one kind of quotes goes on in the other: 'a'"$b"'c'.
 _JUNCTION: Final = re.compile(r"'\"|\"'")
-_DEFAULT: Final = re.compile(r":?[-=](?P<value>[^{}]{0,100})$")
-_ASSIGNED: Final = re.compile(
-    r"^\s{0,80}(?:-\s)?(?:(?:export|local|readonly|declare|typeset|set|ENV|ARG|env|def|final|String)\s+(?:-\w+\s+)?)?"
-    r"\$?(?:env:|script:|global:)?(?P<name>[A-Za-z_]\w{0,60})\s?(?::=|\?=|=|:\s)\s?(?P<value>\S.{0,1900})$"
-)
-_ASSIGNED_BY_SPACE: Final = re.compile(
-    r"^\s{0,80}(?:ENV|set|setenv)\s(?:-\w{1,3}\s)?(?P<name>[A-Za-z_]\w{0,60})\s(?P<value>\S{1,1900})$"
-)
 _PARAMETER: Final = re.compile(r"(?i)(?<![?&\w])mode={1,2}[\"']?(?P<mode>[\w$\x00{}]{1,30})")
 _TELLS: Final = re.compile(
     r"^\s{0,80}[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10})\b"
 )
 _COMMENT: Final = re.compile(r"^\s{0,200}(?:#(?!!)|//|\*\s|/\*|<!--|::|(?i:rem)\s)")
-_TAIL_COMMENT: Final = re.compile(r"\s#\s.{0,2000}$")
 _QUERY: Final = re.compile(r"\?mode=(?P<mode>[A-Za-z]{4,6})(?![\w&=%$#.-])")
 _PATH_END: Final = re.compile(r"invocations/[^?#\"'`/\s\\,;|&)]{1,200}(?=[\"'\s,)\]]|$)")
 _LITERAL_METHOD: Final = re.compile(
@@ -60,28 +47,8 @@ _LITERAL_METHOD: Final = re.compile(
 )
 
 
-_ITEM: Final = re.compile(r"^\s{0,80}-\s")
-_FOLDED: Final = re.compile(r"(?::|-)\s{1,4}>[-+\d]{0,2}\s{0,8}$")
-_MOST_PARTS: Final = 200
-
-
 _SENDS_DATA: Final = re.compile(r"(?:^|\s)(?:-G|--get|-d|--data[\w-]{0,20}|--url-query)(?=[\s=])")
 _MOST_CODE: Final = 1_500
-
-
-@dataclass(frozen=True, slots=True)
-class Logical:
-    """A line as it is meant: continued lines joined, with where each part of it stands."""
-
-    text: str
-    marks: tuple[tuple[int, int], ...]
-
-    def at(self, index: int) -> int:
-        """Return where in the file a character of the line stands."""
-        for start, offset in reversed(self.marks):
-            if index >= start:
-                return offset + index - start
-        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,139 +62,6 @@ class Command:
     client: str
     rewrites: tuple[Edit, ...] = ()
     edits: tuple[Edit, ...] = ()
-
-
-@dataclass
-class Variables:
-    """The variables that lines above have given a value."""
-
-    values: dict[str, str] = field(default_factory=dict)
-
-    def learn(self, line: str) -> None:
-        """Keep what a line assigns."""
-        found = _ASSIGNED.match(line) or _ASSIGNED_BY_SPACE.match(line)
-        if found is None:
-            return
-        value = _TAIL_COMMENT.sub("", found["value"]).strip().rstrip(";").strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        self.values[found["name"]] = value[:_LONGEST_VALUE]
-
-    def put_in(self, text: str, depth: int = 0) -> tuple[str, tuple[str, ...]]:
-        """Return ``text`` with its variables' values, and a label for each that is not known."""
-        holes: list[str] = []
-
-        def value_of(found: re.Match[str]) -> str:
-            names = found.groupdict()
-            name = names["braced"] or names["made"] or names["plain"] or names["batch"] or ""
-            for source in ("ci", "template"):
-                if names[source]:
-                    name = names[source].strip().rpartition(".")[2]
-            known = self.values.get(name)
-            default = _DEFAULT.match(names["default"] or "")
-            if known is None and default is not None:
-                known = default["value"]
-            if known is None or depth > 4 or len(holes) > 40:
-                holes.append(f"{found[0]} {known or ''}"[:300])
-                return HOLE
-            # A variable that is given its own value has none that is known.
-            others = {one: value for one, value in self.values.items() if one != name}
-            inner, more = Variables(others).put_in(known, depth + 1)
-            holes.extend(more)
-            return inner
-
-        if "$" not in text and "%" not in text and "{{" not in text:
-            return text, ()
-        return _VARIABLE.sub(value_of, text)[: 4 * _LONGEST_VALUE], tuple(holes)
-
-
-def logical_lines(text: str, *, yaml: bool = False) -> Iterator[Logical]:
-    """Return the lines of a text with continued ones joined; too long ones are left out."""
-    rows = _Rows(text)
-    while rows.left:
-        parts = rows.continued()
-        if yaml and _FOLDED.search(parts[-1][0]):
-            parts += rows.folded(_indent(parts[0][0]))
-        elif yaml and _ITEM.match(parts[0][0]) and _words_only(parts[0][0]):
-            parts += rows.items(_indent(parts[0][0]))
-        if sum(len(piece) for piece, _ in parts) > _LONGEST_LINE:
-            continue
-        marks, joined = [], ""
-        for piece, where in parts:
-            marks.append((len(joined), where))
-            joined += piece
-        yield Logical(joined, tuple(marks))
-
-
-class _Rows:
-    """The lines of a text, taken one after the other; each with where it begins."""
-
-    def __init__(self, text: str) -> None:
-        self._rows = text.splitlines(keepends=True)
-        self._at = 0
-        self._offset = 0
-
-    @property
-    def left(self) -> bool:
-        """Return whether there are any left."""
-        return self._at < len(self._rows)
-
-    def _peek(self) -> str:
-        return self._rows[self._at].rstrip("\r\n")
-
-    def _take(self) -> tuple[str, int]:
-        row, offset = self._peek(), self._offset
-        self._offset += len(self._rows[self._at])
-        self._at += 1
-        return row, offset
-
-    def continued(self) -> list[tuple[str, int]]:
-        """Take a line and those that it goes on in."""
-        parts: list[tuple[str, int]] = []
-        while self.left and len(parts) < _MOST_PARTS:
-            row, offset = self._take()
-            indent = _indent(row) if parts else 0
-            more = row.endswith(("\\", " `", "^")) and self.left
-            parts.append((row[indent : len(row) - 1 if more else None], offset + indent))
-            if not more:
-                break
-        return parts
-
-    def folded(self, own: int) -> list[tuple[str, int]]:
-        """Take the lines of a folded text of YAML, which are one line."""
-        parts: list[tuple[str, int]] = []
-        while self.left and len(parts) < _MOST_PARTS:
-            if self._peek().strip() and _indent(self._peek()) <= own:
-                break
-            row, offset = self._take()
-            parts.append((f" {row.strip()}", offset + max(0, _indent(row) - 1)))
-        return parts
-
-    def items(self, own: int) -> list[tuple[str, int]]:
-        """Take the items of a list of words of YAML, as arguments are given."""
-        parts: list[tuple[str, int]] = []
-        while self.left and len(parts) < _MOST_PARTS:
-            row = self._peek()
-            if not _ITEM.match(row) or _indent(row) != own or not _words_only(row):
-                break
-            row, offset = self._take()
-            parts.append((f" {row.strip()[2:].strip()}", offset + row.find("-") + 1))
-        return parts
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _words_only(line: str) -> bool:
-    """Tell whether an item of a list is one word or a quoted one, as arguments are."""
-    body = line.strip()[2:].strip()
-    return (
-        bool(body)
-        and (body[0] in "\"'" or " " not in body)
-        and not body.endswith(":")
-        and ": " not in body
-    )
 
 
 def find_commands(
@@ -258,7 +92,7 @@ def _may_ask(line: str) -> bool:
 
 def _is_used(line: str, used: set[str]) -> bool:
     """Tell whether a line only gives a variable a value, which another line uses."""
-    found = _ASSIGNED.match(line) or _ASSIGNED_BY_SPACE.match(line)
+    found = ASSIGNED.match(line) or ASSIGNED_BY_SPACE.match(line)
     return found is not None and found["name"] in used and not _CLIENT.search(line)
 
 
@@ -270,7 +104,7 @@ def commands_in(text: str, holes: tuple[str, ...] = ()) -> Iterator[Command]:
 def _of_line(
     line: Logical, variables: Variables, holes: tuple[str, ...] = (), *, waits: bool
 ) -> Iterator[Command]:
-    cut = _TAIL_COMMENT.search(line.text)
+    cut = TAIL_COMMENT.search(line.text)
     whole = line.text
     if (
         cut

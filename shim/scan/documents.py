@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
-
-import msgspec
 
 from shim.scan.commands import Command, find_commands
 from shim.scan.finding import HANDLE, Confidence, Finding, Skipped
 from shim.scan.judging import Call, Judgement, judge, mode_in, route, speaks_of_restate
+from shim.scan.kinds import command_rules, language_of
 from shim.scan.languages import Language, languages
 from shim.scan.nodes import Lines
 from shim.scan.openapi import find_operations
@@ -24,18 +19,6 @@ from shim.scan.pins import find_pins
 from shim.scan.programs import Part, find_in_program
 from shim.scan.rewriting import rewritten
 
-_FILE: Final = files("shim.scan") / "rules" / "commands.toml"
-_SHEBANG: Final = re.compile(
-    r"^#![^\n]{0,80}?(?P<name>python|node|deno|ruby|php|bash|zsh|ksh|sh)[\d.]{0,5}\b"
-)
-_BY_SHEBANG: Final = {
-    "node": "javascript",
-    "deno": "typescript",
-    "bash": "shell",
-    "zsh": "shell",
-    "ksh": "shell",
-    "sh": "shell",
-}
 _FENCE: Final = re.compile(
     r"^\s{0,12}(?:>\s?)?(?P<mark>`{3,8}|~{3,8})\s{0,3}(?P<name>[\w+#.-]{0,20})"
 )
@@ -62,58 +45,12 @@ _LONGEST_LINE: Final = 8_000
 _LONGEST_OF_PROGRAM: Final = 20_000
 
 
-class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is found in a language that is read line by line, and what is passed over."""
-
-    language: str
-    finds: tuple[str, ...]
-    passes: tuple[str, ...]
-
-
-class CommandRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The files that are read line by line, and the new calls of command lines."""
-
-    files: dict[str, tuple[str, ...]]
-    replacement: dict[str, str]
-    example: tuple[Example, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What a file holds: what was found, and what could not be read of it."""
 
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-
-
-@cache
-def command_rules() -> CommandRules:
-    """Return the rules of command lines, as ``rules/commands.toml`` has them."""
-    return msgspec.convert(tomllib.loads(_FILE.read_text(encoding="utf-8")), CommandRules)
-
-
-@cache
-def _suffixes() -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    """Return the language of each ``*.suffix``, and of every other glob."""
-    globs = [(glob, one.name) for one in languages().values() for glob in one.files]
-    globs += [(glob, name) for name, each in command_rules().files.items() for glob in each]
-    plain = {glob[1:]: name for glob, name in globs if re.fullmatch(r"\*\.\w+", glob)}
-    return plain, tuple((glob, name) for glob, name in globs if not re.fullmatch(r"\*\.\w+", glob))
-
-
-def language_of(name: str, text: str = "") -> str:
-    """Return the language of a file by its name, or by its first line: ``text`` for any other."""
-    plain, globs = _suffixes()
-    for glob, language in globs:
-        if fnmatchcase(name, glob):
-            return language
-    dot = name.rfind(".")
-    if dot >= 0 and (found := plain.get(name[dot:].lower())):
-        return found
-    shebang = _SHEBANG.match(text[:100])
-    if shebang:
-        return _BY_SHEBANG.get(shebang["name"], shebang["name"])
-    return "text"
 
 
 def find_in_file(path: str, name: str, text: str, data: bytes) -> Contents:

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from shim.scan.commands import Variables
 from shim.scan.finding import Confidence, Finding
 from shim.scan.nodes import Lines
+from shim.scan.variables import Variables
 
 _FILE: Final = files("shim.scan") / "rules" / "pins.toml"
 _WHY: Final = {
