@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from ast_grep_py import Range, SgNode
@@ -15,6 +15,7 @@ from shim.scan.finding import HANDLE, Confidence, Edit, Finding
 from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
 from shim.scan.languages import Language
 from shim.scan.nodes import Lines
+from shim.scan.parts import Part
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
 from shim.scan.trees import Site, Tree
 from shim.scan.values import Value
@@ -53,16 +54,6 @@ _CONTAINER: Final = re.compile(
 )
 _DELETE: Final = re.compile(r"\bDELETE\b|[Mm]ethod[.:]{1,2}D(?:elete|ELETE)\b|MethodDelete")
 _SHELLS: Final = re.compile(r"(?:^|[\s;&|(\"'/])(?:curl|wget|https?|xhs?|[Ii]nvoke-\w{1,20})\s")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Text that is one language: a file, or what a file holds of it from ``offset`` on."""
-
-    path: str
-    text: str
-    language: str
-    restate: bool
 
 
 def find_in_program(part: Part, language: Language) -> tuple[list[Finding], int | None]:
