@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from ast_grep_py import SgNode
 
 from shim.scan.languages import Kinds
-from shim.scan.nodes import find_all, sides_of, span_of
+from shim.scan.nodes import Nesting, find_all, sides_of, span_of
 
 _FURTHEST: Final = 40
 """Levels up to which a place is looked for in the tree."""
+_MOST_CHOSEN: Final = 40
 _DOTS: Final = re.compile(r"\.|->|@")
 FIELD: Final = re.compile(r"^(?:self|this|@{1,2}|\$this|\w{1,3})\s*(?:\.|->|\?\.)\s*(?=\w)|^@{1,2}")
 _BLOCK: Final = re.compile(
@@ -66,29 +69,25 @@ class Assignments:
         The last one before it in the innermost function that has one, with those before that one
         that it need not follow upon: of other branches.
         """
-        nodes = self.index.get(key, [])
-        if not nodes:
+        by_scope = self._by_scope.get(key)
+        if by_scope is None:
             return []
-        inside = [(self.scope(node), node) for node in nodes[:200]]
-        inside = [(scope, node) for scope, node in inside if scope[0] <= at <= scope[1]]
-        if not inside:
-            if not key.startswith("."):
-                return []
-            inside = [((0, len(self.text)), node) for node in nodes[:200]]
-        innermost = max(scope[0] for scope, _ in inside)
-        mine = [node for scope, node in inside if scope[0] == innermost]
-        before = [node for node in mine if span_of(node)[1] <= at]
-        whole_file = innermost == 0 or key.startswith(".")
-        if not before:
-            before = mine[:1] if whole_file else []
+        around = (span[0] for span in islice(self._functions.around(at), _FURTHEST))
+        innermost = next((start for start in (*around, 0) if start in by_scope), None)
+        if innermost is None and not key.startswith("."):
+            return []
+        mine = self.index[key] if innermost is None else by_scope[innermost]
         chosen = []
-        for node in reversed(before):
+        for node in islice(_backwards(mine, at), _MOST_CHOSEN):
             side = self._side_for(node, key)
             if side is None:
                 continue
             chosen.append(side)
             if self._is_sure(node, at):
                 break
+        if not chosen and (not innermost or key.startswith(".")):
+            side = self._side_for(mine[0], key)
+            chosen = [side] if side is not None else []
         return chosen
 
     def _side_for(self, node: SgNode, key: str) -> tuple[SgNode, SgNode, str] | None:
@@ -118,25 +117,26 @@ class Assignments:
 
     def scope(self, node: SgNode) -> tuple[int, int]:
         """Return where the innermost function around a node begins and ends, or the file."""
-        starts, spans, above = self._nesting
-        at = span_of(node)[0]
-        inner = bisect_right(starts, at) - 1
-        while inner >= 0 and (spans[inner][1] <= at or spans[inner] == span_of(node)):
-            inner = above[inner]
-        return spans[inner] if inner >= 0 else (0, len(self.text))
+        own = span_of(node)
+        around = self._functions.around(own[0])
+        whole = (0, len(self.text))
+        return next((span for span in around if span[1] > own[0] and span != own), whole)
 
     @cached_property
-    def _nesting(self) -> tuple[list[int], list[tuple[int, int]], list[int]]:
-        """Return where functions begin, their spans, and for each the one around it, or -1."""
-        spans = sorted(
-            {span_of(node) for node in find_all(self.root, self.kinds.functions)},
-            key=lambda span: (span[0], -span[1]),
-        )
-        above: list[int] = []
-        open_ones: list[int] = []
-        for number, (start, _) in enumerate(spans):
-            while open_ones and spans[open_ones[-1]][1] <= start:
-                open_ones.pop()
-            above.append(open_ones[-1] if open_ones else -1)
-            open_ones.append(number)
-        return [start for start, _ in spans], spans, above
+    def _functions(self) -> Nesting:
+        return Nesting(span_of(node) for node in find_all(self.root, self.kinds.functions))
+
+    @cached_property
+    def _by_scope(self) -> dict[str, dict[int, list[SgNode]]]:
+        """The assignments by name, and by where the function begins that they stand in."""
+        found: dict[str, dict[int, list[SgNode]]] = {}
+        for key, nodes in self.index.items():
+            for node in nodes:
+                found.setdefault(key, {}).setdefault(self.scope(node)[0], []).append(node)
+        return found
+
+
+def _backwards(nodes: list[SgNode], at: int) -> Iterator[SgNode]:
+    """Return the nodes that end before a place, the last one first."""
+    first = bisect_left(nodes, at, key=lambda node: span_of(node)[0])
+    return (nodes[number] for number in range(first - 1, -1, -1) if span_of(nodes[number])[1] <= at)

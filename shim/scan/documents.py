@@ -14,7 +14,6 @@ from shim.scan.judging import Call, Judgement, judge, speaks_of_restate
 from shim.scan.kinds import command_rules, language_of
 from shim.scan.languages import Language, languages
 from shim.scan.loose import literals
-from shim.scan.nodes import Lines
 from shim.scan.openapi import find_operations
 from shim.scan.parts import Part
 from shim.scan.pins import find_pins
@@ -132,7 +131,6 @@ def _program(part: Part, language: Language) -> Contents:
 
 def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
     yaml = part.language == "yaml"
-    lines = Lines(part.text)
     for command in find_commands(part.text, yaml=yaml):
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
@@ -140,11 +138,11 @@ def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
         told = not command.client and command.call.method is not None
         if told and (loose or part.language in ("yaml", "json", "markdown")):
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
-        yield _of_command(part, command, judgement, lines)
+        yield _of_command(part, command, judgement)
 
 
-def _of_command(part: Part, command: Command, judgement: Judgement, lines: Lines) -> Finding:
-    line, column = lines.place(command.start)
+def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
+    line, column = part.lines.place(command.start)
     mode = judgement.mode or "MODE"
     edits = command.edits if judgement.confidence is Confidence.CERTAIN and judgement.mode else ()
     if command.rewrites and judgement.mode:
@@ -185,9 +183,8 @@ def _new_url(code: str) -> str:
 
 
 def _plain(part: Part, requests: Iterable[Request]) -> Iterator[Finding]:
-    lines = Lines(part.text)
     for at, code, judgement in requests:
-        line, column = lines.place(at)
+        line, column = part.lines.place(at)
         replacement = (
             command_rules()
             .replacement["request"]
@@ -230,7 +227,7 @@ def _inner(part: Part, inner: Inner) -> Contents:
     if language == part.language or "invocation" not in text.lower():
         return Contents()
     found = _contents(Part(part.path, text, language, part.restate))
-    first = Lines(part.text).place(start)[0] - 1
+    first = part.lines.place(start)[0] - 1
     return Contents(
         tuple(
             replace(
@@ -254,14 +251,13 @@ def _markdown(part: Part) -> Contents:
 
 
 def _prose(part: Part) -> Iterator[Finding]:
-    lines = Lines(part.text)
     for command in find_commands(part.text, comments=False):
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
             continue
         if not command.client:
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
-        yield replace(_of_command(part, command, judgement, lines), edits=())
+        yield replace(_of_command(part, command, judgement), edits=())
 
 
 def _notebook(part: Part) -> Contents:

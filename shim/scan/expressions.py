@@ -61,6 +61,7 @@ class Expressions:
         self._values: dict[tuple[int, int, str], Value] = {}
         self._busy: set[tuple[int, int, str]] = set()
         self._bound: list[dict[str, Value]] = []
+        self._results: dict[tuple[int, int], SgNode | None] = {}
         self._steps = 0
         self._most_steps = _STEPS + len(source.text)
 
@@ -280,6 +281,12 @@ class Expressions:
         return found if has_route(found) or not found.holes else None
 
     def _result_of(self, function: SgNode) -> SgNode | None:
+        span = span_of(function)
+        if span not in self._results:
+            self._results[span] = self._find_result(function)
+        return self._results[span]
+
+    def _find_result(self, function: SgNode) -> SgNode | None:
         for node in find_all(function, self._kinds.returns):
             if node.named_children():
                 return node.named_children()[0]

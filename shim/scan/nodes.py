@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ast_grep_py import Rule, SgNode
@@ -105,3 +105,39 @@ class Lines:
         """Return the line and the column of a character."""
         line = bisect_right(self._starts, at)
         return line, at - self._starts[line - 1] + 1
+
+
+class Nesting:
+    """Spans that lie within each other, or apart: those around a place."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._spans = sorted(set(spans), key=lambda span: (span[0], -span[1]))
+        self._starts = [start for start, _ in self._spans]
+        self._above: list[int] = []
+        open_ones: list[int] = []
+        for number, (start, _) in enumerate(self._spans):
+            while open_ones and self._spans[open_ones[-1]][1] <= start:
+                open_ones.pop()
+            self._above.append(open_ones[-1] if open_ones else -1)
+            open_ones.append(number)
+
+    def around(self, at: int) -> Iterator[tuple[int, int]]:
+        """Return the spans that a place is in, or at the end of: the innermost first."""
+        inner = bisect_right(self._starts, at) - 1
+        while inner >= 0:
+            if self._spans[inner][1] >= at:
+                yield self._spans[inner]
+            inner = self._above[inner]
+
+
+class Starts:
+    """Nodes in the order in which they begin: those that begin within a span."""
+
+    def __init__(self, nodes: Iterable[SgNode]) -> None:
+        self._nodes = list(nodes)
+        self._starts = [span_of(node)[0] for node in self._nodes]
+
+    def within(self, start: int, end: int, most: int | None = None) -> list[SgNode]:
+        """Return the nodes that begin from ``start`` on and before ``end``, the first of them."""
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        return self._nodes[first : last if most is None else min(last, first + most)]

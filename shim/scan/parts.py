@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+
+from shim.scan.nodes import Lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
-    """Text that is one language: a file, or what a file holds of it from ``offset`` on."""
+    """Text that is one language: a file, or what a file holds of it."""
 
     path: str
     text: str
     language: str
     restate: bool
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Where its characters stand."""
+        return Lines(self.text)

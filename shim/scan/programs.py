@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -14,7 +15,7 @@ from shim.scan.commands import commands_in
 from shim.scan.finding import HANDLE, Confidence, Edit, Finding
 from shim.scan.judging import SEP, Call, Judgement, is_raw_request, judge, mode_in, route
 from shim.scan.languages import Language
-from shim.scan.nodes import Lines
+from shim.scan.nodes import Nesting, Starts
 from shim.scan.parts import Part
 from shim.scan.rewriting import call_edits, rewritten, waits_for_202
 from shim.scan.trees import Site, Tree
@@ -75,16 +76,17 @@ class _Reader:
         self.part = part
         self.language = language
         self.tree = Tree(part.text, language)
-        self.lines = Lines(part.text)
         self.read: set[int] = set()
-        self.spans: list[tuple[int, int]] = []
+        self.requests = Nesting(())
 
     def findings(self) -> Iterator[Finding]:
         found: list[Finding] = []
         covered: list[tuple[int, int]] = []
         last: tuple[Site, Value] | None = None
         sites = [(site, self._url(site)) for site in self.tree.sites()]
-        self.spans = [(one.start, one.end) for one, url in sites if url is not None and one.method]
+        self.requests = Nesting(
+            (one.start, one.end) for one, url in sites if url is not None and one.method
+        )
         for site, url in sites:
             if site.method is not None and not site.rule.generated:
                 for value in site.values:
@@ -105,7 +107,7 @@ class _Reader:
                 for value in site.values:
                     self.read |= value.literals
         found += self._apart([site for site, url in sites if url is None])
-        found += self._definitions(covered)
+        found += self._definitions(sorted(covered))
         found += self._left()
         yield from found
 
@@ -118,18 +120,16 @@ class _Reader:
 
     def _apart(self, sites: list[Site]) -> Iterator[Finding]:
         """Return requests whose URL and DELETE are given apart, within one function."""
+        left = Starts(one for one in self.tree.literals if one.range().start.index not in self.read)
         for site in sites:
             if site.method != "DELETE":
                 continue
-            left = [one for one in self.tree.literals if one.range().start.index not in self.read]
-            if not left:
-                return
             start, end = self.tree.function_around(site.node)
             given = _GIVEN.search(self._code(site)) is not None
             urls = [
                 one
-                for one in left[:_MOST_LEFT]
-                if start <= one.range().start.index < end and (given or self._is_about(one, site))
+                for one in left.within(start, end, _MOST_LEFT)
+                if one.range().start.index not in self.read and (given or self._is_about(one, site))
             ]
             tops = {self.tree.top(one).range().start.index: self.tree.top(one) for one in urls}
             if len(tops) != 1:
@@ -215,9 +215,8 @@ class _Reader:
         named: set[str | None] = set()
         for found in _STATED_MODE.finditer(text[:20_000]):
             at = start + found.start()
-            if any(
-                one <= at < two for one, two in self.spans if (one, two) != (site.start, site.end)
-            ):
+            around = (span for span in self.requests.around(at) if span[1] > at)
+            if next((span for span in around if span != (site.start, site.end)), None):
                 continue
             value = found["value"]
             if found[0].startswith("mode=") and not mode_in(value):
@@ -278,6 +277,7 @@ class _Reader:
         return self._made(site, Judgement(mode, mode_given=True, confidence=level, reason=why))
 
     def _definitions(self, covered: list[tuple[int, int]]) -> Iterator[Finding]:
+        literals = Starts(self.tree.literals)
         for name, node in self.tree.functions().items():
             rule = next(
                 (one for one in self.language.rule if one.generated and one.matches(name)), None
@@ -286,14 +286,12 @@ class _Reader:
                 continue
             where = node.range()
             start, end = where.start.index, where.end.index
-            if any(start <= one and two <= end for one, two in covered):
+            inner = bisect_left(covered, (start, start))
+            if inner < len(covered) and covered[inner][1] <= end:
                 continue
-            if "/invocations/" not in self.part.text[start:end]:
+            if self.part.text.find("/invocations/", start, end) < 0:
                 continue
-            for literal in self.tree.literals:
-                at = literal.range().start.index
-                if start <= at < end:
-                    self.read.add(at)
+            self.read.update(one.range().start.index for one in literals.within(start, end))
             level = Confidence.LIKELY if self.part.restate else Confidence.POSSIBLE
             why = (
                 f"a generated client that holds {name}: generate it anew from Restate 1.4 or later"
@@ -403,7 +401,7 @@ class _Reader:
         self, place: _Place, judgement: Judgement, template: str, edits: tuple[Edit, ...] = ()
     ) -> Finding:
         at, start, end = place
-        line, column = self.lines.place(at)
+        line, column = self.part.lines.place(at)
         first = self.part.text.rfind("\n", 0, start) + 1
         indent = min(start - first, _WIDEST_INDENT)
         code = self.part.text[start : min(end, start + _MOST_CODE)]

@@ -73,7 +73,8 @@ def scan(
         contents = find_guarded(file.shown, file.path.name, text, data)
         skipped += contents.skipped
         found = [one for one in contents.findings if one.confidence.rank <= least.rank]
-        left = [one for one in found if not _is_silenced(one, text)] if found else []
+        lines = text.split("\n") if found else []
+        left = [one for one in found if not _is_silenced(one, lines)]
         ignored += len(found) - len(left)
         findings += left
     return Scan(tuple(findings), files, tuple(skipped), ignored)
@@ -99,9 +100,8 @@ def _each_once(paths: Iterable[Path]) -> Iterator[File]:
                 yield file
 
 
-def _is_silenced(finding: Finding, text: str) -> bool:
+def _is_silenced(finding: Finding, lines: list[str]) -> bool:
     """Tell whether a comment with a reason is on the finding's line, or on the one above."""
-    lines = text.split("\n")
     last = finding.line + finding.code.count("\n")
     near = lines[max(0, finding.line - 2) : max(finding.line, 1)]
     for line in [*near, *lines[finding.line : min(last, finding.line)]]:

@@ -18,8 +18,6 @@ from shim.scan.nodes import find_all, sides_of, span_of
 from shim.scan.sources import Link, Source
 from shim.scan.values import Value, has_route, method_of
 
-# Nobody writes more of them in one file.
-_MOST_LITERALS: Final = 300
 _FLAG: Final = re.compile(r"(?:-\w{0,10}X|--request=|--method=|-Method:)DELETE")
 # Interfaces of clients: Retrofit, Feign, Spring, Refit, MicroProfile, Micronaut.
 _CLIENTS: Final = re.compile(
@@ -169,7 +167,7 @@ class Tree:
     def literals(self) -> list[SgNode]:
         """The literals that hold the route, or begin to."""
         found = find_all(self._source.root, self._kinds.strings)
-        return [node for node in found if "invocations" in node.text()][:_MOST_LITERALS]
+        return [node for node in found if "invocations" in node.text()]
 
     def top(self, node: SgNode) -> SgNode:
         """Return the largest expression that puts a literal together with others."""

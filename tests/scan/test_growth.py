@@ -5,10 +5,13 @@ Files grow eightfold, as in tests/test_linear.py.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shim.scan.scan import find_guarded
-from tests.test_linear import grows_too_fast
+from tests.scan.work import work_of
+from tests.test_linear import GROWTH, grows_too_fast
 
 # So that no reader leaves early.
 HEAD = "restate delete invocations mode= 9070\n"
@@ -45,3 +48,44 @@ def test_a_file_is_read_in_linear_time(name: str) -> None:
             find_guarded(name, name, text, text.encode())
 
         assert not grows_too_fast(read), repeated
+
+
+URL = "http://localhost:9070/invocations"
+# Many calls in one file, each of them found. What it did: it went through the whole text again for
+# each finding (where comments silence it), for each fenced block (where its lines begin), for each
+# assignment to a name (which function it is in), and for each mode that is stated near a call.
+CALLS = {
+    "fences.md": "text\n\n```bash\ncurl -X DELETE {url}/inv_{i}?mode=kill\n```\n",
+    "nothing.md": "text\n\n```bash\ncurl -X PATCH {url}/inv_{i}/kill\n```\n",
+    "steps.yaml": "- run: curl -X DELETE {url}/inv_{i}?mode=kill\n",
+    "data.yaml": "- http:\n    url: {url}/inv_{i}?mode=kill\n    method: DELETE\n",
+    "api.yaml": "  /{i}/invocations/{{id}}:\n    delete:\n      operationId: delete_invocation\n",
+    "pins.yaml": "image: restatedev/restate:1.4.{i}\n",
+    "functions.sh": 'f{i}() {{\n  curl -X DELETE "{url}/$1?mode=kill"\n}}\n',
+    "helpers.py": "def f{i}(x):\n    return requests.delete(f'{url}/{{x}}?mode=kill')\n",
+    "urls.py": "def f{i}(x):\n    url = f'{url}/{{x}}?mode=kill'\n    requests.delete(url)\n",
+    "stated.py": "mode = 'kill'\nrequests.delete(f'{url}/{{x}}', params=p)\n",
+    "apart.py": "def f{i}(x):\n    req.set_path('/invocations/' + x)\n    req.delete()\n",
+    "generated.py": "def delete_invocation_{i}(x):\n    path = '/invocations/' + x\n",
+    "left.py": "URL_{i} = '{url}/x?mode=kill'\n",
+    "classes.py": "class A{i}:\n    def f(self, x):\n        self.url = '{url}/'\n"
+    "        requests.delete(self.url + x)\n",
+    "many.ts": "async function f{i}(x) {{\n  const url = `{url}/${{x}}?mode=kill`;\n"
+    "  await fetch(url, {{ method: 'DELETE' }});\n}}\n",
+    "many.go": 'func f{i}(x string) {{\n\tu := "{url}/" + x\n'
+    '\treq, _ := http.NewRequest("DELETE", u, nil)\n}}\n',
+    "many.swift": 'let u{i} = URL(string: "{url}/\\(id)")!\nr.httpMethod = "DELETE"\n',
+    "many.vue": "<script>\naxios.delete(`{url}/${{x}}?mode=kill`);\n</script>\n",
+    "many.http": "DELETE {url}/{i}?mode=kill\n\n###\n",
+}
+FEW = 60
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_work_grows_with_the_number_of_calls_only(tmp_path: Path, name: str) -> None:
+    def text(calls: int) -> str:
+        return HEAD + "".join(CALLS[name].format(i=i, url=URL) for i in range(calls))
+
+    work_of(tmp_path / name, text(1))
+    few, many = (work_of(tmp_path / name, text(calls)) for calls in (FEW, GROWTH * FEW))
+    assert many < 1.4 * GROWTH * few
