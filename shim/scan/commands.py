@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
+from shim.scan.arguments import CLIENT, METHOD, Argument, Asked, arguments, asked, by_client
+from shim.scan.excerpts import Excerpt, joined
 from shim.scan.finding import Edit
-from shim.scan.judging import HOLE, Call, route
-from shim.scan.lines import Logical, logical_lines
-from shim.scan.variables import ASSIGNED, ASSIGNED_BY_SPACE, TAIL_COMMENT, Variables
+from shim.scan.judging import HOLE, Call
+from shim.scan.lines import Line, logical_lines
+from shim.scan.variables import Variables, assigned_alone
+from shim.scan.words import Simple, Word, read_words
 
-_CLIENT: Final = re.compile(
-    r"(?i)(?<![\w./$-])(?P<name>curl|curlie|wget|https?|xhs?|httpie|invoke-restmethod|invoke-webrequest|irm|iwr|hey|oha|"
-    r"vegeta)(?:\.exe)?(?=[\s\"',\]])(?!\s?[:=])"
-)
-_METHOD: Final = re.compile(
-    r"(?i)(?:(?<=[\s\"'\[])-\w{0,12}X|--request|--method|-CustomMethod|-Method|(?<=\s)-m)[\s=\"',:\\]{0,12}"
-    r"(?P<value>\$?[{(]?[\w\x00]{1,30})"
-)
-_WORD: Final = re.compile(
-    r"(?<![\w/.-])[\"']?(?P<value>DELETE|GET|PATCH|POST|PUT|HEAD)[\"']?(?![\w/-])"
-)
-# Somebody's own command that is given the method first.
-_GIVEN_TO: Final = re.compile(
-    r"(?:^|[$(;&|{])\s{0,80}[@-]?[\w./-]{1,60}\s{1,9}[\"']?(?P<value>DELETE|GET|PATCH|POST|PUT)[\"']?\s"
-)
-# A request that is spoken of: in what a script prints, say.
-_MENTIONED: Final = re.compile(r"DELETE\s{1,9}\S{0,300}invocations/")
-_WORDY: Final = frozenset({"http", "https", "xh", "xhs", "httpie"})
-_SMALL_WORD: Final = re.compile(r"\s(?P<value>delete|get|patch|post|put|head)\s")
-_SPLIT: Final = re.compile(r"\s(?:&&|\|\||;|\|)(?=\s)|;(?=\s)|\s&&|\|\|")
+_DEEPEST: Final = 4
+"""Command lines within command lines that are read, each within the one before."""
 _USED: Final = re.compile(r"\$[{(]?(\w{1,60})|%(\w{1,60})%|\.(\w{1,60}) ")
-# Where a text in one kind of quotes goes on in the other: 'a'"$b"'c'.
-_JUNCTION: Final = re.compile(r"'\"|\"'")
-_PARAMETER: Final = re.compile(r"(?i)(?<![?&\w])mode={1,2}[\"']?(?P<mode>[\w$\x00{}]{1,30})")
+_GIVES: Final = re.compile(r"(?P<name>[A-Za-z_]\w{0,60})\+?=")
 _TELLS: Final = re.compile(
-    r"^\s{0,80}[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10})\b"
+    r"[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10})\b"
+)
+_LEADS: Final = re.compile(r"[-{}!$]|do|then|else|if|while|time|sudo|RUN|CMD|[\w.-]{1,60}:")
+"""What stands before a command."""
+_SHELLS: Final = frozenset({"sh", "bash", "zsh", "ksh", "dash", "xargs", "parallel", "eval"})
+_WITH_OWN_QUOTES: Final = frozenset({"awk", "gawk", "mawk", "nawk", "jq"})
+# Where texts are put together in awk ("a" $1 "b") and in jq ("a" + .id + "b").
+_GLUE: Final = re.compile(
+    r"(?<!\\)\"\s{0,8}\+?\s{0,8}(?P<value>[$.\w][\w.$\[\]]{0,60})\s{0,8}(?:\+\s{0,8}\"|\"|(?=[,;|})]|$))"
 )
 _COMMENT: Final = re.compile(r"^\s{0,200}(?:#(?!!)|//|\*\s|/\*|<!--|::|(?i:rem)\s)")
 _QUERY: Final = re.compile(r"\?mode=(?P<mode>[A-Za-z]{4,6})(?![\w&=%$#.-])")
@@ -49,103 +41,214 @@ _LITERAL_METHOD: Final = re.compile(
 
 _SENDS_DATA: Final = re.compile(r"(?:^|\s)(?:-G|--get|-d|--data[\w-]{0,20}|--url-query)(?=[\s=])")
 _MOST_CODE: Final = 1_500
+_MOST_BEFORE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command that makes a request; ``start`` and ``end`` are characters of the file."""
+    """One request that a command makes.
+
+    ``start`` and ``end`` are characters of the file; ``at`` is the one where it is shown.
+    ``otherwise`` is the mode that holds where nobody gives another one.
+    """
 
     call: Call
     start: int
     end: int
+    at: int
     code: str
     client: str
     rewrites: tuple[Edit, ...] = ()
     edits: tuple[Edit, ...] = ()
+    otherwise: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A command as it is read, and from where on the line what stands around it."""
+
+    words: list[Word]
+    around: int
+    depth: int
+    is_told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a text is read, and what is known in it."""
+
+    variables: Variables = field(default_factory=Variables)
+    used: frozenset[str] = frozenset()
+    is_powershell: bool = False
+    comments: bool = True
 
 
 def find_commands(
-    text: str, *, yaml: bool = False, comments: bool = True, known: Mapping[str, str] | None = None
+    text: str, language: str = "shell", *, comments: bool = True
 ) -> Iterator[Command]:
     """Return the commands of a text that make a request to the route's path.
 
-    ``comments`` says that a line that begins with ``#`` or ``//`` is none.
+    ``comments`` says that what begins with ``#`` or ``//`` is one.
     """
-    variables = Variables(dict(known or {}))
-    lines = list(logical_lines(text, yaml=yaml))
-    used = {name for found in _USED.findall(text) for name in found if name}
+    lines = list(logical_lines(text, yaml=language == "yaml"))
+    variables = Variables(line.text for line in lines)
+    used = frozenset(name for found in _USED.findall(text) for name in found if name)
+    reading = _Reading(variables, used, language == "powershell", comments)
     for number, line in enumerate(lines):
         if comments and _COMMENT.match(line.text):
             continue
-        variables.learn(line.text)
-        if _is_used(line.text, used) or not _may_ask(line.text):
+        if not _may_ask(line.text) or _is_used(line.text, used):
             continue
         waits = any("202" in one.text for one in lines[number : number + 6])
-        yield from _of_line(line, variables, waits=waits)
+        yield from _of_line(line, reading, number, {}, waits=waits)
 
 
 def _may_ask(line: str) -> bool:
     """Tell whether a line names the route, or a client and a variable that may hold it."""
     holds_variable = "$" in line or "%" in line or "{{" in line
-    return "invocations" in line or (holds_variable and _CLIENT.search(line) is not None)
+    return "invocations" in line or (holds_variable and CLIENT.search(line) is not None)
 
 
-def _is_used(line: str, used: set[str]) -> bool:
+def _is_used(line: str, used: frozenset[str]) -> bool:
     """Tell whether a line only gives a variable a value, which another line uses."""
-    found = ASSIGNED.match(line) or ASSIGNED_BY_SPACE.match(line)
-    return found is not None and found["name"] in used and not _CLIENT.search(line)
+    return assigned_alone(line) in used and not CLIENT.search(line)
 
 
 def commands_in(text: str, holes: tuple[str, ...] = ()) -> Iterator[Command]:
     """Return the commands of one command line that a program holds."""
-    yield from _of_line(Logical(text, ((0, 0),)), Variables(), holes, waits=True)
+    places = (index for index, char in enumerate(text) if char == HOLE)
+    yield from _of_line(
+        Line(Excerpt(text)), _Reading(), 0, dict(zip(places, holes, strict=False)), waits=True
+    )
 
 
 def _of_line(
-    line: Logical, variables: Variables, holes: tuple[str, ...] = (), *, waits: bool
+    line: Line, reading: _Reading, number: int, labels: dict[int, str], *, waits: bool
 ) -> Iterator[Command]:
-    cut = TAIL_COMMENT.search(line.text)
-    whole = line.text
-    if (
-        cut
-        and whole[: cut.start()].count('"') % 2 == 0
-        and whole[: cut.start()].count("'") % 2 == 0
-    ):
-        whole = whole[: cut.start()]
+    for read in _commands(Excerpt(line.text), reading):
+        found, otherwise = arguments(read.words, reading.variables, number, labels)
+        for client, each in by_client(found):
+            if read.is_told or (not client and (_tells(read.words) or _gives(read, reading))):
+                continue
+            for count, request in enumerate(asked(client, each)):
+                segment = _segment(line, each, request, is_first=count == 0, is_named=bool(client))
+                start = each[0].word.start
+                before = line.text[max(read.around, start - _MOST_BEFORE) : start]
+                rewrites = _rewrites(segment, request)
+                yield Command(
+                    Call(
+                        request.method,
+                        request.url.text,
+                        request.url.holes,
+                        request.keyed,
+                        f"{before} {request.words}",
+                    ),
+                    segment.offset(0),
+                    segment.offset(len(segment.text) - 1) + 1,
+                    segment.offset(
+                        request.url.word.start - segment.at
+                        if line.is_list and not read.depth
+                        else 0
+                    ),
+                    segment.text[:_MOST_CODE],
+                    request.client,
+                    rewrites,
+                    () if waits else rewrites,
+                    next(iter(otherwise)) if len(otherwise) == 1 else None,
+                )
+
+
+def _segment(
+    line: Line, found: list[Argument], request: Asked, *, is_first: bool, is_named: bool
+) -> Segment:
+    """Return where a request stands on a line: all of its command, or its URL for another one."""
+    url = request.url.word
+    if not is_first:
+        return Segment(line.excerpt, url.start, line.text[url.start : url.end])
+    start, end = found[0].word.start, max(one.word.end for one in found)
+    if request.client and not is_named:
+        # Arguments without their program: the method is where it shows.
+        flags = (one.word.start for one in found if METHOD.match(f" {one.text}", 1))
+        start = min(next(flags, start), url.start)
+    return Segment(line.excerpt, start, line.text[start:end])
+
+
+def _commands(line: Excerpt, reading: _Reading, within: _Read | None = None) -> Iterator[_Read]:
+    """Return the commands of a line, and those of its words that are command lines themselves."""
+    depth = within.depth + 1 if within else 0
+    for commands in read_words(line, powershell=reading.is_powershell, comments=reading.comments):
+        for number, one in enumerate(commands):
+            if not one.words:
+                continue
+            inner: list[Word] = []
+            words: list[Word] = []
+            for word in one.words:
+                (inner if depth < _DEEPEST and _is_command_line(word) else words).append(word)
+            around = within.around if within else one.words[0].start
+            read = _Read(words, around, depth, is_told=within is not None and within.is_told)
+            if words:
+                yield read
+            if inner and _tells(one.words) and not _is_run(commands[number:]):
+                read = replace(read, is_told=True)
+            for word in inner:
+                excerpt = _glued(word.text) if _has_own_quotes(one.words) else word.text
+                yield from _commands(excerpt, reading, read)
+
+
+def _is_command_line(word: Word) -> bool:
+    text = word.text.text
+    if not word.is_quoted or not _may_ask(text) or len(text.split(None, 1)) < 2:
+        return False
+    return CLIENT.search(text) is not None or METHOD.search(text) is not None
+
+
+def _tells(words: list[Word]) -> bool:
+    """Tell whether a command only prints what it is given."""
+    for word in words[:6]:
+        if not _LEADS.fullmatch(word.text.text):
+            return _TELLS.match(word.text.text) is not None
+    return False
+
+
+def _gives(read: _Read, reading: _Reading) -> bool:
+    """Tell whether a command only gives a variable a value, which another one uses."""
+    given = _GIVES.match(read.words[0].text.text)
+    return given is not None and given["name"] in reading.used
+
+
+def _is_run(commands: list[Simple]) -> bool:
+    """Tell whether what the first of some commands prints is run by another: ``… | sh``."""
+    for one, following in pairwise(commands[:6]):
+        if one.ender != "|":
+            return False
+        if any(word.text.text.rpartition("/")[2] in _SHELLS for word in following.words):
+            return True
+    return False
+
+
+def _has_own_quotes(words: list[Word]) -> bool:
+    return any(word.text.text.rpartition("/")[2] in _WITH_OWN_QUOTES for word in words[:6])
+
+
+def _glued(program: Excerpt) -> Excerpt:
+    """Return a program with its texts joined that it puts together."""
+    parts: list[Excerpt] = []
     at = 0
-    for end in [*(found.start() for found in _SPLIT.finditer(whole)), len(whole)]:
-        piece = whole[at:end]
-        clients = list(_CLIENT.finditer(piece))
-        starts = [found.start() for found in clients] or [0]
-        for number, start in enumerate(starts):
-            stop = [*starts, len(piece)][number + 1]
-            client = clients[number]["name"].lower() if clients else ""
-            segment = Segment(line, at + start, piece[start:stop], client, piece[:start])
-            command = _of_segment(segment, variables, holes, waits=waits)
-            if command is not None:
-                yield command
-        at = end
+    for found in _GLUE.finditer(program.text):
+        parts += [program.within(at, found.start()), program.within(*found.span("value"))]
+        at = found.end()
+        if not found[0].endswith('"'):
+            parts.append(Excerpt('"', ((0, program.at(found.end("value") - 1)),)))
+    return joined([*parts, program.within(at, len(program.text))])
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a line that begins with a client, and what stands ``before`` it there."""
+    """A part of a line: one command with what it is given."""
 
-    line: Logical
+    line: Excerpt
     at: int
     text: str
-    client: str
-    before: str
-
-    def span(self) -> tuple[int, int]:
-        """Return where it begins and ends in ``text``, without what closes around it."""
-        start = len(self.text) - len(self.text.lstrip())
-        code = self.text[start : start + _MOST_CODE].rstrip().rstrip("'\"`)] ")
-        tail = self.text[start + len(code) :]
-        for quote in "\"'":
-            if code.count(quote) % 2 and tail.startswith(quote):
-                return start, start + len(code) + 1
-        return start, start + len(code)
 
     def offset(self, index: int) -> int:
         """Return where in the file a character of ``text`` stands."""
@@ -159,69 +262,15 @@ class Segment:
         return Edit(self.offset(start), self.offset(end - 1) + 1, new)
 
 
-def _of_segment(
-    segment: Segment, variables: Variables, holes: tuple[str, ...], *, waits: bool
-) -> Command | None:
-    text, found_holes = variables.put_in(segment.text)
-    text = _JUNCTION.sub("", text)
-    if "invocations" not in text or route(text) is None or _is_told(segment):
-        return None
-    client = segment.client
-    flag = None if client else _METHOD.search(segment.text)
-    if not client:
-        named = _CLIENT.search(text)
-        client = named["name"].lower() if named else "curl" if flag else ""
-    method = _method(text, client)
-    if method is None and not client and ("mode=" not in text or _MENTIONED.search(text)):
-        return None
-    keyed = tuple(one["mode"] for one in _PARAMETER.finditer(text))
-    keyed = tuple(HOLE + one if "$" in one or HOLE in one else one for one in keyed)
-    call = Call(method, text, (*holes, *found_holes), keyed, segment.before[-200:])
-    rewrites = _edits(segment) if client in ("curl", "wget", "curlie") else ()
-    start, end = segment.span()
-    if flag is not None:
-        # Arguments without their program: the method is where it shows.
-        start = flag.start()
-    return Command(
-        call,
-        segment.offset(start),
-        segment.offset(max(start, end - 1)) + 1,
-        segment.text[start:end],
-        client,
-        rewrites,
-        () if waits else rewrites,
-    )
-
-
-def _is_told(segment: Segment) -> bool:
-    """Tell whether a line only prints a command."""
-    if not segment.client:
-        return _TELLS.search(segment.text) is not None
-    before = segment.before
-    return _TELLS.search(before) is not None and (before.count('"') + before.count("'")) % 2 == 1
-
-
-def _method(text: str, client: str) -> str | None:
-    given = [found["value"] for found in _METHOD.finditer(text)]
-    if given:
-        value = given[-1].upper()
-        return None if HOLE in value or "$" in value else value
-    words = [found["value"].upper() for found in _WORD.finditer(text)]
-    if client in _WORDY and (said := _SMALL_WORD.search(text)):
-        return said["value"].upper()
-    if client in _WORDY and words:
-        return words[0]
-    if not client:
-        given_to = _GIVEN_TO.search(text)
-        return given_to["value"] if given_to else None
-    if client in ("curl", "wget", "curlie", "irm", "iwr", "invoke-restmethod", "invoke-webrequest"):
-        if HOLE in text.partition("invocations")[0].partition("://")[0] and "mode=" in text:
-            # Options that are not known.
-            return None
-        return words[0] if words and words[0] == "DELETE" else "GET"
-    if client:
-        return "GET"
-    return None
+def _rewrites(segment: Segment, request: Asked) -> tuple[Edit, ...]:
+    """Return the edits that make a request the new one, or none where that is not simple."""
+    word = request.url.word
+    if request.client not in ("curl", "wget", "curlie"):
+        return ()
+    if len(word.runs) > 1 and "?mode=" not in word.text.text:
+        # Where the path ends is not where one of its pieces does.
+        return ()
+    return _edits(segment)
 
 
 def _edits(segment: Segment) -> tuple[Edit, ...]:

@@ -130,8 +130,7 @@ def _program(part: Part, language: Language) -> Contents:
 
 
 def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
-    yaml = part.language == "yaml"
-    for command in find_commands(part.text, yaml=yaml):
+    for command in find_commands(part.text, part.language):
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
             continue
@@ -142,8 +141,10 @@ def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
 
 
 def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
-    line, column = part.lines.place(command.start)
+    line, column = part.lines.place(command.at)
     mode = judgement.mode or "MODE"
+    told = command.otherwise if judgement.mode is None else None
+    unless = f", {told} unless told otherwise" if told else ""
     edits = command.edits if judgement.confidence is Confidence.CERTAIN and judgement.mode else ()
     if command.rewrites and judgement.mode:
         replacement = rewritten(part.text, command.rewrites, command.start, command.end).strip()
@@ -159,7 +160,7 @@ def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
         judgement.confidence,
         command.code[:600],
         replacement,
-        f"{judgement.reason}; {HANDLE[judgement.mode]}",
+        f"{judgement.reason}{unless}; {HANDLE[judgement.mode]}",
         edits,
     )
 

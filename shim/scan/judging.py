@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_plus
 
 from shim.scan.finding import MODES, Confidence
 
@@ -25,6 +26,12 @@ _ROUTE: Final = re.compile(
     re.DOTALL,
 )
 _MODE: Final = re.compile(r"(?:^|[?&\x01\s\"'{])mode=(?P<mode>[^&#\s\"'`\x01\\)|;<]{0,80})")
+_ONE_OF_MODES: Final = re.compile(r"[?&]mode=")
+_BARE_MODE: Final = re.compile(r"[?&]mode(?=&|$)")
+_END_OF_QUERY: Final = re.compile(rf"[#\s{SEP}]")
+_SPELLED: Final = re.compile(r"[\w%+.-]*")
+_VARIANTS: Final = frozenset({*MODES, *(mode.capitalize() for mode in MODES)})
+"""The spellings of a mode that the server takes."""
 _VERB: Final = re.compile(r"^\s{0,20}(?:DELETE)\s{1,9}\S{0,300}invocations/")
 _PLAIN_PREFIX: Final = re.compile(r"(?i)v\d{1,3}|restate[\w.-]{0,40}|admin[\w.-]{0,40}|api|proxy")
 _FILLED: Final = re.compile(rf"[{{}}$%<>()={HOLE}]")
@@ -96,12 +103,14 @@ def judge(call: Call, *, restate: bool) -> Judgement | None:
     if _foreign(prefix):
         said = _below_another_path(strong, named)
     elif call.method is None:
-        said = _without_method(named, restate=restate or strong is not None)
+        told = odd or (f"mode={named}" if named else "")
+        said = _without_method(told, restate=restate or strong is not None)
     elif strong:
-        said = Confidence.CERTAIN, _sign(strong)
+        refused = f", but {odd}, which Restate refuses (400)" if odd else ""
+        said = Confidence.CERTAIN, f"{_sign(strong)}{refused}"
     elif odd:
         level = Confidence.LIKELY if restate else Confidence.POSSIBLE
-        said = level, f"mode={odd!r}, which is none of Restate's"
+        said = level, f"{odd}, which Restate refuses (400)"
     else:
         admin = _ADMIN.search(everything) is not None
         said = _by_lesser_signs(named, admin=admin, restate=restate)
@@ -120,9 +129,9 @@ def _below_another_path(strong: re.Match[str] | None, mode: str | None) -> _Said
     return (Confidence.POSSIBLE, f"mode={mode}, but below another path") if mode else None
 
 
-def _without_method(mode: str | None, *, restate: bool) -> _Said | None:
-    if mode:
-        return Confidence.LIKELY, f"mode={mode}, no method in sight"
+def _without_method(told: str, *, restate: bool) -> _Said | None:
+    if told:
+        return Confidence.LIKELY, f"{told}, no method in sight"
     return (Confidence.POSSIBLE, "no method in sight") if restate else None
 
 
@@ -167,18 +176,13 @@ def mode_in(text: str) -> str | None:
 
 
 def _mode(call: Call, tail: str) -> tuple[str | None, bool, str]:
-    """Return the mode, whether one is given, and a literal one that is none of Restate's."""
+    """Return the mode, whether one is given, and what of it Restate refuses."""
+    refused = _refused(_END_OF_QUERY.split(tail, maxsplit=1)[0])
+    if refused:
+        return None, True, refused
     found = _MODE.search(tail) or _MODE.search(SEP + tail.lstrip(SEP))
     if found:
-        value = found["mode"]
-        if HOLE in value or "{" in value or "$" in value or "%" in value or not value:
-            if value.startswith("{"):
-                # A place that an argument fills.
-                return mode_in(call.words), True, ""
-            at = call.url.count(HOLE, 0, len(call.url) - len(tail) + found.start("mode"))
-            label = call.holes[at] if HOLE in value and at < len(call.holes) else value
-            return mode_in(label), True, ""
-        return _known(value)
+        return _in_query(call, tail, found)
     at = call.url.count(HOLE, 0, len(call.url) - len(tail)) - 1
     if 0 <= at < len(call.holes) and "mode=" in call.holes[at]:
         # A query that is there, or not, or another.
@@ -194,12 +198,33 @@ def _mode(call: Call, tail: str) -> tuple[str | None, bool, str]:
     return "cancel", False, ""
 
 
+def _refused(query: str) -> str:
+    """Return what is wrong with a query in which the mode is given."""
+    if len(_ONE_OF_MODES.findall(query)) > 1:
+        return "mode given twice"
+    return "mode without a value" if _BARE_MODE.search(query) else ""
+
+
+def _in_query(call: Call, tail: str, found: re.Match[str]) -> tuple[str | None, bool, str]:
+    value = found["mode"]
+    spelled = _SPELLED.match(value)
+    if spelled and (known := unquote_plus(spelled[0])) in _VARIANTS:
+        return known.lower(), True, ""
+    if value.startswith("{"):
+        # A place that an argument fills.
+        return mode_in(call.words), True, ""
+    if HOLE in value or "{" in value or "$" in value or "%" in value or not value:
+        at = call.url.count(HOLE, 0, len(call.url) - len(tail) + found.start("mode"))
+        label = call.holes[at] if HOLE in value and at < len(call.holes) else value
+        return mode_in(label), True, ""
+    return None, True, f"mode={value[:20]!r}"
+
+
 def _known(value: str) -> tuple[str | None, bool, str]:
-    lower = value.lower()
-    if lower in MODES:
-        return lower, True, ""
-    named = mode_in(value)
-    return named, True, "" if named else value[:20]
+    if value in _VARIANTS:
+        return value.lower(), True, ""
+    named = None if value.lower() in MODES else mode_in(value)
+    return named, True, "" if named else f"mode={value[:20]!r}"
 
 
 def _foreign(prefix: str) -> bool:

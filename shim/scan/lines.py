@@ -7,43 +7,46 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-_LONGEST_LINE: Final = 8_000
+from shim.scan.excerpts import Excerpt
+
 _ITEM: Final = re.compile(r"^\s{0,80}-\s")
 _FOLDED: Final = re.compile(r"(?::|-)\s{1,4}>[-+\d]{0,2}\s{0,8}$")
+_LIST: Final = re.compile(r"[:=-]\s{1,4}\[(?:[^\]]{0,400},)?\s{0,8}$")
 _MOST_PARTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Logical:
-    """A line as it is meant: continued lines joined, with where each part of it stands."""
+class Line:
+    """A line as it is meant; ``is_list`` says that it was a list of words, one a line."""
 
-    text: str
-    marks: tuple[tuple[int, int], ...]
+    excerpt: Excerpt
+    is_list: bool = False
 
-    def at(self, index: int) -> int:
-        """Return where in the file a character of the line stands."""
-        for start, offset in reversed(self.marks):
-            if index >= start:
-                return offset + index - start
-        return 0
+    @property
+    def text(self) -> str:
+        """Return what stands on it."""
+        return self.excerpt.text
 
 
-def logical_lines(text: str, *, yaml: bool = False) -> Iterator[Logical]:
-    """Return the lines of a text with continued ones joined; too long ones are left out."""
+def logical_lines(text: str, *, yaml: bool = False) -> Iterator[Line]:
+    """Return the lines of a text with continued ones joined."""
     rows = _Rows(text)
     while rows.left:
         parts = rows.continued()
+        is_list = False
         if yaml and _FOLDED.search(parts[-1][0]):
             parts += rows.folded(_indent(parts[0][0]))
         elif yaml and _ITEM.match(parts[0][0]) and _words_only(parts[0][0]):
-            parts += rows.items(_indent(parts[0][0]))
-        if sum(len(piece) for piece, _ in parts) > _LONGEST_LINE:
-            continue
-        marks, joined = [], ""
+            more = rows.items(_indent(parts[0][0]))
+            parts, is_list = parts + more, bool(more)
+        elif yaml and _LIST.search(parts[-1][0][-420:]):
+            parts, is_list = parts + rows.listed(), True
+        marks, texts, length = [], [], 0
         for piece, where in parts:
-            marks.append((len(joined), where))
-            joined += piece
-        yield Logical(joined, tuple(marks))
+            marks.append((length, where))
+            texts.append(piece)
+            length += len(piece)
+        yield Line(Excerpt("".join(texts), tuple(marks)), is_list)
 
 
 class _Rows:
@@ -99,6 +102,16 @@ class _Rows:
                 break
             row, offset = self._take()
             parts.append((f" {row.strip()[2:].strip()}", offset + row.find("-") + 1))
+        return parts
+
+    def listed(self) -> list[tuple[str, int]]:
+        """Take the lines of a list in brackets, up to where it ends."""
+        parts: list[tuple[str, int]] = []
+        while self.left and len(parts) < _MOST_PARTS:
+            row, offset = self._take()
+            parts.append((f" {row.strip()}", offset + max(0, _indent(row) - 1)))
+            if "]" in row:
+                break
         return parts
 
 

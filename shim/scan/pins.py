@@ -76,14 +76,13 @@ def find_pins(path: str, text: str, language: str) -> Iterator[Finding]:
 
 def _by_variables(path: str, language: str, rows: list[str], seen: set[int]) -> Iterator[Finding]:
     """Return versions that a variable of the file gives: ``ARG VERSION=1.4.0``."""
-    variables = Variables()
+    variables = Variables(rows)
     for number, row in enumerate(rows, 1):
         if len(row) > _LONGEST_LINE:
             continue
-        variables.learn(row)
         if "restate" not in row or ("$" not in row and "{{" not in row) or _COMMENT.match(row):
             continue
-        text, _ = variables.put_in(row)
+        text = variables.put_in(row, number - 1).text
         for pin, pattern in _compiled():
             found = pattern.search(text)
             if found and number not in seen and _is_old(found["version"]):

@@ -34,6 +34,13 @@ REPEATED = (
     "```\n",
     "url: /invocations/x\n",
 )
+# What opens, and may never close; and what gives a variable a value.
+IN_A_LINE = (
+    *('"', "'", "`", "$(", "${", "{{", "#{", "\\(", "<(", "<", "[", "&", "#", ";", "|", " + "),
+    *('"$(', "'\"", "`'", '"`', "\\", "$A", "${A:-", "A=(", "A=$A ", "; A+=$A", "if ", "; fi "),
+    *("curl -X DELETE /invocations/$A ", "'curl /invocations/x ", '" + .id + "', "--next ", "-d "),
+    *("read -r ", "export A=", "?mode=", "&mode=", "awk '"),
+)
 
 
 # One for each way of reading; the other languages are read as these.
@@ -45,6 +52,18 @@ def test_a_file_is_read_in_linear_time(name: str) -> None:
 
         def read(size: int, repeated: str = repeated) -> None:
             text = HEAD + repeated * (size // len(repeated)) + "\n'"
+            find_guarded(name, name, text, text.encode())
+
+        assert not grows_too_fast(read), repeated
+
+
+@pytest.mark.parametrize("name", ["a.sh", "a.ps1"])
+def test_a_command_line_is_read_in_linear_time(name: str) -> None:
+    for repeated in IN_A_LINE:
+
+        def read(size: int, repeated: str = repeated) -> None:
+            line = "curl -X DELETE $A/invocations/x " + repeated * (size // len(repeated))
+            text = f"{HEAD}A=$B\n{line}\n"
             find_guarded(name, name, text, text.encode())
 
         assert not grows_too_fast(read), repeated
