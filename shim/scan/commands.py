@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -75,12 +75,19 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How a text is read, and what is known in it."""
+    """How a text is read, and what is known on a line of it.
+
+    ``labels`` are of what is not known, by where it stands; ``waits`` says that something near it
+    goes by the 202 that the old route answers.
+    """
 
     variables: Variables = field(default_factory=Variables)
     used: frozenset[str] = frozenset()
     is_powershell: bool = False
     comments: bool = True
+    line: int = 0
+    labels: Mapping[int, str] = field(default_factory=dict)
+    waits: bool = True
 
 
 def find_commands(
@@ -100,7 +107,7 @@ def find_commands(
         if not _may_ask(line.text) or _is_used(line.text, used):
             continue
         waits = any("202" in one.text for one in lines[number : number + 6])
-        yield from _of_line(line, reading, number, {}, waits=waits)
+        yield from _of_line(line, replace(reading, line=number, waits=waits))
 
 
 def _may_ask(line: str) -> bool:
@@ -117,45 +124,47 @@ def _is_used(line: str, used: frozenset[str]) -> bool:
 def commands_in(text: str, holes: tuple[str, ...] = ()) -> Iterator[Command]:
     """Return the commands of one command line that a program holds."""
     places = (index for index, char in enumerate(text) if char == HOLE)
-    yield from _of_line(
-        Line(Excerpt(text)), _Reading(), 0, dict(zip(places, holes, strict=False)), waits=True
-    )
+    labels = dict(zip(places, holes, strict=False))
+    yield from _of_line(Line(Excerpt(text)), _Reading(labels=labels))
 
 
-def _of_line(
-    line: Line, reading: _Reading, number: int, labels: dict[int, str], *, waits: bool
-) -> Iterator[Command]:
+def commands_of_words(text: str, words: list[Word]) -> Iterator[Command]:
+    """Return the commands of a list of arguments that a text holds."""
+    waits = "202" in text[words[0].start : words[-1].end]
+    read = _Read(words, words[0].start, 0, is_told=False)
+    yield from _of_read(Line(Excerpt(text), is_list=True), read, _Reading(waits=waits))
+
+
+def _of_line(line: Line, reading: _Reading) -> Iterator[Command]:
     for read in _commands(Excerpt(line.text), reading):
-        found, otherwise = arguments(read.words, reading.variables, number, labels)
-        for client, each in by_client(found):
-            if read.is_told or (not client and (_tells(read.words) or _gives(read, reading))):
-                continue
-            for count, request in enumerate(asked(client, each)):
-                segment = _segment(line, each, request, is_first=count == 0, is_named=bool(client))
-                start = each[0].word.start
-                before = line.text[max(read.around, start - _MOST_BEFORE) : start]
-                rewrites = _rewrites(segment, request)
-                yield Command(
-                    Call(
-                        request.method,
-                        request.url.text,
-                        request.url.holes,
-                        request.keyed,
-                        f"{before} {request.words}",
-                    ),
-                    segment.offset(0),
-                    segment.offset(len(segment.text) - 1) + 1,
-                    segment.offset(
-                        request.url.word.start - segment.at
-                        if line.is_list and not read.depth
-                        else 0
-                    ),
-                    segment.text[:_MOST_CODE],
-                    request.client,
-                    rewrites,
-                    () if waits else rewrites,
-                    next(iter(otherwise)) if len(otherwise) == 1 else None,
-                )
+        yield from _of_read(line, read, reading)
+
+
+def _of_read(line: Line, read: _Read, reading: _Reading) -> Iterator[Command]:
+    found, otherwise = arguments(read.words, reading.variables, reading.line, reading.labels)
+    mode = next(iter(otherwise)) if len(otherwise) == 1 else None
+    for client, each in by_client(found):
+        if read.is_told or (not client and (_tells(read.words) or _gives(read, reading))):
+            continue
+        start = each[0].word.start
+        before = line.text[max(read.around, start - _MOST_BEFORE) : start]
+        for count, request in enumerate(asked(client, each)):
+            segment = _segment(line, each, request, is_first=count == 0, is_named=bool(client))
+            url = request.url
+            words = f"{before} {request.words}"
+            rewrites = _rewrites(segment, request)
+            at = url.word.start - segment.at if line.is_list and not read.depth else 0
+            yield Command(
+                Call(request.method, url.text, url.holes, request.keyed, words),
+                segment.offset(0),
+                segment.offset(len(segment.text) - 1) + 1,
+                segment.offset(at),
+                segment.text[:_MOST_CODE],
+                request.client,
+                rewrites,
+                () if reading.waits else rewrites,
+                mode,
+            )
 
 
 def _segment(

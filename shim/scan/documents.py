@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.scan.commands import Command, find_commands
 from shim.scan.embedded import Inner, cells, fences, scripts
+from shim.scan.excerpts import moved
 from shim.scan.finding import HANDLE, Confidence, Finding, Skipped
+from shim.scan.json_requests import commands_in_lists, commands_in_strings, requests_in
+from shim.scan.json_tree import read_json
 from shim.scan.judging import Call, Judgement, judge, speaks_of_restate
 from shim.scan.kinds import command_rules, language_of
 from shim.scan.languages import Language, languages
 from shim.scan.loose import literals
-from shim.scan.openapi import find_operations
+from shim.scan.nodes import Spans
+from shim.scan.openapi import Operation, find_operations, operations_in
 from shim.scan.parts import Part
 from shim.scan.pins import find_pins
 from shim.scan.programs import find_in_program
-from shim.scan.requests import Request, raw_requests, requests_as_data
+from shim.scan.requests import Request, requests_as_data
+from shim.scan.rest_files import requests_sent
 from shim.scan.rewriting import rewritten
 
 _URL: Final = re.compile(r"[^\s\"'`,(\[]{0,200}invocations/[^\s\"'`,)\]?#]{1,200}")
@@ -70,14 +75,31 @@ def _each_once(found: Iterable[Finding]) -> Iterator[Finding]:
     yield from sorted(seen.values(), key=lambda one: (one.line, one.column))
 
 
-def _once_a_line(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Return the surest finding of each line, the first of those that are as sure."""
-    best: dict[int, Finding] = {}
-    for one in found:
-        before = best.get(one.line)
-        if before is None or one.confidence.rank < before.confidence.rank:
-            best[one.line] = one
-    return iter(best.values())
+class Placed(NamedTuple):
+    """A finding, and from where to where it stands."""
+
+    start: int
+    end: int
+    finding: Finding
+
+
+def _combined(*readers: Iterable[Placed]) -> Iterator[Finding]:
+    """Return what several readers have found of one text: where they overlap, what is surest.
+
+    Of two that are as sure, that is what the first reader has found.
+    """
+    kept: list[Placed] = []
+    for reader in readers:
+        by_rank = [_spans(kept, rank) for rank in range(len(Confidence))]
+        new = [one for one in reader if not by_rank[one.finding.confidence.rank].overlap(*one[:2])]
+        by_rank = [_spans(new, rank - 1) for rank in range(len(Confidence))]
+        kept = [one for one in kept if not by_rank[one.finding.confidence.rank].overlap(*one[:2])]
+        kept += new
+    return (one.finding for one in kept)
+
+
+def _spans(found: list[Placed], rank: int) -> Spans:
+    return Spans(one[:2] for one in found if one.finding.confidence.rank <= rank)
 
 
 def _contents(part: Part) -> Contents:
@@ -91,53 +113,92 @@ def _contents(part: Part) -> Contents:
             return _notebook(part)
         case "component":
             return _component(part)
-        case "yaml" | "json":
-            found = [*_plain(part, requests_as_data(part)), *_commands(part), *_openapi(part)]
-            return Contents(tuple(_once_a_line(found)))
+        case "json":
+            return _json(part)
         case "http":
-            found = [*_plain(part, raw_requests(part)), *_commands(part)]
-            return Contents(tuple(_once_a_line(found)))
+            named = (one for one in find_commands(part.text) if one.client)
+            found = _combined(_plain(part, requests_sent(part)), _shown(part, named))
         case "shell" | "powershell" | "dockerfile" | "makefile":
-            return Contents(tuple(_commands(part)))
+            found = _combined(_commands(part))
         case "groovy":
-            found = [*_commands(part), *_plain(part, literals(part))]
-            return Contents(tuple(_once_a_line(found)))
+            found = _combined(_commands(part), _plain(part, literals(part)))
+        case "yaml":
+            found = _rows(part)
         case _:
-            found = [
-                *_commands(part, loose=True),
-                *_plain(part, requests_as_data(part)),
-                *_plain(part, literals(part)),
-            ]
-            return Contents(tuple(_once_a_line(found)))
+            data = list(requests_as_data(part))
+            commands = _commands(part, data, is_loose=True)
+            found = _combined(commands, _plain(part, data), _plain(part, literals(part)))
+    return Contents(tuple(found))
+
+
+def _rows(part: Part) -> Iterator[Finding]:
+    """Return what is found line by line in YAML, and in what is nearly JSON."""
+    data = list(requests_as_data(part))
+    operations = _openapi(part, find_operations(part.text))
+    return _combined(_plain(part, data), _commands(part, data), operations)
+
+
+def _json(part: Part) -> Contents:
+    nodes = read_json(part.text)
+    if nodes is None:
+        why = "no JSON that can be read as a whole: read line by line"
+        return Contents(tuple(_rows(part)), _skipped(part, why))
+    data = list(requests_in(part, nodes))
+    found = _combined(
+        _plain(part, data),
+        _shown(part, commands_in_lists(part, nodes)),
+        _shown(part, _unclaimed(commands_in_strings(part, nodes), data)),
+        _openapi(part, operations_in(part.text, nodes)),
+    )
+    return Contents(tuple(found))
 
 
 def _program(part: Part, language: Language) -> Contents:
     longest = max(map(len, part.text.split("\n")))
     if longest > _LONGEST_OF_PROGRAM:
-        why = f"a line of {longest:,} characters: nobody wrote that by hand"
-        return Contents(skipped=(Skipped(part.path, why),))
+        return Contents(
+            skipped=(
+                Skipped(part.path, f"a line of {longest:,} characters: nobody wrote that by hand"),
+            )
+        )
     found, broken = find_in_program(part, language)
     skipped: tuple[Skipped, ...] = ()
     if broken is not None:
-        skipped = (
-            Skipped(
-                part.path, f"line {broken}: no {language.name} from here on; the rest was read"
-            ),
-        )
+        why = f"line {broken}: no {language.name} from here on; the rest was read"
+        skipped = _skipped(part, why)
         known = {one.line for one in found}
-        found += [one for one in _commands(part) if one.line not in known]
+        found += [one.finding for one in _commands(part) if one.finding.line not in known]
     return Contents(tuple(found), skipped)
 
 
-def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
-    for command in find_commands(part.text, part.language):
+def _skipped(part: Part, why: str) -> tuple[Skipped, ...]:
+    """Return what is said of a file that was read otherwise; of a piece of one it is expected."""
+    return () if part.is_inner else (Skipped(part.path, why),)
+
+
+def _commands(
+    part: Part, data: Iterable[Request] = (), *, is_loose: bool = False
+) -> Iterator[Placed]:
+    commands = _unclaimed(find_commands(part.text, part.language), data)
+    return _shown(part, commands, is_loose=is_loose or part.language in ("yaml", "markdown"))
+
+
+def _unclaimed(commands: Iterable[Command], data: Iterable[Request]) -> Iterator[Command]:
+    """Return commands, but no URLs without a client of requests of which more is known."""
+    claimed = Spans((one.at, one.end) for one in data)
+    for one in commands:
+        if one.client or not claimed.overlap(one.start, one.end):
+            yield one
+
+
+def _shown(part: Part, commands: Iterable[Command], *, is_loose: bool = False) -> Iterator[Placed]:
+    for command in commands:
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
             continue
-        told = not command.client and command.call.method is not None
-        if told and (loose or part.language in ("yaml", "json", "markdown")):
+        if is_loose and not command.client and command.call.method is not None:
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
-        yield _of_command(part, command, judgement)
+        yield Placed(command.start, command.end, _of_command(part, command, judgement))
 
 
 def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
@@ -183,15 +244,17 @@ def _new_url(code: str) -> str:
     return found[0] if found else "$RESTATE_ADMIN_URL/invocations/$INVOCATION_ID"
 
 
-def _plain(part: Part, requests: Iterable[Request]) -> Iterator[Finding]:
-    for at, code, judgement in requests:
+def _plain(part: Part, requests: Iterable[Request]) -> Iterator[Placed]:
+    for at, end, code, judgement in requests:
+        if judgement is None:
+            continue
         line, column = part.lines.place(at)
         replacement = (
             command_rules()
             .replacement["request"]
             .format(url=_new_url(code), mode=judgement.mode or "MODE")
         )
-        yield Finding(
+        finding = Finding(
             part.path,
             line,
             column,
@@ -202,53 +265,55 @@ def _plain(part: Part, requests: Iterable[Request]) -> Iterator[Finding]:
             replacement,
             f"{judgement.reason}; {HANDLE[judgement.mode]}",
         )
+        yield Placed(at, end, finding)
 
 
-def _openapi(part: Part) -> Iterator[Finding]:
+def _openapi(part: Part, operations: Iterable[Operation]) -> Iterator[Placed]:
     """Return the old route where a description of an API holds it."""
-    for operation in find_operations(part.text):
-        route_of = operation.path or "/invocations/{id}"
-        if judge(Call("DELETE", route_of, words="restate"), restate=True) is None:
+    for one in operations:
+        if judge(Call("DELETE", one.path, words="restate"), restate=True) is None:
             continue
         level = Confidence.POSSIBLE
-        if operation.is_named or part.restate:
+        if one.is_named or part.restate:
             level = Confidence.LIKELY
-        if operation.is_named and part.restate:
+        if one.is_named and part.restate:
             level = Confidence.CERTAIN
         why = "the old route in a description of the API: take that of Restate 1.4 or later"
         judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
-        (one,) = _plain(part, [Request(operation.at, operation.code, judgement)])
-        yield replace(one, replacement=f"{route_of}/{{kill,cancel,purge}}: patch")
+        request = Request(one.at, one.at + len("delete"), one.code, judgement)
+        for placed in _plain(part, [request]):
+            new = f"{one.path}/{{kill,cancel,purge}}: patch"
+            yield placed._replace(finding=replace(placed.finding, replacement=new))
 
 
 def _inner(part: Part, inner: Inner) -> Contents:
-    """Return what a piece of a file holds, at the lines where it stands."""
-    language, start, end = inner
-    text = part.text[start:end]
-    if language == part.language or "invocation" not in text.lower():
+    """Return what a piece of a file holds, at the places where it stands."""
+    language, excerpt = inner
+    if language == part.language or "invocation" not in excerpt.text.lower():
         return Contents()
-    found = _contents(Part(part.path, text, language, part.restate))
-    first = part.lines.place(start)[0] - 1
+    piece = Part(part.path, excerpt.text, language, part.restate, is_inner=True)
+    contents = _contents(piece)
+    found = []
+    for one in contents.findings:
+        at = excerpt.at(piece.lines.index(one.line, one.column))
+        line, column = part.lines.place(at)
+        edits = moved(one.edits, excerpt)
+        found.append(replace(one, line=line, column=column, language=part.language, edits=edits))
+    return Contents(tuple(found), contents.skipped)
+
+
+def _all_inner(part: Part, each: Iterable[Inner]) -> Contents:
+    contents = [_inner(part, one) for one in each]
     return Contents(
-        tuple(
-            replace(
-                one,
-                line=one.line + first,
-                language=part.language,
-                edits=tuple(
-                    replace(edit, start=edit.start + start, end=edit.end + start)
-                    for edit in one.edits
-                ),
-            )
-            for one in found.findings
-        )
+        tuple(found for one in contents for found in one.findings),
+        tuple(skipped for one in contents for skipped in one.skipped),
     )
 
 
 def _markdown(part: Part) -> Contents:
     blocks, prose = fences(part)
-    found = [one for block in blocks for one in _inner(part, block).findings]
-    return Contents((*found, *_prose(replace(part, text=prose))))
+    contents = _all_inner(part, blocks)
+    return replace(contents, findings=(*contents.findings, *_prose(replace(part, text=prose))))
 
 
 def _prose(part: Part) -> Iterator[Finding]:
@@ -262,21 +327,16 @@ def _prose(part: Part) -> Iterator[Finding]:
 
 
 def _notebook(part: Part) -> Contents:
-    found: list[Finding] = []
     held = cells(part)
     if held is None:
         return Contents(skipped=(Skipped(part.path, "no notebook: its JSON cannot be read"),))
-    for language, text, where in held:
-        if "invocation" not in text.lower():
-            continue
-        contents = _contents(Part(part.path, text, language, part.restate))
-        for one in contents.findings:
-            line = where[min(one.line, len(where)) - 1]
-            found.append(replace(one, line=line, language="notebook", edits=()))
-    return Contents(tuple(found))
+    return _without_edits(_all_inner(part, held))
 
 
 def _component(part: Part) -> Contents:
-    found = [one for script in scripts(part) for one in _inner(part, script).findings]
-    # Without a grammar of the whole file, nothing says that it would still parse.
-    return Contents(tuple(replace(one, edits=()) for one in found))
+    return _without_edits(_all_inner(part, scripts(part)))
+
+
+def _without_edits(contents: Contents) -> Contents:
+    """Return the same: without a grammar of the file, nothing says that it would still parse."""
+    return replace(contents, findings=tuple(replace(one, edits=()) for one in contents.findings))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
+from shim.scan.excerpts import Excerpt, joined
+from shim.scan.json_tree import read_json
 from shim.scan.languages import languages
 from shim.scan.parts import Part
 
@@ -19,16 +21,7 @@ class Inner(NamedTuple):
     """A piece of a text in another language."""
 
     language: str
-    start: int
-    end: int
-
-
-class Cell(NamedTuple):
-    """What a cell of a notebook holds in one language; ``lines`` of the file it stands on."""
-
-    language: str
-    text: str
-    lines: list[int]
+    excerpt: Excerpt
 
 
 def fences(part: Part) -> tuple[list[Inner], str]:
@@ -46,13 +39,14 @@ def fences(part: Part) -> tuple[list[Inner], str]:
             continue
         at += len(rows[number])
         start = at
-        blank.append("\n")
+        blank.append(" " * (len(rows[number]) - 1) + "\n")
         number += 1
         while number < len(rows) and not rows[number].lstrip("> \t").startswith(fence["mark"]):
             at += len(rows[number])
             blank.append(" " * (len(rows[number]) - 1) + "\n")
             number += 1
-        found.append(Inner(_fenced(fence["name"].lower()), start, at))
+        excerpt = Excerpt(part.text[start:at], ((0, start),))
+        found.append(Inner(_fenced(fence["name"].lower()), excerpt))
     return found, "".join(blank)
 
 
@@ -67,54 +61,63 @@ def _fenced(name: str) -> str:
     return "shell"
 
 
-def cells(part: Part) -> list[Cell] | None:
+def cells(part: Part) -> list[Inner] | None:
     """Return what the cells of a notebook hold, or ``None`` where it is none."""
-    try:
-        book: Any = json.loads(part.text)
-        cells = book["cells"]
-        sources = [(cell.get("cell_type"), cell.get("source", "")) for cell in cells]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    nodes = read_json(part.text)
+    book = nodes[0].get("cells") if nodes else None
+    if book is None or book.kind != "array":
         return None
-    found: list[Cell] = []
-    at = 0
-    for kind, source in sources:
-        pieces = source if isinstance(source, list) else str(source).splitlines(keepends=True)
-        pieces = [str(piece) for piece in pieces]
-        where = []
-        for piece in pieces:
-            index = _spelled_at(part.text, piece, at)
-            at = index if index is not None else at
-            where.append(part.text.count("\n", 0, at) + 1)
-        code = "".join(pieces)
-        if "invocation" not in code.lower() or not where:
+    found: list[Inner] = []
+    for cell in book.items:
+        kind, source = cell.get("cell_type"), cell.get("source")
+        if kind is None or source is None:
             continue
-        if kind == "code":
-            shell = "".join(
-                p.lstrip("!% ") if p.lstrip().startswith(("!", "%%")) else "\n" for p in pieces
-            )
-            python = "".join("\n" if p.lstrip().startswith(("!", "%")) else p for p in pieces)
-            if pieces[0].startswith(("%%bash", "%%sh")):
-                shell, python = "\n" + "".join(pieces[1:]), ""
-            found += [Cell("shell", shell, where), Cell("python", python, where)]
+        code = joined(one.text for one in (source.items if source.kind == "array" else [source]))
+        if "invocation" not in code.text.lower():
+            continue
+        if kind.text.text == "code":
+            found += _of_code(code)
         else:
-            found.append(Cell("markdown", code, where))
+            found.append(Inner("markdown", code))
     return found
 
 
-def _spelled_at(text: str, piece: str, at: int) -> int | None:
-    for ascii_only in (False, True):
-        found = text.find(json.dumps(piece, ensure_ascii=ascii_only)[1:-1], at)
-        if found >= 0:
-            return found
-    return None
+def _of_code(code: Excerpt) -> Iterator[Inner]:
+    """Return what a cell of code holds of the shell, and of Python."""
+    rows = list(_rows(code))
+    if code.text.startswith(("%%bash", "%%sh")):
+        yield Inner("shell", joined(rows[1:]))
+        return
+    shell: list[Excerpt] = []
+    python: list[Excerpt] = []
+    for row in rows:
+        blank = row.within(len(row.text.rstrip("\r\n")), len(row.text))
+        if row.text.lstrip().startswith(("!", "%")):
+            shell.append(row.within(len(row.text) - len(row.text.lstrip("!% ")), len(row.text)))
+            python.append(blank)
+        else:
+            shell.append(blank)
+            python.append(row)
+    yield Inner("shell", joined(shell))
+    yield Inner("python", joined(python))
+
+
+def _rows(code: Excerpt) -> Iterator[Excerpt]:
+    at = 0
+    for row in code.text.splitlines(keepends=True):
+        yield code.within(at, at + len(row))
+        at += len(row)
 
 
 def scripts(part: Part) -> list[Inner]:
     """Return the scripts of a component."""
     found: list[Inner] = []
-    for begin in _SCRIPT.finditer(part.text):
-        closing = "---" if begin[0] == "---" else "</script"
-        end = part.text.find(closing, begin.end())
-        if end > 0:
-            found.append(Inner("typescript", begin.end(), end))
+    at = 0
+    while begin := _SCRIPT.search(part.text, at):
+        end = part.text.find("---" if begin[0] == "---" else "</script", begin.end())
+        if end < 0:
+            break
+        excerpt = Excerpt(part.text[begin.end() : end], ((0, begin.end()),))
+        found.append(Inner("typescript", excerpt))
+        at = end
     return found

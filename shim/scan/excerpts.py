@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shim.scan.finding import Edit
+
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
@@ -47,3 +49,12 @@ def joined(parts: Iterable[Excerpt]) -> Excerpt:
         marks += ((length + here, there) for here, there in part.marks)
         length += len(part.text)
     return Excerpt("".join(texts), tuple(marks) or ((0, 0),))
+
+
+def moved(edits: tuple[Edit, ...], excerpt: Excerpt) -> tuple[Edit, ...]:
+    """Return edits at their places in the other text, or none where one is in several parts."""
+    places = [excerpt.whole(edit.start, edit.end) for edit in edits]
+    if not all(places):
+        return ()
+    each = zip(edits, filter(None, places), strict=True)
+    return tuple(Edit(*place, edit.text) for edit, place in each)

@@ -21,7 +21,9 @@ _PUT_TOGETHER: Final = re.compile(
     r"(?:\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\"'`])?"
 )
 _FILLED: Final = re.compile(r"#\{[^{}]{0,80}\}|\\\([^()]{0,80}\)")
-_LONGEST_LINE: Final = 8_000
+_NAME: Final = "invocations/"
+_LONGEST_ROW: Final = 2_000
+_NEAR: Final = 300
 
 
 def literals(part: Part) -> Iterator[Request]:
@@ -29,14 +31,29 @@ def literals(part: Part) -> Iterator[Request]:
     rows = part.text.split("\n")
     at = 0
     for number, row in enumerate(rows):
-        if "invocations/" in row and len(row) < _LONGEST_LINE and not _TEXT_COMMENT.match(row):
-            for found in _LITERAL.finditer(_PUT_TOGETHER.sub("{}", row)):
-                near = " ".join(rows[max(0, number - 2) : number + 4])
-                method = "DELETE" if _SAYS_DELETE.search(near) else None
-                url = _FILLED.sub("{}", found["value"])
-                judgement = judge(Call(method, url, words=row[:400]), restate=part.restate)
-                if judgement and (method or judgement.mode_given):
-                    if not judgement.mode_given:
-                        judgement = replace(judgement, mode=mode_in(near) or "cancel")
-                    yield Request(at + len(row) - len(row.lstrip()), row.strip(), judgement)
+        if _NAME in row and not _TEXT_COMMENT.match(row):
+            yield from _of_row(part, rows, number, at)
         at += len(row) + 1
+
+
+def _of_row(part: Part, rows: list[str], number: int, at: int) -> Iterator[Request]:
+    row = rows[number]
+    start = at + len(row) - len(row.lstrip())
+    places = [found.start() for found in re.finditer(_NAME, row)]
+    around = " ".join(one[:_LONGEST_ROW] for one in rows[max(0, number - 2) : number + 4])
+    count = 0
+    for found in _LITERAL.finditer(_PUT_TOGETHER.sub("{}", row)):
+        place = places[min(count, len(places) - 1)]
+        count += found["value"].count(_NAME)
+        near, code = around, row.strip()
+        if len(row) > _LONGEST_ROW:
+            near = code = row[max(0, place - _NEAR) : place + _NEAR]
+        method = "DELETE" if _SAYS_DELETE.search(near) else None
+        url = _FILLED.sub("{}", found["value"])
+        judgement = judge(Call(method, url, words=code[:400]), restate=part.restate)
+        if judgement and (method or judgement.mode_given):
+            if not judgement.mode_given:
+                judgement = replace(judgement, mode=mode_in(near) or "cancel")
+            yield Request(start, at + len(row), code, judgement)
+            # The next one of the line stands where it does.
+            start = at + places[min(count, len(places) - 1)]

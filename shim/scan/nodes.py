@@ -106,6 +106,10 @@ class Lines:
         line = bisect_right(self._starts, at)
         return line, at - self._starts[line - 1] + 1
 
+    def index(self, line: int, column: int) -> int:
+        """Return the character at a line and a column."""
+        return self._starts[line - 1] + column - 1
+
 
 class Nesting:
     """Spans that lie within each other, or apart: those around a place."""
@@ -141,3 +145,22 @@ class Starts:
         """Return the nodes that begin from ``start`` on and before ``end``, the first of them."""
         first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
         return self._nodes[first : last if most is None else min(last, first + most)]
+
+
+class Spans:
+    """Spans, of which some may overlap: whether they do with another one."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in sorted(spans):
+            if self._ends and start < self._ends[-1]:
+                self._ends[-1] = max(end, self._ends[-1])
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def overlap(self, start: int, end: int) -> bool:
+        """Tell whether one of them and another one share a character."""
+        number = bisect_left(self._starts, end) - 1
+        return number >= 0 and self._ends[number] > start

@@ -10,12 +10,13 @@ from shim.scan.nodes import Lines
 
 @dataclass(frozen=True)
 class Part:
-    """Text that is one language: a file, or what a file holds of it."""
+    """Text that is one language: a file, or what a file holds of it: then ``is_inner``."""
 
     path: str
     text: str
     language: str
     restate: bool
+    is_inner: bool = False
 
     @cached_property
     def lines(self) -> Lines:

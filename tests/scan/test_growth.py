@@ -5,6 +5,7 @@ Files grow eightfold, as in tests/test_linear.py.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ REPEATED = (
     "@restatedev/restate@1.4",
     "```\n",
     "url: /invocations/x\n",
+    '{"a":',
+    '"\\',
+    "/*",
+    '{"method":"DELETE","url":"/invocations/x"},',
 )
 # What opens, and may never close; and what gives a variable a value.
 IN_A_LINE = (
@@ -96,14 +101,27 @@ CALLS = {
     "many.swift": 'let u{i} = URL(string: "{url}/\\(id)")!\nr.httpMethod = "DELETE"\n',
     "many.vue": "<script>\naxios.delete(`{url}/${{x}}?mode=kill`);\n</script>\n",
     "many.http": "DELETE {url}/{i}?mode=kill\n\n###\n",
+    "line.sh": "curl -X DELETE {url}/{i}?mode=kill; ",
+    "urls.sh": "curl -X DELETE {url}/{i}?mode=kill \\\n  ",
+    "variables.sh": "A{i}={url}/$1\ncurl -X DELETE $A{i}?mode=kill\n",
+    "line.swift": 'let u{i} = URL("{url}/x"); r.httpMethod = "DELETE"; ',
 }
 FEW = 60
 
 
-@pytest.mark.parametrize("name", CALLS)
+def calls_in(name: str, calls: int) -> str:
+    if name == "line.json":
+        return json.dumps([{"method": "DELETE", "url": f"{URL}/{i}"} for i in range(calls)])
+    if name == "line.ipynb":
+        code = [f"requests.delete('{URL}/{i}?mode=kill')" for i in range(calls)]
+        return json.dumps({"cells": [{"cell_type": "code", "source": one} for one in code]})
+    return HEAD + "".join(CALLS[name].format(i=i, url=URL) for i in range(calls))
+
+
+@pytest.mark.parametrize("name", [*CALLS, "line.json", "line.ipynb"])
 def test_work_grows_with_the_number_of_calls_only(tmp_path: Path, name: str) -> None:
     def text(calls: int) -> str:
-        return HEAD + "".join(CALLS[name].format(i=i, url=URL) for i in range(calls))
+        return calls_in(name, calls)
 
     work_of(tmp_path / name, text(1))
     few, many = (work_of(tmp_path / name, text(calls)) for calls in (FEW, GROWTH * FEW))
