@@ -47,13 +47,14 @@ def find_in_file(path: str, name: str, text: str, data: bytes) -> Contents:
     language = language_of(name, text)
     found: list[Finding] = []
     skipped: list[Skipped] = []
+    part = Part(path, text, language, speaks_of_restate(text) or speaks_of_restate(path))
     if calls:
-        restate = speaks_of_restate(text) or speaks_of_restate(path)
-        contents = _contents(Part(path, text, language, restate))
+        contents = _contents(part)
         found += contents.findings
         skipped += contents.skipped
-    if pinned and language not in languages():
-        found += find_pins(path, text, language)
+    if pinned:
+        prose = fences(part)[1].split("\n") if language == "markdown" else ()
+        found += find_pins(path, text, language, prose)
     return Contents(tuple(_each_once(found)), tuple(skipped))
 
 

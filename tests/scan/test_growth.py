@@ -32,6 +32,8 @@ REPEATED = (
     "- DELETE\n",
     "restatedev/restate:",
     "@restatedev/restate@1.4",
+    "restate-helm ",
+    "version: 1.4.2\n",
     "```\n",
     "url: /invocations/x\n",
     '{"a":',
