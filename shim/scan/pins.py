@@ -22,6 +22,7 @@ _WHY: Final = {
     "server": "the web UI of Restate before 1.5 makes the old call: upgrade to 1.5 or later",
 }
 _MOST_CODE: Final = 400
+_MOST_BEFORE: Final = 1_000
 _COMMENT: Final = re.compile(r"^\s{0,80}(?:#|//|/?\*)")
 _COMMAND: Final = re.compile(
     r"(?<![\w-])(?:npm|npx|pnpm|yarn|bun|bunx|docker|podman|nerdctl|brew|cargo|curl|wget|helm|mise|asdf|"
@@ -78,9 +79,10 @@ def find_pins(path: str, text: str, language: str, prose: Sequence[str] = ()) ->
                 continue
             known.add(found.start("version"))
             seen.add(line)
-            if _COMMENT.match(row) or (is_program and not _is_quoted(row[: column - 1])):
+            before = row[max(0, column - 1 - _MOST_BEFORE) : column - 1]
+            if _COMMENT.match(row) or (is_program and not _is_quoted(before)):
                 continue
-            told = line <= len(prose) and _is_told(prose[line - 1], column)
+            told = line <= len(prose) and _is_told(prose[line - 1][:_MOST_BEFORE], before)
             yield _finding(pin, path, language, place, _code(row, column), told=told)
     if not is_program:
         yield from _by_variables(path, language, rows, seen)
@@ -91,9 +93,8 @@ def _is_quoted(before: str) -> bool:
     return any(before.count(quote) % 2 for quote in "\"'`")
 
 
-def _is_told(row: str, column: int) -> bool:
+def _is_told(row: str, before: str) -> bool:
     """Tell whether a version is only spoken of: beside no command, in no block of its own."""
-    before = row[: column - 1]
     if not row.strip() or row.startswith(("    ", "\t")):
         return False
     is_code = before.count("`") % 2 == 1
@@ -102,7 +103,9 @@ def _is_told(row: str, column: int) -> bool:
 
 def _code(row: str, column: int) -> str:
     """Return a line, or of a long one what is around a place."""
-    return row.strip() if len(row) <= _MOST_CODE else row[max(0, column - 200) :].strip()
+    if len(row) <= _MOST_CODE:
+        return row.strip()
+    return row[max(0, column - _MOST_CODE // 2) : column + _MOST_CODE // 2].strip()
 
 
 def _by_variables(path: str, language: str, rows: list[str], seen: set[int]) -> Iterator[Finding]:

@@ -32,8 +32,6 @@ REPEATED = (
     "- DELETE\n",
     "restatedev/restate:",
     "@restatedev/restate@1.4",
-    "restate-helm ",
-    "version: 1.4.2\n",
     "```\n",
     "url: /invocations/x\n",
     '{"a":',
@@ -59,6 +57,22 @@ def test_a_file_is_read_in_linear_time(name: str) -> None:
 
         def read(size: int, repeated: str = repeated) -> None:
             text = HEAD + repeated * (size // len(repeated)) + "\n'"
+            find_guarded(name, name, text, text.encode())
+
+        assert not grows_too_fast(read), repeated
+
+
+@pytest.mark.parametrize("name", ["a.yml", "a.md", "a.py"])
+def test_versions_are_looked_for_in_linear_time(name: str) -> None:
+    for repeated in (
+        "restate-helm ",
+        "version: 1.4.2 ",
+        "restate-helm\n",
+        "`restatedev/restate:1.4 ",
+    ):
+
+        def read(size: int, repeated: str = repeated) -> None:
+            text = f"restate '{repeated * (size // len(repeated))}"
             find_guarded(name, name, text, text.encode())
 
         assert not grows_too_fast(read), repeated
