@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from shim.scan.judging import HOLE, route
@@ -27,7 +28,11 @@ METHOD: Final = re.compile(
 _SHORT_METHOD: Final = re.compile(r"\s-m[\s=]?(?P<value>[A-Za-z\x00]{1,30})")
 _WORD: Final = re.compile(r"(?<![\w/.-])(?P<value>DELETE|GET|PATCH|POST|PUT|HEAD)(?![\w/-])")
 # Somebody's own command that is given the method first.
-_GIVEN_TO: Final = re.compile(r"(?:^|\s)[@-]?[\w./-]{1,60} (?P<value>DELETE|GET|PATCH|POST|PUT)\s")
+LEADS: Final = re.compile(
+    r"[-{}!$]|do|then|else|if|while|time|sudo|RUN|CMD|[\w.-]{1,60}:|\w{1,60}=\S{0,200}"
+)
+"""What stands before a command."""
+_OWN: Final = re.compile(r"[@-]?[\w./-]{1,60}")
 # A request that is spoken of: in what a script prints, say.
 _MENTIONED: Final = re.compile(r"DELETE\s{1,9}\S{0,300}invocations/")
 # They ask nobody for anything.
@@ -51,6 +56,12 @@ _QUERY: Final = re.compile(
     r"(?:-\w{0,12}d|--data[\w-]{0,20}|--url-query)(?:=|$)?(?P<value>.{0,300})"
 )
 _ALL_OF_IT: Final = re.compile(r"\$\{?\w{1,60}(?:\[[@*]\])?\}?")
+_METHODS: Final = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
+_GIVEN_LAST: Final = re.compile(
+    r"invocations/[^\s?#]{0,200}?(?:\$[1-9@*]|\$\{[1-9@*][^{}]{0,100}\}|\$\([1-9]\)|%~?[1-9*]|\$args\[\d\])$"
+)
+_ANYTHING: Final = frozenset({HOLE, "$@", "$*"})
+_TAKES_VALUE: Final = re.compile(r"-{1,2}(?![sSkfLvi]{1,9}$|(?:silent|fail|insecure)$)\S{1,60}")
 _MOST_WORDS: Final = 1_500
 
 
@@ -70,13 +81,17 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to the route's path; ``keyed`` is what is given as the mode besides the URL."""
+    """A request to the route's path.
+
+    ``keyed`` is what is given as the mode besides the URL; ``is_open`` says that more may be given.
+    """
 
     client: str
     method: str | None
     url: Argument
     keyed: tuple[str, ...]
     words: str
+    is_open: bool
 
 
 def arguments(
@@ -185,10 +200,13 @@ def asked(client: str, found: list[Argument]) -> Iterator[Asked]:
         if is_told or found[0].text.lstrip("@-") in _OF_FILES:
             return
     keyed = _keyed(found, text, client)
+    more = _is_given_more(found)
     for number, one in enumerate(found):
         before = found[number - 1].text if number else ""
         if _is_url(one.text, before, client):
-            yield Asked(client, method, one, keyed, text[:_MOST_WORDS])
+            # What its caller gives it, last in the path, may have a query.
+            is_open = more or _GIVEN_LAST.search(one.word.text.text) is not None
+            yield Asked(client, method, one, keyed, text[:_MOST_WORDS], is_open)
 
 
 def _is_url(text: str, before: str, client: str) -> bool:
@@ -215,12 +233,28 @@ def _method(found: list[Argument], text: str, client: str) -> str | None:
     if client in _WORDY and words:
         return words[0]
     if not client:
-        given_to = _GIVEN_TO.search(text)
-        return given_to["value"] if given_to else None
+        return _given_first(found)
     if "mode=" in text and any(one.text == HOLE for one in found):
         # Options that are not known.
         return None
     return "DELETE" if words[:1] == ["DELETE"] else "GET"
+
+
+def _given_first(found: list[Argument]) -> str | None:
+    """Return the method that somebody's own command is given before all else."""
+    texts = [one.text for one in found[:8]]
+    while texts and LEADS.fullmatch(texts[0]):
+        texts.pop(0)
+    is_given = len(texts) > 1 and texts[1] in _METHODS and _OWN.fullmatch(texts[0])
+    return texts[1] if is_given else None
+
+
+def _is_given_more(found: list[Argument]) -> bool:
+    """Tell whether there are words that are not known, and none of an option."""
+    return any(
+        one.text in _ANYTHING and not _TAKES_VALUE.fullmatch(before.text)
+        for before, one in pairwise(found)
+    )
 
 
 def _keyed(found: list[Argument], text: str, client: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
-from shim.scan.arguments import CLIENT, METHOD, Argument, Asked, arguments, asked, by_client
+from shim.scan.arguments import CLIENT, LEADS, METHOD, Argument, Asked, arguments, asked, by_client
 from shim.scan.excerpts import Excerpt, joined
 from shim.scan.finding import Edit
 from shim.scan.judging import HOLE, Call
@@ -18,13 +18,14 @@ from shim.scan.words import Simple, Word, read_words
 
 _DEEPEST: Final = 4
 """Command lines within command lines that are read, each within the one before."""
+_OF_SHELLS: Final = frozenset(
+    {"shell", "powershell", "dockerfile", "makefile", "yaml", "json", "markdown", "http"}
+)
 _USED: Final = re.compile(r"\$[{(]?(\w{1,60})|%(\w{1,60})%|\.(\w{1,60}) ")
 _GIVES: Final = re.compile(r"(?P<name>[A-Za-z_]\w{0,60})\+?=")
 _TELLS: Final = re.compile(
-    r"[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10})\b"
+    r"[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10}|[ef]?grep|rg|git)\b"
 )
-_LEADS: Final = re.compile(r"[-{}!$]|do|then|else|if|while|time|sudo|RUN|CMD|[\w.-]{1,60}:")
-"""What stands before a command."""
 _SHELLS: Final = frozenset({"sh", "bash", "zsh", "ksh", "dash", "xargs", "parallel", "eval"})
 _WITH_OWN_QUOTES: Final = frozenset({"awk", "gawk", "mawk", "nawk", "jq"})
 # Where texts are put together in awk ("a" $1 "b") and in jq ("a" + .id + "b").
@@ -84,6 +85,7 @@ class _Reading:
     variables: Variables = field(default_factory=Variables)
     used: frozenset[str] = frozenset()
     is_powershell: bool = False
+    is_loose: bool = False
     comments: bool = True
     line: int = 0
     labels: Mapping[int, str] = field(default_factory=dict)
@@ -100,7 +102,9 @@ def find_commands(
     lines = list(logical_lines(text, yaml=language == "yaml"))
     variables = Variables(line.text for line in lines)
     used = frozenset(name for found in _USED.findall(text) for name in found if name)
-    reading = _Reading(variables, used, language == "powershell", comments)
+    reading = _Reading(
+        variables, used, language == "powershell", language not in _OF_SHELLS, comments
+    )
     for number, line in enumerate(lines):
         if comments and _COMMENT.match(line.text):
             continue
@@ -155,7 +159,7 @@ def _of_read(line: Line, read: _Read, reading: _Reading) -> Iterator[Command]:
             rewrites = _rewrites(segment, request)
             at = url.word.start - segment.at if line.is_list and not read.depth else 0
             yield Command(
-                Call(request.method, url.text, url.holes, request.keyed, words),
+                Call(request.method, url.text, url.holes, request.keyed, words, request.is_open),
                 segment.offset(0),
                 segment.offset(len(segment.text) - 1) + 1,
                 segment.offset(at),
@@ -185,7 +189,12 @@ def _segment(
 def _commands(line: Excerpt, reading: _Reading, within: _Read | None = None) -> Iterator[_Read]:
     """Return the commands of a line, and those of its words that are command lines themselves."""
     depth = within.depth + 1 if within else 0
-    for commands in read_words(line, powershell=reading.is_powershell, comments=reading.comments):
+    for commands in read_words(
+        line,
+        powershell=reading.is_powershell,
+        comments=reading.comments,
+        loose=reading.is_loose,
+    ):
         for number, one in enumerate(commands):
             if not one.words:
                 continue
@@ -212,9 +221,9 @@ def _is_command_line(word: Word) -> bool:
 
 
 def _tells(words: list[Word]) -> bool:
-    """Tell whether a command only prints what it is given."""
+    """Tell whether a command only prints what it is given, looks for it, or keeps it."""
     for word in words[:6]:
-        if not _LEADS.fullmatch(word.text.text):
+        if not LEADS.fullmatch(word.text.text):
             return _TELLS.match(word.text.text) is not None
     return False
 

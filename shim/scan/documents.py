@@ -148,7 +148,7 @@ def _json(part: Part) -> Contents:
     found = _combined(
         _plain(part, data),
         _shown(part, commands_in_lists(part, nodes)),
-        _shown(part, _unclaimed(commands_in_strings(part, nodes), data)),
+        _shown(part, _unclaimed(commands_in_strings(part, nodes), data), is_loose=True),
         _openapi(part, operations_in(part.text, nodes)),
     )
     return Contents(tuple(found))

@@ -37,7 +37,7 @@ _PLAIN_PREFIX: Final = re.compile(r"(?i)v\d{1,3}|restate[\w.-]{0,40}|admin[\w.-]
 _FILLED: Final = re.compile(rf"[{{}}$%<>()={HOLE}]")
 _SLASHES: Final = re.compile(rf"[/{SEP}]")
 _BETWEEN: Final = re.compile(r"[\s\"'`]")
-_HOST: Final = re.compile(r"[\w.-]{1,200}(?::\d{1,5})?$")
+_HOST: Final = re.compile(r"(?:[^/\s@]{1,200}@)?[\w.-]{1,200}(?::\d{1,5})?$")
 _WORDS_OF_MODE: Final = re.compile(
     r"(?i)(?:^|[^a-z]|(?<=[a-z])(?=[CKP]))(cancel|kill|purge)(?![a-z])"
 )
@@ -103,8 +103,8 @@ def judge(call: Call, *, restate: bool) -> Judgement | None:
     if _foreign(prefix):
         said = _below_another_path(strong, named)
     elif call.method is None:
-        told = odd or (f"mode={named}" if named else "")
-        said = _without_method(told, restate=restate or strong is not None)
+        near = mode_in(odd)
+        said = _without_method(named or near, restate=restate or strong is not None)
     elif strong:
         refused = f", but {odd}, which Restate refuses (400)" if odd else ""
         said = Confidence.CERTAIN, f"{_sign(strong)}{refused}"
@@ -129,9 +129,9 @@ def _below_another_path(strong: re.Match[str] | None, mode: str | None) -> _Said
     return (Confidence.POSSIBLE, f"mode={mode}, but below another path") if mode else None
 
 
-def _without_method(told: str, *, restate: bool) -> _Said | None:
-    if told:
-        return Confidence.LIKELY, f"{told}, no method in sight"
+def _without_method(mode: str | None, *, restate: bool) -> _Said | None:
+    if mode:
+        return Confidence.LIKELY, f"mode={mode}, no method in sight"
     return (Confidence.POSSIBLE, "no method in sight") if restate else None
 
 
@@ -193,7 +193,8 @@ def _mode(call: Call, tail: str) -> tuple[str | None, bool, str]:
         return _known(value)
     if call.open_query or (tail.startswith("?") and HOLE in tail):
         return None, False, ""
-    if tail.startswith(HOLE):
+    if tail.startswith(HOLE) or call.url[: len(call.url) - len(tail)].endswith(HOLE + HOLE):
+        # The last variable may be the query.
         return None, False, ""
     return "cancel", False, ""
 

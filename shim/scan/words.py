@@ -37,7 +37,9 @@ _PLACE: Final = re.compile(r"<[^<>\s/=]{1,40}>")
 _ENTITY: Final = re.compile(r"&(?P<name>quot|amp|apos|#3[489]);")
 _ENTITIES: Final = {"amp": "&", "#38": "&"}
 _BLANKS: Final = {"n": "\n", "r": " ", "t": " "}
-_SPACES: Final = frozenset(" \t,]}([{<>")
+_SPACES: Final = frozenset(
+    {*" ,]}([{<>.+", *(escape + blank for escape in "\\`" for blank in "rt")}
+)
 """What stands between words and ends no command."""
 
 
@@ -65,10 +67,13 @@ class Simple:
 
 
 def read_words(
-    line: Excerpt, *, powershell: bool = False, comments: bool = True
+    line: Excerpt, *, powershell: bool = False, comments: bool = True, loose: bool = False
 ) -> list[list[Simple]]:
-    """Return the commands of a line, one after the other, and those of each ``$(…)`` in it."""
-    reader = _Reader(line, "`" if powershell else "\\", comments=comments)
+    """Return the commands of a line, one after the other, and those of each ``$(…)`` in it.
+
+    ``loose`` says that it is of no shell: a literal is not put together with what follows it.
+    """
+    reader = _Reader(line, "`" if powershell else "\\", comments=comments, loose=loose)
     reader.read(0, len(line.text), 0)
     return reader.lists
 
@@ -139,12 +144,13 @@ class _Commands:
 
 
 class _Reader:
-    def __init__(self, line: Excerpt, escape: str, *, comments: bool) -> None:
+    def __init__(self, line: Excerpt, escape: str, *, comments: bool, loose: bool) -> None:
         self.lists: list[list[Simple]] = []
         self._line = line
         self._text = line.text
         self._escape = escape
         self._comments = comments
+        self._after_quote = ",]}.+" if loose else ",]}"
         self._closed = _closed(line.text, _MARKS[escape])
 
     def read(self, at: int, stop: int, depth: int) -> None:
@@ -153,7 +159,8 @@ class _Reader:
         self.lists.append(commands.done)
         word = _Open()
         while at < stop:
-            plain = _PLAIN.match(self._text, at, stop)
+            is_apart = word.quoted_to == at and self._text[at] in self._after_quote
+            plain = None if is_apart else _PLAIN.match(self._text, at, stop)
             between = "" if plain else self._between(at, word)
             if between:
                 commands.end(word, between, at)
@@ -184,8 +191,11 @@ class _Reader:
             return char
         if char == ")":
             return "" if word.parentheses else char
-        if char in ",]}":
-            return char if word.quoted_to == at else ""
+        if char in self._after_quote and word.quoted_to == at:
+            return char
+        if char == self._escape and following in _BLANKS and following:
+            # Within a literal of another language.
+            return char + following
         if char in "([{":
             opens = char == "(" or (following and following in "\"'([{" and following != char)
             return char if word.start < 0 and opens else ""
@@ -247,7 +257,7 @@ class _Reader:
         """Read what is put in, in quotes and outside of them, or one character."""
         where = self._line.at(at)
         filled = _FILLED.match(self._text, at, stop)
-        if filled:
+        if filled and "invocations" not in filled[0]:
             word.add(filled[0], where)
             return filled.end()
         made = _MADE.match(self._text, at, stop)
