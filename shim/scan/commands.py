@@ -288,6 +288,9 @@ def _rewrites(segment: Segment, request: Asked) -> tuple[Edit, ...]:
     if len(word.runs) > 1 and "?mode=" not in word.text.text:
         # Where the path ends is not where one of its pieces does.
         return ()
+    if "mode=" in request.url.text and "mode=" not in word.text.text:
+        # A variable holds the query.
+        return ()
     return _edits(segment)
 
 
