@@ -179,6 +179,11 @@ def _segment(
     if not is_first:
         return Segment(line.excerpt, url.start, line.text[url.start : url.end])
     start, end = found[0].word.start, max(one.word.end for one in found)
+    name = found[0].word.text
+    signs = len(name.text) - len(name.text.lstrip("@+-!"))
+    if signs and is_named:
+        # Of make, and of notebooks.
+        start = name.at(signs)
     if request.client and not is_named:
         # Arguments without their program: the method is where it shows.
         flags = (one.word.start for one in found if METHOD.match(f" {one.text}", 1))

@@ -72,3 +72,8 @@ def test_a_word_of_several_pieces_is_rewritten_where_that_is_sure() -> None:
     assert one.replacement == f'curl -X PATCH "{URL}/"$id"/kill"'
     (one,) = found_in(f'curl -X DELETE "{URL}/inv_"$id')
     assert one.edits == ()
+
+
+def test_what_make_is_told_of_a_command_is_no_part_of_it() -> None:
+    (one,) = found_in(f"x:\n\t@curl -X DELETE {URL}/x?mode=kill\n", "Makefile")
+    assert (one.code, one.column) == (f"curl -X DELETE {URL}/x?mode=kill", 3)
