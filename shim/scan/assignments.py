@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 
 from ast_grep_py import SgNode
 
 from shim.scan.languages import Kinds
-from shim.scan.nodes import find_all, sides_of, span_of
+from shim.scan.nodes import Nesting, find_all, sides_of, span_of
 
-_MOST: Final = 200
+_MOST_NEAR: Final = 200
+_MOST_CHOSEN: Final = 40
 _MOST_OF_FIELD: Final = 10
 _LONGEST_HEAD: Final = 200
+_ANY_CLASS: Final = (-1, -1)
 _FURTHEST: Final = 40
 """Levels up to which a place is looked for in the tree."""
 _WHETHER_FOUND: Final = frozenset({"ok", "found", "exists", "_"})
@@ -35,7 +39,6 @@ class Assignments:
         self.root = root
         self.text = text
         self.kinds = kinds
-        self._places: dict[str, list[Placed]] = {}
 
     def key(self, text: str) -> str:
         """Return the name under which a variable is kept: that of a field begins with a dot."""
@@ -75,53 +78,40 @@ class Assignments:
         that it need not follow upon: of other branches.  Those of a field are in any method of its
         class.
         """
-        if key not in self.index:
-            return []
         if key.startswith("."):
             return self._of_field(key, at)
-        inside = [
-            (one.function, one.node)
-            for one in self._placed(key)
-            if one.function[0] <= at <= one.function[1]
-        ]
-        if not inside:
+        by_scope = self._by_scope.get(key, {})
+        around = (start for start, _ in islice(self._functions.around(at), _FURTHEST))
+        innermost = next((start for start in (*around, 0) if start in by_scope), None)
+        if innermost is None:
             return []
-        innermost = max(scope[0] for scope, _ in inside)
-        mine = [node for scope, node in inside if scope[0] == innermost]
-        before = [node for node in mine if span_of(node)[1] <= at]
+        mine = by_scope[innermost]
+        before = [one.node for one in islice(_backwards(mine, at), _MOST_CHOSEN)]
         if not before and innermost == 0:
-            before = mine[:1]
+            before = [mine[0].node]
         return self._last(before, key, at)[0]
 
     def _of_field(self, key: str, at: int) -> list[tuple[SgNode, SgNode, str]]:
-        placed = self._placed(key)
-        around = self._innermost(self._classes, at)
-        placed = [one for one in placed if one.around == around] or placed
-        function = self._innermost(self._functions, at)
-        here = [one.node for one in placed if one.function == function]
-        found, sure = self._last([one for one in here if span_of(one)[1] <= at], key, at)
+        by_class = self._by_class.get(key, {})
+        placed = by_class.get(self._classes.innermost(at)) or by_class.get(_ANY_CLASS, [])
+        function = self.scope_at(at)
+        near = islice(_backwards(placed, at), _MOST_NEAR)
+        found, sure = self._last([one.node for one in near if one.function == function], key, at)
         if sure:
             return found
-        others = [one.node for one in placed if one.function != function][-_MOST_OF_FIELD:]
-        return found + [side for one in reversed(others) if (side := self._side_for(one, key))]
-
-    def _placed(self, key: str) -> list[Placed]:
-        if key not in self._places:
-            self._places[key] = [
-                Placed(node, self.scope(node), self._innermost(self._classes, span_of(node)[0]))
-                for node in self.index.get(key, [])[:_MOST]
-            ]
-        return self._places[key]
+        last = islice(reversed(placed), _MOST_NEAR)
+        others = islice((one.node for one in last if one.function != function), _MOST_OF_FIELD)
+        return found + [side for one in others if (side := self._side_for(one, key))]
 
     def _last(
         self, nodes: list[SgNode], key: str, at: int
     ) -> tuple[list[tuple[SgNode, SgNode, str]], bool]:
         """Return the last of some assignments that is made whatever happens, and those after it.
 
-        And whether there is one.
+        And whether there is one.  The last of them is the first of ``nodes``.
         """
         chosen = []
-        for node in reversed(nodes):
+        for node in nodes:
             side = self._side_for(node, key)
             if side is None:
                 continue
@@ -170,7 +160,7 @@ class Assignments:
         if node.kind() in self.kinds.defaults:
             return True
         at = span_of(node)[0]
-        around = self._innermost(self._classes, at)
+        around = self._classes.innermost(at)
         if around is None or self.scope(node)[0] > around[0]:
             return False
         owner, _, last = name.replace("->", ".").replace("::", ".").rpartition(".")
@@ -181,55 +171,52 @@ class Assignments:
 
     def scope(self, node: SgNode) -> tuple[int, int]:
         """Return where the innermost function around a node begins and ends, or the file."""
-        start, end = span_of(node)
-        return self._innermost(self._functions, start, (start, end)) or (0, len(self.text))
+        span = span_of(node)
+        return self._functions.innermost(span[0], but=span) or (0, len(self.text))
 
     def scope_at(self, at: int) -> tuple[int, int]:
         """Return where the innermost function around a place begins and ends, or the file."""
-        return self._innermost(self._functions, at) or (0, len(self.text))
-
-    def _innermost(
-        self, nesting: Nesting, at: int, other_than: tuple[int, int] | None = None
-    ) -> tuple[int, int] | None:
-        inner = bisect_right(nesting.starts, at) - 1
-        while inner >= 0 and (nesting.spans[inner][1] <= at or nesting.spans[inner] == other_than):
-            inner = nesting.above[inner]
-        return nesting.spans[inner] if inner >= 0 else None
+        return self._functions.innermost(at) or (0, len(self.text))
 
     @cached_property
     def _functions(self) -> Nesting:
-        return _nesting(self.root, self.kinds.functions)
+        return Nesting(span_of(node) for node in find_all(self.root, self.kinds.functions))
 
     @cached_property
     def _classes(self) -> Nesting:
-        return _nesting(self.root, self.kinds.classes)
+        return Nesting(span_of(node) for node in find_all(self.root, self.kinds.classes))
+
+    @cached_property
+    def _by_scope(self) -> dict[str, dict[int, list[Placed]]]:
+        """The assignments by name, and by where the function begins that they stand in."""
+        found: dict[str, dict[int, list[Placed]]] = {}
+        for key, nodes in self.index.items():
+            for node in nodes:
+                one = Placed(node, span_of(node), self.scope(node))
+                found.setdefault(key, {}).setdefault(one.function[0], []).append(one)
+        return found
+
+    @cached_property
+    def _by_class(self) -> dict[str, dict[tuple[int, int] | None, list[Placed]]]:
+        """The assignments of fields by name, and by the class that they stand in, or by any."""
+        found: dict[str, dict[tuple[int, int] | None, list[Placed]]] = {}
+        for key, nodes in self.index.items():
+            for node in nodes if key.startswith(".") else ():
+                one = Placed(node, span_of(node), self.scope(node))
+                for around in (self._classes.innermost(one.span[0]), _ANY_CLASS):
+                    found.setdefault(key, {}).setdefault(around, []).append(one)
+        return found
 
 
 class Placed(NamedTuple):
-    """An assignment, with where the function around it begins and ends, and the class."""
+    """An assignment, and where it and the function around it begin and end."""
 
     node: SgNode
+    span: tuple[int, int]
     function: tuple[int, int]
-    around: tuple[int, int] | None
 
 
-class Nesting(NamedTuple):
-    """Where nodes of some kinds begin, their spans, and for each the one around it, or -1."""
-
-    starts: list[int]
-    spans: list[tuple[int, int]]
-    above: list[int]
-
-
-def _nesting(root: SgNode, kinds: frozenset[str]) -> Nesting:
-    spans = sorted(
-        {span_of(node) for node in find_all(root, kinds)}, key=lambda span: (span[0], -span[1])
-    )
-    above: list[int] = []
-    open_ones: list[int] = []
-    for number, (start, _) in enumerate(spans):
-        while open_ones and spans[open_ones[-1]][1] <= start:
-            open_ones.pop()
-        above.append(open_ones[-1] if open_ones else -1)
-        open_ones.append(number)
-    return Nesting([start for start, _ in spans], spans, above)
+def _backwards(placed: list[Placed], at: int) -> Iterator[Placed]:
+    """Return the assignments that end before a place, the last one first."""
+    first = bisect_left(placed, at, key=lambda one: one.span[0])
+    return (placed[number] for number in range(first - 1, -1, -1) if placed[number].span[1] <= at)

@@ -4,315 +4,266 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
+from shim.scan.arguments import CLIENT, LEADS, METHOD, Argument, Asked, arguments, asked, by_client
+from shim.scan.excerpts import Excerpt, joined
 from shim.scan.finding import Edit
-from shim.scan.judging import HOLE, Call, route
+from shim.scan.judging import HOLE, Call
+from shim.scan.lines import Line, logical_lines
+from shim.scan.variables import Variables, assigned_alone
+from shim.scan.words import Simple, Word, read_words
 
-_LONGEST_LINE: Final = 8_000
-_LONGEST_VALUE: Final = 2_000
-_CLIENT: Final = re.compile(
-    r"(?i)(?<![\w./$-])(?P<name>curl|curlie|wget|https?|xhs?|httpie|invoke-restmethod|invoke-webrequest|irm|iwr|hey|oha|"
-    r"vegeta)(?:\.exe)?(?=[\s\"',\]])(?!\s?[:=])"
-)
-_METHOD: Final = re.compile(
-    r"(?i)(?:(?<=[\s\"'\[])-\w{0,12}X|--request|--method|-CustomMethod|-Method|(?<=\s)-m)[\s=\"',:\\]{0,12}"
-    r"(?P<value>\$?[{(]?[\w\x00]{1,30})"
-)
-_WORD: Final = re.compile(
-    r"(?<![\w/.-])[\"']?(?P<value>DELETE|GET|PATCH|POST|PUT|HEAD)[\"']?(?![\w/-])"
-)
-# Somebody's own command that is given the method first.
-_GIVEN_TO: Final = re.compile(
-    r"(?:^|[$(;&|{])\s{0,80}[@-]?[\w./-]{1,60}\s{1,9}[\"']?(?P<value>DELETE|GET|PATCH|POST|PUT)[\"']?\s"
-)
-# A request that is spoken of: in what a script prints, say.
-_MENTIONED: Final = re.compile(r"DELETE\s{1,9}\S{0,300}invocations/")
-_WORDY: Final = frozenset({"http", "https", "xh", "xhs", "httpie"})
-_SMALL_WORD: Final = re.compile(r"\s(?P<value>delete|get|patch|post|put|head)\s")
-_SPLIT: Final = re.compile(r"\s(?:&&|\|\||;|\|)(?=\s)|;(?=\s)|\s&&|\|\|")
-_VARIABLE: Final = re.compile(
-    r"\$\{\{\s?(?P<ci>[^{}]{1,80})\}\}|\$\{(?:env:)?(?P<braced>\w{1,60})(?P<default>[^{}]{0,100})\}|\$\((?P<made>\w{1,60})\)|"
-    r"\$(?:env:)?(?P<plain>\w{1,60})|%(?P<batch>\w{1,60})%|\$\((?P<run>[^()]{1,120})\)|\{\{(?P<template>[^{}]{1,100})\}\}"
+_DEEPEST: Final = 4
+"""Command lines within command lines that are read, each within the one before."""
+_OF_SHELLS: Final = frozenset(
+    {"shell", "powershell", "dockerfile", "makefile", "yaml", "json", "markdown", "http"}
 )
 _USED: Final = re.compile(r"\$[{(]?(\w{1,60})|%(\w{1,60})%|\.(\w{1,60}) ")
-# Where a text in one kind of quotes goes on in the other: 'a'"$b"'c'.
-_JUNCTION: Final = re.compile(r"'\"|\"'")
-_DEFAULT: Final = re.compile(r":?[-=](?P<value>[^{}]{0,100})$")
-_ASSIGNED: Final = re.compile(
-    r"^\s{0,80}(?:-\s)?(?:(?:export|local|readonly|declare|typeset|set|ENV|ARG|env|def|final|String)\s+(?:-\w+\s+)?)?"
-    r"\$?(?:env:|script:|global:)?(?P<name>[A-Za-z_]\w{0,60})\s?(?::=|\?=|=|:\s)\s?(?P<value>\S.{0,1900})$"
-)
-_ASSIGNED_BY_SPACE: Final = re.compile(
-    r"^\s{0,80}(?:ENV|set|setenv)\s(?:-\w{1,3}\s)?(?P<name>[A-Za-z_]\w{0,60})\s(?P<value>\S{1,1900})$"
-)
-_PARAMETER: Final = re.compile(r"(?i)(?<![?&\w])mode={1,2}[\"']?(?P<mode>[\w$\x00{}]{1,30})")
+_GIVES: Final = re.compile(r"(?P<name>[A-Za-z_]\w{0,60})\+?=")
 _TELLS: Final = re.compile(
-    r"^\s{0,80}[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10})\b"
+    r"[@-]{0,2}(?:echo|printf|print|log\w{0,10}|die|warn|error|info|Write-\w{1,10}|[ef]?grep|rg|git)\b"
+)
+_SHELLS: Final = frozenset({"sh", "bash", "zsh", "ksh", "dash", "xargs", "parallel", "eval"})
+_WITH_OWN_QUOTES: Final = frozenset({"awk", "gawk", "mawk", "nawk", "jq"})
+# Where texts are put together in awk ("a" $1 "b") and in jq ("a" + .id + "b").
+_GLUE: Final = re.compile(
+    r"(?<!\\)\"\s{0,8}\+?\s{0,8}(?P<value>[$.\w][\w.$\[\]]{0,60})\s{0,8}(?:\+\s{0,8}\"|\"|(?=[,;|})]|$))"
 )
 _COMMENT: Final = re.compile(r"^\s{0,200}(?:#(?!!)|//|\*\s|/\*|<!--|::|(?i:rem)\s)")
-_TAIL_COMMENT: Final = re.compile(r"\s#\s.{0,2000}$")
-_ITEM: Final = re.compile(r"^\s{0,80}-\s")
-_FOLDED: Final = re.compile(r"(?::|-)\s{1,4}>[-+\d]{0,2}\s{0,8}$")
-_MOST_PARTS: Final = 200
-
-
 _MOST_CODE: Final = 1_500
-_GIVEN_LAST: Final = re.compile(
-    r"invocations/[^\s?#]{0,200}?(?:\$[1-9@*]|\$\{[1-9@*][^{}]{0,100}\}|\$\([1-9]\)|%~?[1-9*]|\$args\[\d\])"
-    r"(?=[\"'\s;|)&>]|$)"
-)
-_SHELL_WORDS: Final = re.compile(r"(?:\"[^\"]{0,2000}\"|'[^']{0,2000}'|[^\s\"'\x01])+")
-_OPENED: Final = {")": "(", "]": "[", "}": "{"}
-_MOST_CLOSED: Final = 20
-_ANYTHING: Final = frozenset({HOLE, "$@", "$*"})
-_TAKES_VALUE: Final = re.compile(
-    r"-{1,2}(?![sSkfLvi]{1,9}$|(?:silent|fail|insecure)$)\S{1,60}|\d?[<>]{1,2}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Logical:
-    """A line as it is meant: continued lines joined, with where each part of it stands."""
-
-    text: str
-    marks: tuple[tuple[int, int], ...]
-
-    def at(self, index: int) -> int:
-        """Return where in the file a character of the line stands."""
-        for start, offset in reversed(self.marks):
-            if index >= start:
-                return offset + index - start
-        return 0
+_MOST_BEFORE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command that makes a request; ``start`` and ``end`` are characters of the file."""
+    """One request that a command makes.
+
+    ``start`` and ``end`` are characters of the file; ``at`` is the one where it is shown.
+    ``otherwise`` is the mode that holds where nobody gives another one.
+    """
 
     call: Call
     start: int
     end: int
+    at: int
     code: str
     client: str
     segment: Segment
+    otherwise: str | None = None
 
 
-@dataclass
-class Variables:
-    """The variables that lines above have given a value."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A command as it is read, and from where on the line what stands around it."""
 
-    values: dict[str, str] = field(default_factory=dict)
-
-    def learn(self, line: str) -> None:
-        """Keep what a line assigns."""
-        found = _ASSIGNED.match(line) or _ASSIGNED_BY_SPACE.match(line)
-        if found is None:
-            return
-        value = _TAIL_COMMENT.sub("", found["value"]).strip().rstrip(";").strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        self.values[found["name"]] = value[:_LONGEST_VALUE]
-
-    def put_in(self, text: str, depth: int = 0) -> tuple[str, tuple[str, ...]]:
-        """Return ``text`` with its variables' values, and a label for each that is not known."""
-        holes: list[str] = []
-
-        def value_of(found: re.Match[str]) -> str:
-            names = found.groupdict()
-            name = names["braced"] or names["made"] or names["plain"] or names["batch"] or ""
-            for source in ("ci", "template"):
-                if names[source]:
-                    name = names[source].strip().rpartition(".")[2]
-            known = self.values.get(name)
-            default = _DEFAULT.match(names["default"] or "")
-            if known is None and default is not None and default["value"][:1] != "?":
-                # A query by default may be another one.
-                known = default["value"]
-            if known is None or depth > 4 or len(holes) > 40:
-                holes.append(f"{found[0]} {known or ''}"[:300])
-                return HOLE
-            # A variable that is given its own value has none that is known.
-            others = {one: value for one, value in self.values.items() if one != name}
-            inner, more = Variables(others).put_in(known, depth + 1)
-            holes.extend(more)
-            return inner
-
-        if "$" not in text and "%" not in text and "{{" not in text:
-            return text, ()
-        return _VARIABLE.sub(value_of, text)[: 4 * _LONGEST_VALUE], tuple(holes)
+    words: list[Word]
+    around: int
+    depth: int
+    is_told: bool
 
 
-def logical_lines(text: str, *, yaml: bool = False) -> Iterator[Logical]:
-    """Return the lines of a text with continued ones joined; too long ones are left out."""
-    rows = _Rows(text)
-    while rows.left:
-        parts = rows.continued()
-        if yaml and _FOLDED.search(parts[-1][0]):
-            parts += rows.folded(_indent(parts[0][0]))
-        elif yaml and _ITEM.match(parts[0][0]) and _words_only(parts[0][0]):
-            parts += rows.items(_indent(parts[0][0]))
-        if sum(len(piece) for piece, _ in parts) > _LONGEST_LINE:
-            continue
-        marks, joined = [], ""
-        for piece, where in parts:
-            marks.append((len(joined), where))
-            joined += piece
-        yield Logical(joined, tuple(marks))
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a text is read, and what is known on a line of it.
 
+    ``labels`` are of what is not known, by where it stands.
+    """
 
-class _Rows:
-    """The lines of a text, taken one after the other; each with where it begins."""
-
-    def __init__(self, text: str) -> None:
-        self._rows = text.splitlines(keepends=True)
-        self._at = 0
-        self._offset = 0
-
-    @property
-    def left(self) -> bool:
-        """Return whether there are any left."""
-        return self._at < len(self._rows)
-
-    def _peek(self) -> str:
-        return self._rows[self._at].rstrip("\r\n")
-
-    def _take(self) -> tuple[str, int]:
-        row, offset = self._peek(), self._offset
-        self._offset += len(self._rows[self._at])
-        self._at += 1
-        return row, offset
-
-    def continued(self) -> list[tuple[str, int]]:
-        """Take a line and those that it goes on in."""
-        parts: list[tuple[str, int]] = []
-        while self.left and len(parts) < _MOST_PARTS:
-            row, offset = self._take()
-            indent = _indent(row) if parts else 0
-            more = row.endswith(("\\", " `", "^")) and self.left
-            parts.append((row[indent : len(row) - 1 if more else None], offset + indent))
-            if not more:
-                break
-        return parts
-
-    def folded(self, own: int) -> list[tuple[str, int]]:
-        """Take the lines of a folded text of YAML, which are one line."""
-        parts: list[tuple[str, int]] = []
-        while self.left and len(parts) < _MOST_PARTS:
-            if self._peek().strip() and _indent(self._peek()) <= own:
-                break
-            row, offset = self._take()
-            parts.append((f" {row.strip()}", offset + max(0, _indent(row) - 1)))
-        return parts
-
-    def items(self, own: int) -> list[tuple[str, int]]:
-        """Take the items of a list of words of YAML, as arguments are given."""
-        parts: list[tuple[str, int]] = []
-        while self.left and len(parts) < _MOST_PARTS:
-            row = self._peek()
-            if not _ITEM.match(row) or _indent(row) != own or not _words_only(row):
-                break
-            row, offset = self._take()
-            parts.append((f" {row.strip()[2:].strip()}", offset + row.find("-") + 1))
-        return parts
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _words_only(line: str) -> bool:
-    """Tell whether an item of a list is one word or a quoted one, as arguments are."""
-    body = line.strip()[2:].strip()
-    return (
-        bool(body)
-        and (body[0] in "\"'" or " " not in body)
-        and not body.endswith(":")
-        and ": " not in body
-    )
+    variables: Variables = field(default_factory=Variables)
+    used: frozenset[str] = frozenset()
+    is_powershell: bool = False
+    is_loose: bool = False
+    comments: bool = True
+    line: int = 0
+    labels: Mapping[int, str] = field(default_factory=dict)
 
 
 def find_commands(
-    text: str, *, yaml: bool = False, comments: bool = True, known: Mapping[str, str] | None = None
+    text: str, language: str = "shell", *, comments: bool = True
 ) -> Iterator[Command]:
     """Return the commands of a text that make a request to the route's path.
 
-    ``comments`` says that a line that begins with ``#`` or ``//`` is none.
+    ``comments`` says that what begins with ``#`` or ``//`` is one.
     """
-    variables = Variables(dict(known or {}))
-    lines = list(logical_lines(text, yaml=yaml))
-    used = {name for found in _USED.findall(text) for name in found if name}
-    for line in lines:
+    lines = list(logical_lines(text, yaml=language == "yaml"))
+    variables = Variables(line.text for line in lines)
+    used = frozenset(name for found in _USED.findall(text) for name in found if name)
+    reading = _Reading(
+        variables, used, language == "powershell", language not in _OF_SHELLS, comments
+    )
+    for number, line in enumerate(lines):
         if comments and _COMMENT.match(line.text):
             continue
-        variables.learn(line.text)
-        if _is_used(line.text, used) or not _may_ask(line.text):
+        if not _may_ask(line.text) or _is_used(line.text, used):
             continue
-        yield from _of_line(line, variables)
+        yield from _of_line(line, replace(reading, line=number))
 
 
 def _may_ask(line: str) -> bool:
     """Tell whether a line names the route, or a client and a variable that may hold it."""
     holds_variable = "$" in line or "%" in line or "{{" in line
-    return "invocations" in line or (holds_variable and _CLIENT.search(line) is not None)
+    return "invocations" in line or (holds_variable and CLIENT.search(line) is not None)
 
 
-def _is_used(line: str, used: set[str]) -> bool:
+def _is_used(line: str, used: frozenset[str]) -> bool:
     """Tell whether a line only gives a variable a value, which another line uses."""
-    found = _ASSIGNED.match(line) or _ASSIGNED_BY_SPACE.match(line)
-    return found is not None and found["name"] in used and not _CLIENT.search(line)
+    return assigned_alone(line) in used and not CLIENT.search(line)
 
 
 def commands_in(text: str, holes: tuple[str, ...] = ()) -> Iterator[Command]:
     """Return the commands of one command line that a program holds."""
-    yield from _of_line(Logical(text, ((0, 0),)), Variables(), holes)
+    places = (index for index, char in enumerate(text) if char == HOLE)
+    labels = dict(zip(places, holes, strict=False))
+    yield from _of_line(Line(Excerpt(text)), _Reading(labels=labels))
 
 
-def _of_line(line: Logical, variables: Variables, holes: tuple[str, ...] = ()) -> Iterator[Command]:
-    cut = _TAIL_COMMENT.search(line.text)
-    whole = line.text
-    if (
-        cut
-        and whole[: cut.start()].count('"') % 2 == 0
-        and whole[: cut.start()].count("'") % 2 == 0
+def commands_of_words(text: str, words: list[Word]) -> Iterator[Command]:
+    """Return the commands of a list of arguments that a text holds."""
+    read = _Read(words, words[0].start, 0, is_told=False)
+    yield from _of_read(Line(Excerpt(text), is_list=True), read, _Reading())
+
+
+def _of_line(line: Line, reading: _Reading) -> Iterator[Command]:
+    for read in _commands(Excerpt(line.text), reading):
+        yield from _of_read(line, read, reading)
+
+
+def _of_read(line: Line, read: _Read, reading: _Reading) -> Iterator[Command]:
+    found, otherwise = arguments(read.words, reading.variables, reading.line, reading.labels)
+    mode = next(iter(otherwise)) if len(otherwise) == 1 else None
+    for client, each in by_client(found):
+        if read.is_told or (not client and (_tells(read.words) or _gives(read, reading))):
+            continue
+        start = each[0].word.start
+        before = line.text[max(read.around, start - _MOST_BEFORE) : start]
+        for count, request in enumerate(asked(client, each)):
+            segment = _segment(line, each, request, is_first=count == 0, is_named=bool(client))
+            url = request.url
+            words = f"{before} {request.words}"
+            at = url.word.start - segment.at if line.is_list and not read.depth else 0
+            yield Command(
+                Call(
+                    request.method,
+                    url.text,
+                    url.holes,
+                    request.keyed,
+                    words,
+                    open_query=request.is_open,
+                ),
+                segment.offset(0),
+                segment.offset(len(segment.text) - 1) + 1,
+                segment.offset(at),
+                segment.text[:_MOST_CODE],
+                request.client,
+                segment,
+                mode,
+            )
+
+
+def _segment(
+    line: Line, found: list[Argument], request: Asked, *, is_first: bool, is_named: bool
+) -> Segment:
+    """Return where a request stands on a line: all of its command, or its URL for another one."""
+    url = request.url.word
+    if not is_first:
+        return Segment(line.excerpt, url.start, line.text[url.start : url.end])
+    start, end = found[0].word.start, max(one.word.end for one in found)
+    name = found[0].word.text
+    signs = len(name.text) - len(name.text.lstrip("@+-!"))
+    if signs and is_named:
+        # Of make, and of notebooks.
+        start = name.at(signs)
+    if request.client and not is_named:
+        # Arguments without their program: the method is where it shows.
+        flags = (one.word.start for one in found if METHOD.match(f" {one.text}", 1))
+        start = min(next(flags, start), url.start)
+    return Segment(line.excerpt, start, line.text[start:end])
+
+
+def _commands(line: Excerpt, reading: _Reading, within: _Read | None = None) -> Iterator[_Read]:
+    """Return the commands of a line, and those of its words that are command lines themselves."""
+    depth = within.depth + 1 if within else 0
+    for commands in read_words(
+        line,
+        powershell=reading.is_powershell,
+        comments=reading.comments,
+        loose=reading.is_loose,
     ):
-        whole = whole[: cut.start()]
+        for number, one in enumerate(commands):
+            if not one.words:
+                continue
+            inner: list[Word] = []
+            words: list[Word] = []
+            for word in one.words:
+                (inner if depth < _DEEPEST and _is_command_line(word) else words).append(word)
+            around = within.around if within else one.words[0].start
+            read = _Read(words, around, depth, is_told=within is not None and within.is_told)
+            if words:
+                yield read
+            if inner and _tells(one.words) and not _is_run(commands[number:]):
+                read = replace(read, is_told=True)
+            for word in inner:
+                excerpt = _glued(word.text) if _has_own_quotes(one.words) else word.text
+                yield from _commands(excerpt, reading, read)
+
+
+def _is_command_line(word: Word) -> bool:
+    text = word.text.text
+    if not word.is_quoted or not _may_ask(text) or len(text.split(None, 1)) < 2:
+        return False
+    return CLIENT.search(text) is not None or METHOD.search(text) is not None
+
+
+def _tells(words: list[Word]) -> bool:
+    """Tell whether a command only prints what it is given, looks for it, or keeps it."""
+    for word in words[:6]:
+        if not LEADS.fullmatch(word.text.text):
+            return _TELLS.match(word.text.text) is not None
+    return False
+
+
+def _gives(read: _Read, reading: _Reading) -> bool:
+    """Tell whether a command only gives a variable a value, which another one uses."""
+    given = _GIVES.match(read.words[0].text.text)
+    return given is not None and given["name"] in reading.used
+
+
+def _is_run(commands: list[Simple]) -> bool:
+    """Tell whether what the first of some commands prints is run by another: ``… | sh``."""
+    for one, following in pairwise(commands[:6]):
+        if one.ender != "|":
+            return False
+        if any(word.text.text.rpartition("/")[2] in _SHELLS for word in following.words):
+            return True
+    return False
+
+
+def _has_own_quotes(words: list[Word]) -> bool:
+    return any(word.text.text.rpartition("/")[2] in _WITH_OWN_QUOTES for word in words[:6])
+
+
+def _glued(program: Excerpt) -> Excerpt:
+    """Return a program with its texts joined that it puts together."""
+    parts: list[Excerpt] = []
     at = 0
-    for end in [*(found.start() for found in _SPLIT.finditer(whole)), len(whole)]:
-        piece = whole[at:end]
-        clients = list(_CLIENT.finditer(piece))
-        starts = [found.start() for found in clients] or [0]
-        for number, start in enumerate(starts):
-            stop = [*starts, len(piece)][number + 1]
-            client = clients[number]["name"].lower() if clients else ""
-            segment = Segment(line, at + start, piece[start:stop], client, piece[:start])
-            command = _of_segment(segment, variables, holes)
-            if command is not None:
-                yield command
-        at = end
+    for found in _GLUE.finditer(program.text):
+        parts += [program.within(at, found.start()), program.within(*found.span("value"))]
+        at = found.end()
+        if not found[0].endswith('"'):
+            parts.append(Excerpt('"', ((0, program.at(found.end("value") - 1)),)))
+    return joined([*parts, program.within(at, len(program.text))])
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a line that begins with a client, and what stands ``before`` it there."""
+    """A part of a line: one command with what it is given."""
 
-    line: Logical
+    line: Excerpt
     at: int
     text: str
-    client: str
-    before: str
-
-    def span(self) -> tuple[int, int]:
-        """Return where it begins and ends in ``text``, without what closes around it."""
-        start = len(self.text) - len(self.text.lstrip())
-        code = self.text[start : start + _MOST_CODE].rstrip()
-        for _ in range(_MOST_CLOSED):
-            if not _closes_more(code):
-                break
-            code = code[:-1].rstrip()
-        return start, start + len(code)
 
     def offset(self, index: int) -> int:
         """Return where in the file a character of ``text`` stands."""
@@ -324,92 +275,3 @@ class Segment:
             where = self.offset(start - 1) + 1
             return Edit(where, where, new)
         return Edit(self.offset(start), self.offset(end - 1) + 1, new)
-
-
-def _closes_more(code: str) -> bool:
-    """Tell whether a piece of code ends with what closes something around it."""
-    last = code[-1:]
-    if last in _OPENED:
-        return code.count(last) > code.count(_OPENED[last])
-    return last in ("'", '"', "`") and code.count(last) % 2 == 1
-
-
-def _of_segment(segment: Segment, variables: Variables, holes: tuple[str, ...]) -> Command | None:
-    text, found_holes = variables.put_in(segment.text)
-    text = _JUNCTION.sub("", text)
-    if "invocations" not in text or route(text) is None or _is_told(segment):
-        return None
-    client = segment.client
-    flag = None if client else _METHOD.search(segment.text)
-    if not client:
-        named = _CLIENT.search(text)
-        client = named["name"].lower() if named else "curl" if flag else ""
-    method = _method(text, client)
-    if method is None and not client and ("mode=" not in text or _MENTIONED.search(text)):
-        return None
-    keyed = tuple(one["mode"] for one in _PARAMETER.finditer(text))
-    keyed = tuple(HOLE + one if "$" in one or HOLE in one else one for one in keyed)
-    call = Call(
-        method,
-        text,
-        (*holes, *found_holes),
-        keyed,
-        segment.before[-200:],
-        open_query=_is_open(segment.text, text),
-    )
-    start, end = segment.span()
-    if flag is not None:
-        # Arguments without their program: the method is where it shows.
-        start = flag.start()
-    return Command(
-        call,
-        segment.offset(start),
-        segment.offset(max(start, end - 1)) + 1,
-        segment.text[start:end],
-        client,
-        segment,
-    )
-
-
-def _is_open(raw: str, text: str) -> bool:
-    """Tell whether a command may be given a mode from elsewhere.
-
-    As what its caller gives it, last in the path, or as words that are not known.
-    """
-    if _GIVEN_LAST.search(raw):
-        return True
-    words = [word.strip("\"',[]") for word in _SHELL_WORDS.findall(text)]
-    return any(
-        word in _ANYTHING and not _TAKES_VALUE.fullmatch(before) for before, word in pairwise(words)
-    )
-
-
-def _is_told(segment: Segment) -> bool:
-    """Tell whether a line only prints a command."""
-    if not segment.client:
-        return _TELLS.search(segment.text) is not None
-    before = segment.before
-    return _TELLS.search(before) is not None and (before.count('"') + before.count("'")) % 2 == 1
-
-
-def _method(text: str, client: str) -> str | None:
-    given = [found["value"] for found in _METHOD.finditer(text)]
-    if given:
-        value = given[-1].upper()
-        return None if HOLE in value or "$" in value else value
-    words = [found["value"].upper() for found in _WORD.finditer(text)]
-    if client in _WORDY and (said := _SMALL_WORD.search(text)):
-        return said["value"].upper()
-    if client in _WORDY and words:
-        return words[0]
-    if not client:
-        given_to = _GIVEN_TO.search(text)
-        return given_to["value"] if given_to else None
-    if client in ("curl", "wget", "curlie", "irm", "iwr", "invoke-restmethod", "invoke-webrequest"):
-        if HOLE in text.partition("invocations")[0].partition("://")[0] and "mode=" in text:
-            # Options that are not known.
-            return None
-        return words[0] if words and words[0] == "DELETE" else "GET"
-    if client:
-        return "GET"
-    return None

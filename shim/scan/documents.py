@@ -2,87 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from functools import cache
-from importlib.resources import files
-from typing import Any, Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 from shim.scan.commands import Command, find_commands
+from shim.scan.embedded import Inner, cells, fences, scripts
 from shim.scan.finding import HANDLE, Confidence, Finding, Skipped
-from shim.scan.judging import Call, Judgement, judge, mode_stated_in, route, speaks_of_restate
+from shim.scan.json_requests import commands_in_lists, commands_in_strings, requests_in
+from shim.scan.json_tree import read_json
+from shim.scan.judging import Call, Judgement, judge, speaks_of_restate
+from shim.scan.kinds import command_rules, language_of
 from shim.scan.languages import Language, languages
-from shim.scan.nodes import Lines
-from shim.scan.openapi import find_operations
+from shim.scan.loose import literals
+from shim.scan.nodes import Spans
+from shim.scan.openapi import Operation, find_operations, operations_in
+from shim.scan.parts import Part
 from shim.scan.pins import find_pins
 from shim.scan.programs import find_in_program
+from shim.scan.requests import Request, requests_as_data
+from shim.scan.rest_files import requests_sent
 from shim.scan.rewriting import EXAMPLE, puts, rewritten
 from shim.scan.rewriting_commands import command_edits
-from shim.scan.showing import Part
 from shim.scan.unheeded_commands import unheeded_curls
 from shim.scan.urls import url_in
 
-_FILE: Final = files("shim.scan") / "rules" / "commands.toml"
-_SHEBANG: Final = re.compile(
-    r"^#![^\n]{0,80}?(?P<name>python|node|deno|ruby|php|bash|zsh|ksh|sh)[\d.]{0,5}\b"
-)
-_BY_SHEBANG: Final = {
-    "node": "javascript",
-    "deno": "typescript",
-    "bash": "shell",
-    "zsh": "shell",
-    "ksh": "shell",
-    "sh": "shell",
-}
-_FENCE: Final = re.compile(
-    r"^\s{0,12}(?:>\s?)?(?P<mark>`{3,8}|~{3,8})\s{0,3}(?P<name>[\w+#.-]{0,20})"
-)
-_HTTP_VERB: Final = re.compile(r"^\s{0,20}DELETE\s{1,9}\S{0,300}invocations/")
-_URL_KEY: Final = re.compile(
-    r"(?i)^(?P<indent>\s{0,80}(?:-\s{1,4})?)[\"']?[\w-]{0,20}(?:url|uri|path|endpoint|href|target|route|raw)[\"']?\s{0,4}[:=]\s{0,4}(?P<value>\S.{0,1000})$"
-)
-_METHOD_KEY: Final = re.compile(
-    r"(?i)^\s{0,80}(?:-\s{1,4})?[\"']?[\w-]{0,20}(?:method|verb|type)[\"']?\s{0,4}[:=]\s{0,4}[\"'.]?(?P<value>get|head|post|put|patch|delete)\b"
-)
-_SCRIPT: Final = re.compile(r"<script[^<>]{0,200}>|^---$", re.MULTILINE)
-_SAYS_DELETE: Final = re.compile(r"(?i)(?<![a-z])delete(?![a-z]*d\b)")
-_TEXT_COMMENT: Final = re.compile(r"^\s{0,200}(?:#|//|--|\*|/\*|;;|%|\"\"\")")
-_LITERAL: Final = re.compile(
-    r"[\"'`](?P<value>[^\"'`\s]{0,400}invocations/[^\"'`\s]{0,400})[\"'`]?"
-)
-_PUT_TOGETHER: Final = re.compile(
-    r"[\"'`]\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\w.:()\[\]]{1,60}"
-    r"(?:\s{0,3}(?:\.\.|\+{1,2}|<>|&|\.|~)\s{0,3}[\"'`])?"
-)
-# Lisp's way: (str base "/invocations/" id "?mode=kill")
-_STR: Final = re.compile(
-    r"(?<=invocations/)\"\s{1,3}(?:[\w.*+!?-]{1,60}|\([^()\"]{1,60}\))(?:\s{1,3}\"|(?=\)))"
-)
-_FILLED: Final = re.compile(r"#\{[^{}]{0,80}\}|\\\([^()]{0,80}\)")
-_LONGEST_LINE: Final = 8_000
 _LONGEST_OF_PROGRAM: Final = 20_000
-
-
-class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is found in a language that is read line by line, and what is passed over."""
-
-    language: str
-    finds: tuple[str, ...]
-    passes: tuple[str, ...]
-
-
-class CommandRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The files that are read line by line, and the new calls of command lines."""
-
-    files: dict[str, tuple[str, ...]]
-    replacement: dict[str, str]
-    example: tuple[Example, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,36 +36,6 @@ class Contents:
 
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-
-
-@cache
-def command_rules() -> CommandRules:
-    """Return the rules of command lines, as ``rules/commands.toml`` has them."""
-    return msgspec.convert(tomllib.loads(_FILE.read_text(encoding="utf-8")), CommandRules)
-
-
-@cache
-def _suffixes() -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    """Return the language of each ``*.suffix``, and of every other glob."""
-    globs = [(glob, one.name) for one in languages().values() for glob in one.files]
-    globs += [(glob, name) for name, each in command_rules().files.items() for glob in each]
-    plain = {glob[1:]: name for glob, name in globs if re.fullmatch(r"\*\.\w+", glob)}
-    return plain, tuple((glob, name) for glob, name in globs if not re.fullmatch(r"\*\.\w+", glob))
-
-
-def language_of(name: str, text: str = "") -> str:
-    """Return the language of a file by its name, or by its first line: ``text`` for any other."""
-    plain, globs = _suffixes()
-    for glob, language in globs:
-        if fnmatchcase(name, glob):
-            return language
-    dot = name.rfind(".")
-    if dot >= 0 and (found := plain.get(name[dot:].lower())):
-        return found
-    shebang = _SHEBANG.match(text[:100])
-    if shebang:
-        return _BY_SHEBANG.get(shebang["name"], shebang["name"])
-    return "text"
 
 
 def find_in_file(path: str, name: str, text: str, data: bytes) -> Contents:
@@ -132,13 +47,14 @@ def find_in_file(path: str, name: str, text: str, data: bytes) -> Contents:
     language = language_of(name, text)
     found: list[Finding] = []
     skipped: list[Skipped] = []
+    part = Part(path, text, language, speaks_of_restate(text) or speaks_of_restate(path))
     if calls:
-        restate = speaks_of_restate(text) or speaks_of_restate(path)
-        contents = _contents(Part(path, text, language, restate))
+        contents = _contents(part)
         found += contents.findings
         skipped += contents.skipped
-    if pinned and language not in languages():
-        found += find_pins(path, text, language)
+    if pinned:
+        prose = fences(part)[1].split("\n") if language == "markdown" else ()
+        found += find_pins(path, text, language, prose)
     return Contents(tuple(_each_once(found)), tuple(skipped))
 
 
@@ -160,14 +76,31 @@ def _each_once(found: Iterable[Finding]) -> Iterator[Finding]:
     yield from sorted(seen.values(), key=lambda one: (one.line, one.column))
 
 
-def _once_a_line(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Return the surest finding of each line, the first of those that are as sure."""
-    best: dict[int, Finding] = {}
-    for one in found:
-        before = best.get(one.line)
-        if before is None or one.confidence.rank < before.confidence.rank:
-            best[one.line] = one
-    return iter(best.values())
+class Placed(NamedTuple):
+    """A finding, and from where to where it stands."""
+
+    start: int
+    end: int
+    finding: Finding
+
+
+def _combined(*readers: Iterable[Placed]) -> Iterator[Finding]:
+    """Return what several readers have found of one text: where they overlap, what is surest.
+
+    Of two that are as sure, that is what the first reader has found.
+    """
+    kept: list[Placed] = []
+    for reader in readers:
+        by_rank = [_spans(kept, rank) for rank in range(len(Confidence))]
+        new = [one for one in reader if not by_rank[one.finding.confidence.rank].overlap(*one[:2])]
+        by_rank = [_spans(new, rank - 1) for rank in range(len(Confidence))]
+        kept = [one for one in kept if not by_rank[one.finding.confidence.rank].overlap(*one[:2])]
+        kept += new
+    return (one.finding for one in kept)
+
+
+def _spans(found: list[Placed], rank: int) -> Spans:
+    return Spans(one[:2] for one in found if one.finding.confidence.rank <= rank)
 
 
 def _contents(part: Part) -> Contents:
@@ -181,53 +114,98 @@ def _contents(part: Part) -> Contents:
             return _notebook(part)
         case "component":
             return _component(part)
-        case "yaml" | "json":
-            found = [*_requests(part), *_commands(part), *_openapi(part)]
-            return Contents(tuple(_once_a_line(found)))
+        case "json":
+            return _json(part)
         case "http":
-            return Contents(tuple(_once_a_line(_raw_requests(part))))
+            named = (one for one in find_commands(part.text) if one.client)
+            found = _combined(_plain(part, requests_sent(part)), _shown(part, named))
         case "shell" | "powershell" | "dockerfile" | "makefile":
-            return Contents(tuple(_commands(part)))
+            found = _combined(_commands(part))
         case "groovy":
-            return Contents(tuple(_once_a_line([*_commands(part), *_text(part)])))
+            found = _combined(_commands(part), _plain(part, literals(part)))
+        case "yaml":
+            found = _rows(part)
         case _:
-            found = [*_commands(part, loose=True), *_requests(part), *_text(part)]
-            return Contents(tuple(_once_a_line(found)))
+            data = list(requests_as_data(part))
+            commands = _commands(part, data, is_loose=True)
+            found = _combined(commands, _plain(part, data), _plain(part, literals(part)))
+    return Contents(tuple(found))
+
+
+def _rows(part: Part) -> Iterator[Finding]:
+    """Return what is found line by line in YAML, and in what is nearly JSON."""
+    data = list(requests_as_data(part))
+    operations = _openapi(part, find_operations(part.text))
+    return _combined(_plain(part, data), _commands(part, data), operations)
+
+
+def _json(part: Part) -> Contents:
+    nodes = read_json(part.text)
+    if nodes is None:
+        why = "no JSON that can be read as a whole: read line by line"
+        return Contents(tuple(_rows(part)), _skipped(part, why))
+    data = list(requests_in(part, nodes))
+    found = _combined(
+        _plain(part, data),
+        _shown(part, commands_in_lists(part, nodes)),
+        _shown(part, _unclaimed(commands_in_strings(part, nodes), data), is_loose=True),
+        _openapi(part, operations_in(part.text, nodes)),
+    )
+    return Contents(tuple(found))
 
 
 def _program(part: Part, language: Language) -> Contents:
     longest = max(map(len, part.text.split("\n")))
     if longest > _LONGEST_OF_PROGRAM:
-        why = f"a line of {longest:,} characters: nobody wrote that by hand"
-        return Contents(skipped=(Skipped(part.path, why),))
+        return Contents(
+            skipped=(
+                Skipped(part.path, f"a line of {longest:,} characters: nobody wrote that by hand"),
+            )
+        )
     found, broken = find_in_program(part, language)
     skipped: tuple[Skipped, ...] = ()
     if broken is not None:
-        skipped = (
-            Skipped(
-                part.path, f"line {broken}: no {language.name} from here on; the rest was read"
-            ),
-        )
+        why = f"line {broken}: no {language.name} from here on; the rest was read"
+        skipped = _skipped(part, why)
         known = {one.line for one in found}
-        found += [one for one in _commands(part) if one.line not in known]
+        found += [one.finding for one in _commands(part) if one.finding.line not in known]
     return Contents(tuple(found), skipped)
 
 
-def _commands(part: Part, *, loose: bool = False) -> Iterator[Finding]:
-    yaml = part.language == "yaml"
-    lines = Lines(part.text)
-    for command in find_commands(part.text, yaml=yaml):
+def _skipped(part: Part, why: str) -> tuple[Skipped, ...]:
+    """Return what is said of a file that was read otherwise; of a piece of one it is expected."""
+    return () if part.is_inner else (Skipped(part.path, why),)
+
+
+def _commands(
+    part: Part, data: Iterable[Request] = (), *, is_loose: bool = False
+) -> Iterator[Placed]:
+    commands = _unclaimed(find_commands(part.text, part.language), data)
+    return _shown(part, commands, is_loose=is_loose or part.language in ("yaml", "markdown"))
+
+
+def _unclaimed(commands: Iterable[Command], data: Iterable[Request]) -> Iterator[Command]:
+    """Return commands, but no URLs without a client of requests of which more is known."""
+    claimed = Spans((one.at, one.end) for one in data)
+    for one in commands:
+        if one.client or not claimed.overlap(one.start, one.end):
+            yield one
+
+
+def _shown(part: Part, commands: Iterable[Command], *, is_loose: bool = False) -> Iterator[Placed]:
+    for command in commands:
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
             continue
-        told = not command.client and command.call.method is not None
-        if told and (loose or part.language in ("yaml", "json", "markdown")):
+        if is_loose and not command.client and command.call.method is not None:
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
-        yield _of_command(part, command, judgement, lines)
+        yield Placed(command.start, command.end, _of_command(part, command, judgement))
 
 
-def _of_command(part: Part, command: Command, judgement: Judgement, lines: Lines) -> Finding:
-    line, column = lines.place(command.start)
+def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
+    line, column = part.lines.place(command.at)
+    told = command.otherwise if judgement.mode is None else None
+    unless = f", {told} unless told otherwise" if told else ""
     edits = command_edits(command, judgement)
     if edits:
         replacement = rewritten(part.text, edits, command.start, command.end).strip()
@@ -250,7 +228,7 @@ def _of_command(part: Part, command: Command, judgement: Judgement, lines: Lines
         judgement.confidence,
         command.code[:600],
         replacement,
-        f"{judgement.reason}; {HANDLE[judgement.mode]}",
+        f"{judgement.reason}{unless}; {HANDLE[judgement.mode]}",
         edits,
     )
 
@@ -272,230 +250,95 @@ def _new_url(code: str) -> str:
     return url_in(code) or "$RESTATE_ADMIN_URL/invocations/$INVOCATION_ID"
 
 
-def _raw_requests(part: Part) -> Iterator[Finding]:
-    lines = Lines(part.text)
-    at = 0
-    for row in part.text.splitlines(keepends=True):
-        if len(row) < _LONGEST_LINE and _HTTP_VERB.match(row):
-            url = row.split(None, 1)[1].rsplit(" HTTP/", 1)[0].strip()
-            judgement = judge(Call("DELETE", url), restate=part.restate)
-            if judgement:
-                yield _plain(part, lines, at + len(row) - len(row.lstrip()), row.strip(), judgement)
-        at += len(row)
-    yield from _commands(part)
+def _plain(part: Part, requests: Iterable[Request]) -> Iterator[Placed]:
+    for at, end, code, judgement in requests:
+        if judgement is None:
+            continue
+        line, column = part.lines.place(at)
+        replacement = (
+            command_rules()
+            .replacement["request"]
+            .format(url=_new_url(code), mode=judgement.mode or "MODE")
+        )
+        finding = Finding(
+            part.path,
+            line,
+            column,
+            part.language,
+            judgement.mode,
+            judgement.confidence,
+            code[:600],
+            replacement,
+            f"{judgement.reason}; {HANDLE[judgement.mode]}",
+        )
+        yield Placed(at, end, finding)
 
 
-def _plain(part: Part, lines: Lines, at: int, code: str, judgement: Judgement) -> Finding:
-    line, column = lines.place(at)
-    replacement = (
-        command_rules()
-        .replacement["request"]
-        .format(url=_new_url(code), mode=judgement.mode or "MODE")
-    )
-    return Finding(
-        part.path,
-        line,
-        column,
-        part.language,
-        judgement.mode,
-        judgement.confidence,
-        code[:600],
-        replacement,
-        f"{judgement.reason}; {HANDLE[judgement.mode]}",
-    )
-
-
-def _requests(part: Part) -> Iterator[Finding]:
-    """Return requests that are data: a URL and a method beside each other."""
-    lines = Lines(part.text)
-    rows = part.text.split("\n")
-    at = 0
-    for number, row in enumerate(rows):
-        found = _URL_KEY.match(row) if "invocations/" in row and len(row) < _LONGEST_LINE else None
-        if found and route(found["value"]) is not None:
-            method = _method_near(rows, number, len(found["indent"]))
-            judgement = judge(Call(method, found["value"]), restate=part.restate)
-            if judgement and (method or judgement.mode_given):
-                yield _plain(part, lines, at + len(row) - len(row.lstrip()), row.strip(), judgement)
-        at += len(row) + 1
-
-
-def _method_near(rows: list[str], number: int, indent: int) -> str | None:
-    for step in (-1, 1):
-        for distance in range(1, 13):
-            at = number + step * distance
-            if not 0 <= at < len(rows) or len(rows[at]) > 400:
-                break
-            row = rows[at]
-            own = len(row) - len(row.lstrip(" \t-"))
-            if row.strip() and own < indent:
-                break
-            found = _METHOD_KEY.match(row)
-            if found and own == indent:
-                return found["value"].upper()
-            if row.lstrip().startswith("- ") and step < 0:
-                break
-    return None
-
-
-def _openapi(part: Part) -> Iterator[Finding]:
+def _openapi(part: Part, operations: Iterable[Operation]) -> Iterator[Placed]:
     """Return the old route where a description of an API holds it."""
-    lines = Lines(part.text)
-    for operation in find_operations(part.text):
-        route_of = operation.path or "/invocations/{id}"
-        if judge(Call("DELETE", route_of, words="restate"), restate=True) is None:
+    for one in operations:
+        if judge(Call("DELETE", one.path, words="restate"), restate=True) is None:
             continue
         level = Confidence.POSSIBLE
-        if operation.is_named or part.restate:
+        if one.is_named or part.restate:
             level = Confidence.LIKELY
-        if operation.is_named and part.restate:
+        if one.is_named and part.restate:
             level = Confidence.CERTAIN
         why = "the old route in a description of the API: take that of Restate 1.4 or later"
         judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
-        one = _plain(part, lines, operation.at, operation.code, judgement)
-        yield replace(one, replacement=f"{route_of}/{{kill,cancel,purge}}: patch")
+        request = Request(one.at, one.at + len("delete"), one.code, judgement)
+        for placed in _plain(part, [request]):
+            new = f"{one.path}/{{kill,cancel,purge}}: patch"
+            yield placed._replace(finding=replace(placed.finding, replacement=new))
 
 
-def _inner(part: Part, start: int, end: int, language: str) -> Contents:
-    """Return what a piece of a file holds, at the lines where it stands."""
-    text = part.text[start:end]
-    if language == part.language or "invocation" not in text.lower():
+def _inner(part: Part, inner: Inner) -> Contents:
+    """Return what a piece of a file holds, at the places where it stands."""
+    language, excerpt = inner
+    if language == part.language or "invocation" not in excerpt.text.lower():
         return Contents()
-    found = _contents(Part(part.path, text, language, part.restate))
-    first = Lines(part.text).place(start)[0] - 1
+    piece = Part(part.path, excerpt.text, language, part.restate, is_inner=True)
+    contents = _contents(piece)
+    found = []
+    for one in contents.findings:
+        at = excerpt.at(piece.lines.index(one.line, one.column))
+        line, column = part.lines.place(at)
+        # Without a grammar of the whole file, nothing says that it would still parse; and what
+        # people read may be about the old call.
+        found.append(replace(one, line=line, column=column, language=part.language, edits=()))
+    return Contents(tuple(found), contents.skipped)
+
+
+def _all_inner(part: Part, each: Iterable[Inner]) -> Contents:
+    contents = [_inner(part, one) for one in each]
     return Contents(
-        tuple(
-            # Without a grammar of the whole file, nothing says that it would still parse; and
-            # what people read may be about the old call.
-            replace(one, line=one.line + first, language=part.language, edits=())
-            for one in found.findings
-        )
+        tuple(found for one in contents for found in one.findings),
+        tuple(skipped for one in contents for skipped in one.skipped),
     )
 
 
 def _markdown(part: Part) -> Contents:
-    found: list[Finding] = []
-    rows = part.text.splitlines(keepends=True)
-    blank: list[str] = []
-    at = number = 0
-    while number < len(rows):
-        fence = _FENCE.match(rows[number])
-        if fence is None:
-            blank.append(rows[number])
-            at += len(rows[number])
-            number += 1
-            continue
-        at += len(rows[number])
-        start = at
-        blank.append("\n")
-        number += 1
-        while number < len(rows) and not rows[number].lstrip("> \t").startswith(fence["mark"]):
-            at += len(rows[number])
-            blank.append(" " * (len(rows[number]) - 1) + "\n")
-            number += 1
-        found += _fenced(part, start, at, fence["name"].lower()).findings
-    prose = replace(part, text="".join(blank))
-    found += _prose(prose)
-    return Contents(tuple(found))
-
-
-def _fenced(part: Part, start: int, end: int, name: str) -> Contents:
-    for language in languages().values():
-        if name == language.name or name in language.aliases:
-            return _inner(part, start, end, language.name)
-    if name in ("http", "rest"):
-        return _inner(part, start, end, "http")
-    if name in ("yaml", "yml", "json", "dockerfile", "makefile", "powershell"):
-        return _inner(part, start, end, "yaml" if name == "yml" else name)
-    return _inner(part, start, end, "shell")
+    blocks, prose = fences(part)
+    contents = _all_inner(part, blocks)
+    return replace(contents, findings=(*contents.findings, *_prose(replace(part, text=prose))))
 
 
 def _prose(part: Part) -> Iterator[Finding]:
-    lines = Lines(part.text)
     for command in find_commands(part.text, comments=False):
         judgement = judge(command.call, restate=part.restate)
         if judgement is None:
             continue
         if not command.client:
             judgement = replace(judgement, confidence=Confidence.POSSIBLE)
-        yield _of_command(part, command, judgement, lines)
+        yield _of_command(part, command, judgement)
 
 
 def _notebook(part: Part) -> Contents:
-    try:
-        book: Any = json.loads(part.text)
-        cells = book["cells"]
-        sources = [(cell.get("cell_type"), cell.get("source", "")) for cell in cells]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    held = cells(part)
+    if held is None:
         return Contents(skipped=(Skipped(part.path, "no notebook: its JSON cannot be read"),))
-    found: list[Finding] = []
-    at = 0
-    for kind, source in sources:
-        pieces = source if isinstance(source, list) else str(source).splitlines(keepends=True)
-        pieces = [str(piece) for piece in pieces]
-        where = []
-        for piece in pieces:
-            index = _spelled_at(part.text, piece, at)
-            at = index if index is not None else at
-            where.append(part.text.count("\n", 0, at) + 1)
-        code = "".join(pieces)
-        if "invocation" not in code.lower() or not where:
-            continue
-        if kind == "code":
-            shell = "".join(
-                p.lstrip("!% ") if p.lstrip().startswith(("!", "%%")) else "\n" for p in pieces
-            )
-            python = "".join("\n" if p.lstrip().startswith(("!", "%")) else p for p in pieces)
-            if pieces[0].startswith(("%%bash", "%%sh")):
-                shell, python = "\n" + "".join(pieces[1:]), ""
-            inner = [("shell", shell), ("python", python)]
-        else:
-            inner = [("markdown", code)]
-        for language, text in inner:
-            if "invocation" not in text.lower():
-                continue
-            contents = _contents(Part(part.path, text, language, part.restate))
-            for one in contents.findings:
-                line = where[min(one.line, len(where)) - 1]
-                found.append(replace(one, line=line, language="notebook", edits=()))
-    return Contents(tuple(found))
-
-
-def _spelled_at(text: str, piece: str, at: int) -> int | None:
-    for ascii_only in (False, True):
-        found = text.find(json.dumps(piece, ensure_ascii=ascii_only)[1:-1], at)
-        if found >= 0:
-            return found
-    return None
+    return _all_inner(part, held)
 
 
 def _component(part: Part) -> Contents:
-    found: list[Finding] = []
-    for begin in _SCRIPT.finditer(part.text):
-        closing = "---" if begin[0] == "---" else "</script"
-        end = part.text.find(closing, begin.end())
-        if end > 0:
-            found += _inner(part, begin.end(), end, "typescript").findings
-    return Contents(tuple(found))
-
-
-def _text(part: Part) -> Iterator[Finding]:
-    """Return literals of the route in a language without rules, where DELETE is near them."""
-    lines = Lines(part.text)
-    rows = part.text.split("\n")
-    at = 0
-    for number, row in enumerate(rows):
-        if "invocations/" in row and len(row) < _LONGEST_LINE and not _TEXT_COMMENT.match(row):
-            joined = _STR.sub("{}", row) if "(str " in row else _PUT_TOGETHER.sub("{}", row)
-            for found in _LITERAL.finditer(joined):
-                near = " ".join(rows[max(0, number - 2) : number + 4])
-                method = "DELETE" if _SAYS_DELETE.search(near) else None
-                url = _FILLED.sub("{}", found["value"])
-                judgement = judge(Call(method, url, words=row[:400]), restate=part.restate)
-                if judgement and (method or judgement.mode_given):
-                    if not judgement.mode_given:
-                        judgement = replace(judgement, mode=mode_stated_in(near))
-                    yield _plain(
-                        part, lines, at + len(row) - len(row.lstrip()), row.strip(), judgement
-                    )
-        at += len(row) + 1
+    return _all_inner(part, scripts(part))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ast_grep_py import Rule, SgNode
@@ -105,3 +105,67 @@ class Lines:
         """Return the line and the column of a character."""
         line = bisect_right(self._starts, at)
         return line, at - self._starts[line - 1] + 1
+
+    def index(self, line: int, column: int) -> int:
+        """Return the character at a line and a column."""
+        return self._starts[line - 1] + column - 1
+
+
+class Nesting:
+    """Spans that lie within each other, or apart: those around a place."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._spans = sorted(set(spans), key=lambda span: (span[0], -span[1]))
+        self._starts = [start for start, _ in self._spans]
+        self._above: list[int] = []
+        open_ones: list[int] = []
+        for number, (start, _) in enumerate(self._spans):
+            while open_ones and self._spans[open_ones[-1]][1] <= start:
+                open_ones.pop()
+            self._above.append(open_ones[-1] if open_ones else -1)
+            open_ones.append(number)
+
+    def around(self, at: int) -> Iterator[tuple[int, int]]:
+        """Return the spans that a place is in, or at the end of: the innermost first."""
+        inner = bisect_right(self._starts, at) - 1
+        while inner >= 0:
+            if self._spans[inner][1] >= at:
+                yield self._spans[inner]
+            inner = self._above[inner]
+
+    def innermost(self, at: int, *, but: tuple[int, int] | None = None) -> tuple[int, int] | None:
+        """Return the innermost span that a place is in, but not at the end of, or ``None``."""
+        around = self.around(at)
+        return next((span for span in around if span[1] > at and span != but), None)
+
+
+class Starts:
+    """Nodes in the order in which they begin: those that begin within a span."""
+
+    def __init__(self, nodes: Iterable[SgNode]) -> None:
+        self._nodes = list(nodes)
+        self._starts = [span_of(node)[0] for node in self._nodes]
+
+    def within(self, start: int, end: int, most: int | None = None) -> list[SgNode]:
+        """Return the nodes that begin from ``start`` on and before ``end``, the first of them."""
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        return self._nodes[first : last if most is None else min(last, first + most)]
+
+
+class Spans:
+    """Spans, of which some may overlap: whether they do with another one."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in sorted(spans):
+            if self._ends and start < self._ends[-1]:
+                self._ends[-1] = max(end, self._ends[-1])
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def overlap(self, start: int, end: int) -> bool:
+        """Tell whether one of them and another one share a character."""
+        number = bisect_left(self._starts, end) - 1
+        return number >= 0 and self._ends[number] > start

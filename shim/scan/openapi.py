@@ -7,21 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-_LONGEST_LINE: Final = 8_000
-_LONGEST_PATH: Final = 400
-"""Lines that the description of one path has at most."""
-_PATH: Final = re.compile(
-    r"^(?P<indent>\s{0,80})[\"']?(?P<path>/(?:\S{0,80}/)?invocations/\{\w{1,40}\})[\"']?\s?:"
-)
+from shim.scan.json_tree import Node
+
+_ROUTE: Final = r"/(?:\S{0,80}/)?invocations/\{\w{1,40}\}"
+_PATH: Final = re.compile(rf"^(?P<indent>\s{{0,80}})[\"']?(?P<path>{_ROUTE})[\"']?\s?:")
 _DELETE: Final = re.compile(r"^(?P<indent>\s{0,80})[\"']?delete[\"']?\s?:")
-_NAME: Final = re.compile(r"(?i)delete_?invocation")
+# What only Restate's description has: the names of the operation, of the mode, of itself.
+_NAME: Final = re.compile(r"(?i)(?:delete|terminate)_?invocation")
+_MODES: Final = re.compile(
+    r"(?i)\b(?:Deletion|Termination)Mode\b|\bcancel\b[^a-z]{1,40}\bkill\b[^a-z]{1,40}\bpurge\b"
+)
+_TITLE: Final = re.compile(r"(?i)\btitle[\"']?\s?:\s?[\"']?(?:Restate )?Admin API\b")
+_MOST_ROWS: Final = 60
+_MOST_CODE: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """The operation DELETE of a path; ``at`` is where it stands.
 
-    ``is_named`` says that it has the name that Restate gives it.
+    ``is_named`` says that it has the names that Restate gives it.
     """
 
     path: str
@@ -31,35 +36,40 @@ class Operation:
 
 
 def find_operations(text: str) -> Iterator[Operation]:
-    """Return the operations of a description that may be the old route."""
+    """Return the operations of a description that may be the old route, as YAML has them."""
     rows = text.split("\n")
-    if len(rows) < 5:
-        yield from _on_one_line(text)
-        return
+    named = _is_named(text)
     at = 0
+    above: re.Match[str] | None = None
     for number, row in enumerate(rows):
-        found = _PATH.match(row) if len(row) < _LONGEST_LINE else None
-        if found is not None:
-            yield from _below(rows, number, at, found)
+        own = len(row) - len(row.lstrip())
+        if above is not None and row.strip() and own <= len(above["indent"]):
+            above = None
+        delete = _DELETE.match(row) if above is not None else None
+        if above is not None and delete is not None:
+            near = _NAME.search("\n".join(rows[number : number + _MOST_ROWS]))
+            code = f"{above.string.strip()} {row.strip()}"
+            yield Operation(above["path"], at + own, code, named or near is not None)
+            above = None
+        above = _PATH.match(row) or above
         at += len(row) + 1
 
 
-def _below(rows: list[str], number: int, at: int, found: re.Match[str]) -> Iterator[Operation]:
-    where = at
-    for row in range(number + 1, min(len(rows), number + _LONGEST_PATH)):
-        where += len(rows[row - 1]) + 1
-        own = len(rows[row]) - len(rows[row].lstrip())
-        if rows[row].strip() and own <= len(found["indent"]):
-            return
-        delete = _DELETE.match(rows[row])
-        if delete is not None:
-            named = _NAME.search("\n".join(rows[row : row + 60])) is not None
-            code = f"{rows[number].strip()} {rows[row].strip()}"
-            yield Operation(found["path"], where + len(delete["indent"]), code, named)
-            return
+def operations_in(text: str, objects: list[Node]) -> Iterator[Operation]:
+    """Return the operations of a description that may be the old route, as JSON has them."""
+    named: bool | None = None
+    for node in objects:
+        for path, _, below in node.pairs:
+            if not re.fullmatch(_ROUTE, path):
+                continue
+            for key, at, operation in below.pairs:
+                if key == "delete":
+                    named = _is_named(text) if named is None else named
+                    end = min(operation.end, operation.start + _MOST_CODE)
+                    near = _NAME.search(text, operation.start, end)
+                    code = f'"{path}": {{ "delete": {{'
+                    yield Operation(path, at, code, named or near is not None)
 
 
-def _on_one_line(text: str) -> Iterator[Operation]:
-    found = _NAME.search(text)
-    if found is not None and '"openapi"' in text:
-        yield Operation("", found.start(), found[0], is_named=True)
+def _is_named(text: str) -> bool:
+    return _MODES.search(text) is not None or _TITLE.search(text) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -23,9 +24,11 @@ from shim.scan.judging import (
     route,
 )
 from shim.scan.languages import Language, names
+from shim.scan.nodes import Starts
+from shim.scan.parts import Part
 from shim.scan.rewriting import puts
 from shim.scan.rewriting_calls import call_edits
-from shim.scan.showing import Part, Place, Showing
+from shim.scan.showing import Place, Showing
 from shim.scan.surroundings import is_told, method_beside
 from shim.scan.trees import Site, Tree
 from shim.scan.unheeded_calls import is_heeded, is_known_client
@@ -97,7 +100,7 @@ class _Reader:
                 for value in site.values:
                     self.read |= value.literals
         found += self._apart([site for site, url in sites if url is None])
-        found += self._definitions(covered)
+        found += self._definitions(sorted(covered))
         found += self._left()
         yield from found
 
@@ -117,18 +120,16 @@ class _Reader:
 
     def _apart(self, sites: list[Site]) -> Iterator[Finding]:
         """Return requests whose URL and DELETE are given apart, within one function."""
+        left = Starts(one for one in self.tree.literals if one.range().start.index not in self.read)
         for site in sites:
             if site.method != "DELETE":
                 continue
-            left = [one for one in self.tree.literals if one.range().start.index not in self.read]
-            if not left:
-                return
             start, end = self.tree.function_around(site.node)
             given = _GIVEN.search(self._code(site)) is not None
             urls = [
                 one
-                for one in left[:_MOST_LEFT]
-                if start <= one.range().start.index < end and (given or self._is_about(one, site))
+                for one in left.within(start, end, _MOST_LEFT)
+                if one.range().start.index not in self.read and (given or self._is_about(one, site))
             ]
             tops = {self.tree.top(one).range().start.index: self.tree.top(one) for one in urls}
             if len(tops) != 1:
@@ -286,6 +287,7 @@ class _Reader:
         return self._made(site, Judgement(mode, mode_given=True, confidence=level, reason=why))
 
     def _definitions(self, covered: list[tuple[int, int]]) -> Iterator[Finding]:
+        literals = Starts(self.tree.literals)
         for name, node in self.tree.functions().items():
             rule = next(
                 (one for one in self.language.rule if one.generated and one.matches(name)), None
@@ -294,14 +296,12 @@ class _Reader:
                 continue
             where = node.range()
             start, end = where.start.index, where.end.index
-            if any(start <= one and two <= end for one, two in covered):
+            inner = bisect_left(covered, (start, start))
+            if inner < len(covered) and covered[inner][1] <= end:
                 continue
-            if "/invocations/" not in self.part.text[start:end]:
+            if self.part.text.find("/invocations/", start, end) < 0:
                 continue
-            for literal in self.tree.literals:
-                at = literal.range().start.index
-                if start <= at < end:
-                    self.read.add(at)
+            self.read.update(one.range().start.index for one in literals.within(start, end))
             level = Confidence.LIKELY if self.part.restate else Confidence.POSSIBLE
             why = (
                 f"a generated client that holds {name}: generate it anew from Restate 1.4 or later"

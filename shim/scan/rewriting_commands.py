@@ -39,6 +39,9 @@ def line_edits(code: str, judgement: Judgement) -> tuple[Edit, ...]:
         if path is None or said != {judgement.mode} or len(_MODE.findall(code)) > 1:
             return ()
         return verb, Edit(items[0].start(), items[0].end(), ""), path
+    if not judgement.mode_given and _MODE.search(code):
+        # It stands where no server looks for it, in a body, say.
+        return ()
     path = path_edit(code, judgement.mode, given=judgement.mode_given)
     return () if path is None else (verb, path)
 

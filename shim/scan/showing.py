@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from shim.scan.finding import HANDLE, Edit, Finding
 from shim.scan.judging import Judgement
 from shim.scan.languages import Language
-from shim.scan.nodes import Lines
+from shim.scan.parts import Part
 from shim.scan.rewriting import EXAMPLE, rewritten
 from shim.scan.rewriting_commands import line_edits
 
 _MOST_CODE: Final = 600
 _WIDEST_INDENT: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Text that is one language: a file, or what a file holds of it from ``offset`` on."""
-
-    path: str
-    text: str
-    language: str
-    restate: bool
 
 
 class Place(NamedTuple):
@@ -41,14 +31,13 @@ class Showing:
     def __init__(self, part: Part, language: Language) -> None:
         self._part = part
         self._language = language
-        self._lines = Lines(part.text)
 
     def shown(
         self, place: Place, judgement: Judgement, template: str, edits: tuple[Edit, ...] = ()
     ) -> Finding:
         """Return a finding: rewritten in its place where there are edits, else by a template."""
         at, start, end = place
-        line, column = self._lines.place(at)
+        line, column = self._part.lines.place(at)
         first = self._part.text.rfind("\n", 0, start) + 1
         indent = " " * min(start - first, _WIDEST_INDENT)
         code = self._part.text[start : min(end, start + _MOST_CODE)]

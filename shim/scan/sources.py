@@ -43,6 +43,7 @@ class Source:
         self.kinds = language.kinds
         self.root = SgRoot(text, language.grammar).root()
         self.assignments = Assignments(self.root, text, language.kinds)
+        self._results: dict[tuple[int, int], SgNode | None] = {}
 
     def broken_line(self) -> int | None:
         """Return the first line that the grammar does not know, or ``None``."""
@@ -63,6 +64,12 @@ class Source:
 
     def result_of(self, function: SgNode) -> SgNode | None:
         """Return the expression that a function returns, or ``None``."""
+        span = span_of(function)
+        if span not in self._results:
+            self._results[span] = self._find_result(function)
+        return self._results[span]
+
+    def _find_result(self, function: SgNode) -> SgNode | None:
         for node in find_all(function, self.kinds.returns):
             if node.named_children():
                 return node.named_children()[0]

@@ -10,19 +10,17 @@ from typing import Final
 
 from ast_grep_py import SgNode
 
-from shim.scan.arguments import Arguments
 from shim.scan.expressions import MAPS, Expressions
 from shim.scan.interfaces import Interfaces
 from shim.scan.judging import HOLE, is_of_one
 from shim.scan.languages import Language, names
 from shim.scan.languages import Rule as CallRule
 from shim.scan.nodes import find_all, sides_of, span_of
+from shim.scan.parameters import Parameters
 from shim.scan.sources import Link, Source
 from shim.scan.statements import Statements
 from shim.scan.values import Value, has_route, method_of
 
-# Nobody writes more of them in one file.
-_MOST_LITERALS: Final = 300
 _LAST: Final = re.compile(r"(\w{1,80})\W{0,10}$")
 # What made a variable: new Map<string, string>(), redis.Redis(…).
 _MADE: Final = re.compile(r"(\w{1,60})\s?(?:<[^<>()]{0,80}>)?\(")
@@ -62,7 +60,7 @@ class Tree:
         self._kinds = source.kinds
         self.broken_line = source.broken_line
         self.value_of = Expressions(source).value_of
-        self._arguments = Arguments(source, self.value_of)
+        self._parameters = Parameters(source, self.value_of)
         self._interfaces = Interfaces(source, self.value_of)
         self._is_of_clients = names().is_of_clients(text)
         self._statements = Statements(source, self.value_of)
@@ -132,7 +130,7 @@ class Tree:
 
     def may_hold_a_mode(self, site: Site) -> bool:
         """Tell whether a call is given something that may hold a mode and cannot be read."""
-        return site.link is not None and self._arguments.may_hold_a_mode(site.links, site.link)
+        return site.link is not None and self._parameters.may_hold_a_mode(site.links, site.link)
 
     def _is_route(self, node: SgNode, link: Link) -> bool:
         """Tell whether it declares what a server answers, not what a client asks."""
@@ -225,7 +223,7 @@ class Tree:
     def literals(self) -> list[SgNode]:
         """The literals that hold the route, or begin to."""
         found = find_all(self._source.root, self._kinds.strings)
-        return [node for node in found if "invocations" in node.text()][:_MOST_LITERALS]
+        return [node for node in found if "invocations" in node.text()]
 
     def top(self, node: SgNode) -> SgNode:
         """Return the largest expression that puts a literal together with others."""

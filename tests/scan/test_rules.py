@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from ast_grep_py import SgRoot
 
-from shim.scan.documents import command_rules, find_in_file
+from shim.scan.documents import find_in_file
 from shim.scan.finding import Confidence, Finding
+from shim.scan.kinds import command_rules
 from shim.scan.languages import Language, languages, names
 from shim.scan.pins import pins
 

@@ -157,6 +157,23 @@ def test_json_has_the_shape_that_others_read(tmp_path: Path) -> None:
     }
 
 
+# What it did: of one name's assignments it knew the first 200, and of a file's URLs the first 300.
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        (
+            "a.py",
+            "def f(i):\n    url = f'{ADMIN}/invocations/{i}?mode=kill'\n    requests.delete(url)\n",
+        ),
+        ("a.py", "URL = '/invocations/{id}?mode=kill'\n"),
+    ],
+    ids=["variables", "literals"],
+)
+def test_the_last_of_many_calls_is_found_as_the_first(tmp_path: Path, name: str, call: str) -> None:
+    (tmp_path / name).write_text(call * 310)
+    assert len(scanned(tmp_path).findings) == 310
+
+
 def test_a_file_with_errors_is_said_and_read_as_far_as_it_goes(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def broken(((\n    pass\n\n" + KILL)
     found = scanned(tmp_path)
