@@ -42,7 +42,7 @@ def _rules() -> list[dict[str, Any]]:
 
 def _names_in_code() -> set[str]:
     """Return the names of everything that can be on /metrics."""
-    source = (ROOT / "shim/record/metrics.py").read_text()
+    source = (ROOT / "shim/record/exposition.py").read_text()
     names = set(re.findall(r'"(restate_shim_[a-z_]*[a-z])"', source))
     names |= {f"restate_shim_ledger_{name}" for name in re.findall(r'name \+ "(\w+)"', source)}
     return names
