@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from shim.scan.judging import HOLE, route
+from shim.scan.judging import HOLE, route, spelled
 from shim.scan.variables import Variables
 from shim.scan.words import Word
 
@@ -76,7 +76,7 @@ class Argument:
     @property
     def spelled(self) -> str:
         """Return the text, or ``HOLE`` and the labels where it is not all known."""
-        return HOLE + " ".join((*self.holes, self.text)) if self.holes else self.text
+        return spelled(self.text, self.holes)
 
 
 @dataclass(frozen=True, slots=True)

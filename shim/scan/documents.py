@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from shim.scan.commands import Command, find_commands
 from shim.scan.embedded import Inner, cells, fences, scripts
-from shim.scan.finding import HANDLE, Confidence, Finding, Skipped
+from shim.scan.finding import Confidence, Finding, Skipped
 from shim.scan.json_requests import commands_in_lists, commands_in_strings, requests_in
 from shim.scan.json_tree import read_json
 from shim.scan.judging import Call, Judgement, judge, speaks_of_restate
@@ -24,6 +24,7 @@ from shim.scan.requests import Request, requests_as_data
 from shim.scan.rest_files import requests_sent
 from shim.scan.rewriting import EXAMPLE, puts, rewritten
 from shim.scan.rewriting_commands import command_edits
+from shim.scan.showing import MOST_CODE, finding
 from shim.scan.unheeded_commands import unheeded_curls
 from shim.scan.urls import url_in
 
@@ -203,7 +204,6 @@ def _shown(part: Part, commands: Iterable[Command], *, is_loose: bool = False) -
 
 
 def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
-    line, column = part.lines.place(command.at)
     told = command.otherwise if judgement.mode is None else None
     unless = f", {told} unless told otherwise" if told else ""
     edits = command_edits(command, judgement)
@@ -219,17 +219,14 @@ def _of_command(part: Part, command: Command, judgement: Judgement) -> Finding:
         edits = edits if any(one.end == url_ends for one in edits) else ()
     else:
         edits = ()
-    return Finding(
-        part.path,
-        line,
-        column,
-        part.language,
-        judgement.mode,
-        judgement.confidence,
-        command.code[:600],
-        replacement,
-        f"{judgement.reason}{unless}; {HANDLE[judgement.mode]}",
-        edits,
+    return finding(
+        part,
+        command.at,
+        judgement,
+        code=command.code[:MOST_CODE],
+        replacement=replacement,
+        edits=edits,
+        more=unless,
     )
 
 
@@ -254,24 +251,13 @@ def _plain(part: Part, requests: Iterable[Request]) -> Iterator[Placed]:
     for at, end, code, judgement in requests:
         if judgement is None:
             continue
-        line, column = part.lines.place(at)
         replacement = (
             command_rules()
             .replacement["request"]
             .format(url=_new_url(code), mode=judgement.mode or "MODE")
         )
-        finding = Finding(
-            part.path,
-            line,
-            column,
-            part.language,
-            judgement.mode,
-            judgement.confidence,
-            code[:600],
-            replacement,
-            f"{judgement.reason}; {HANDLE[judgement.mode]}",
-        )
-        yield Placed(at, end, finding)
+        found = finding(part, at, judgement, code=code[:MOST_CODE], replacement=replacement)
+        yield Placed(at, end, found)
 
 
 def _openapi(part: Part, operations: Iterable[Operation]) -> Iterator[Placed]:

@@ -58,21 +58,22 @@ def _rewrite(path: str, findings: list[Finding]) -> Rewrite | None:
         return None
     before, data = got
     after, calls = before, 0
+    left = _calls_in(file, before)
     # From the end, so that the places of those before stay.
     for one in sorted(findings, key=lambda one: one.edits[0].start, reverse=True):
         tried = rewritten(after, one.edits)
-        if _is_sound(before, after, tried, one, file):
-            after, calls = tried, calls + 1
+        if _parses_as_before(before, tried, one) and _calls_in(file, tried) == left - 1:
+            after, calls, left = tried, calls + 1, left - 1
     mark = "\ufeff" if data.startswith(BOM_UTF8) else ""
     return Rewrite(path, mark + before, mark + after, calls) if calls else None
 
 
-def _is_sound(before: str, now: str, tried: str, one: Finding, file: File) -> bool:
-    """Tell whether a rewritten file parses as well as before, and no longer makes the call."""
+def _parses_as_before(before: str, tried: str, one: Finding) -> bool:
     language = languages().get(one.language)
     grammar = language.grammar if language else _GRAMMARS.get(one.language)
-    if grammar is not None and not still_parses(before, tried, grammar):
-        return False
-    count = len(find_guarded(file.shown, file.path.name, now, now.encode()).findings)
-    left = find_guarded(file.shown, file.path.name, tried, tried.encode())
-    return len(left.findings) == count - 1
+    return grammar is None or still_parses(before, tried, grammar)
+
+
+def _calls_in(file: File, text: str) -> int:
+    """Return how many old calls are found in a file with this text."""
+    return len(find_guarded(file.shown, file.path.name, text, text.encode()).findings)

@@ -64,6 +64,11 @@ _OTHERS: Final = re.compile(
 )
 
 
+def spelled(text: str, holes: tuple[str, ...]) -> str:
+    """Return a text, or ``HOLE`` and the labels of what is not known where it is not all known."""
+    return HOLE + " ".join((*holes, text)) if holes else text
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call as it is read.

@@ -28,7 +28,7 @@ from shim.scan.nodes import Starts
 from shim.scan.parts import Part
 from shim.scan.rewriting import puts
 from shim.scan.rewriting_calls import call_edits
-from shim.scan.showing import Place, Showing
+from shim.scan.showing import Place, shown, told
 from shim.scan.surroundings import is_told, method_beside
 from shim.scan.trees import Site, Tree
 from shim.scan.unheeded_calls import is_heeded, is_known_client
@@ -68,8 +68,6 @@ class _Reader:
         self.part = part
         self.language = language
         self.tree = Tree(part.text, language)
-        self._shown = Showing(part, language).shown
-        self._told = Showing(part, language).told
         self.is_of_pages = names().is_of_pages(part.text)
         self.read: set[int] = set()
         self.heeded: set[tuple[int, int]] = set()
@@ -149,7 +147,7 @@ class _Reader:
             first, last = min(at, site.start), max(top.range().end.index, site.end)
             if last - first < _MOST_CODE:
                 template = site.rule.replacement or self.language.replacement
-                yield self._shown(Place(max(at, site.at), first, last), judgement, template)
+                yield shown(self.part, Place(max(at, site.at), first, last), judgement, template)
 
     def _is_about(self, literal: SgNode, site: Site) -> bool:
         """Tell whether a literal is given to what a request is given: ``url.set_path("/…")``."""
@@ -257,7 +255,7 @@ class _Reader:
     def _line(self, site: Site, judgement: Judgement) -> Finding:
         """Return the finding of a call that is given a command line or a raw request."""
         template = site.rule.replacement or self.language.replacement
-        return self._told(Place(site.at, site.start, site.end), judgement, template)
+        return told(self.part, Place(site.at, site.start, site.end), judgement, template)
 
     def _generated(self, site: Site) -> Finding | None:
         link = site.link
@@ -307,8 +305,8 @@ class _Reader:
                 f"a generated client that holds {name}: generate it anew from Restate 1.4 or later"
             )
             judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
-            yield self._shown(
-                Place(start, start, min(end, start + 200)), judgement, rule.replacement
+            yield shown(
+                self.part, Place(start, start, min(end, start + 200)), judgement, rule.replacement
             )
 
     def _left(self) -> list[Finding]:
@@ -348,7 +346,7 @@ class _Reader:
                     level = Confidence.LIKELY
                     judgement = Judgement(None, mode_given=False, confidence=level, reason=why)
             place = Place(start, start, end)
-            finding = self._shown(place, judgement, self.language.replacement)
+            finding = shown(self.part, place, judgement, self.language.replacement)
             if method is None and self.is_of_pages and value.text.startswith("/"):
                 finding = replace(finding, confidence=Confidence.POSSIBLE)
             left.append((finding, judgement.mode_given))
@@ -370,8 +368,8 @@ class _Reader:
             judgement = judge(command.call, restate=self.part.restate)
             if judgement is not None and command.call.method is not None:
                 place = Place(literal.range().start.index, where.start.index, where.end.index)
-                yield self._told(place, judgement, self.language.replacement)
+                yield told(self.part, place, judgement, self.language.replacement)
 
     def _made(self, site: Site, judgement: Judgement, edits: tuple[Edit, ...] = ()) -> Finding:
         template = site.rule.replacement or self.language.replacement
-        return self._shown(Place(site.at, site.start, site.end), judgement, template, edits)
+        return shown(self.part, Place(site.at, site.start, site.end), judgement, template, edits)

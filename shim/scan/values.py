@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shim.scan.judging import HOLE, MAYBE, SEP
+from shim.scan.judging import HOLE, MAYBE, SEP, spelled
 
 _MOST_TEXT: Final = 4_000
 LONGEST_LABEL: Final = 300
@@ -48,7 +48,7 @@ class Value:
     @property
     def spelled(self) -> str:
         """Return the text, or ``HOLE`` and the labels where it is not all known."""
-        return HOLE + " ".join((*self.holes, self.text)) if self.holes else self.text
+        return spelled(self.text, self.holes)
 
 
 def join(values: Iterable[Value], by: str = "") -> Value:
