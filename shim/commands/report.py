@@ -23,7 +23,6 @@ from shim.commands.arguments import BAD_USAGE
 from shim.commands.output import CannotWriteError, written
 from shim.commands.sources import UsageError, reading_record, record, refuse_copies
 from shim.ledger import events
-from shim.ledger.errors import LedgerError
 from shim.ledger.log_lines import Lines
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
@@ -148,7 +147,7 @@ def _report(
         else:
             from shim.ledger.several import read_all  # noqa: PLC0415 - lines need none
 
-            with reading_record(LedgerError):
+            with reading_record():
                 refuse_copies(ledgers)
                 evidence = read_all(ledgers)
                 if since is not None:
@@ -190,7 +189,7 @@ def _print_uses(
         else:
             from shim.ledger.reading import read_uses  # noqa: PLC0415 - lines need none
 
-            with reading_record(LedgerError):
+            with reading_record():
                 refuse_copies(ledgers)
                 uses = chain.from_iterable(read_uses(ledger, since) for ledger in ledgers)
                 _write_uses(theirs(uses if len(ledgers) == 1 else _each_once(uses)), out)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from shim.ledger.errors import LedgerError
 from shim.ledger.log_lines import Source
 from shim.settings.declared import Settings
 
@@ -69,11 +70,16 @@ def chosen(args: argparse.Namespace, settings: Settings) -> str | Path | None:
     return settings.ledger if args.ledger and not args.fleet else settings.record
 
 
-def configured(args: argparse.Namespace, settings: Settings) -> str | Path:
-    """Return the ledger or fleet that flags and settings name."""
+def _the_one(args: argparse.Namespace, settings: Settings) -> str | Path | None:
+    """Return what :func:`chosen` does, where no more than one is named."""
     if args.ledger and args.fleet:
         raise UsageError("takes --ledger or --fleet, not both")
-    source = chosen(args, settings)
+    return chosen(args, settings)
+
+
+def configured(args: argparse.Namespace, settings: Settings) -> str | Path:
+    """Return the ledger or fleet that flags and settings name."""
+    source = _the_one(args, settings)
     if source is None:
         raise UsageError("the ledger is in memory: ask the shim itself, at /usage on --ops-listen")
     if isinstance(source, Path) and not source.is_file():
@@ -103,19 +109,17 @@ def is_ledger(stream: BinaryIO) -> bool:
 
 
 @contextlib.contextmanager
-def reading_record(failure: type[Exception]) -> Iterator[None]:
-    """Say what ``failure`` says as a :class:`UsageError`."""
+def reading_record() -> Iterator[None]:
+    """Say what is wrong with a record that is read as a :class:`UsageError`."""
     try:
         yield
-    except failure as error:
+    except LedgerError as error:
         raise UsageError(f"cannot read the record: {error}") from None
 
 
 def import_target(args: argparse.Namespace, settings: Settings) -> str | Path:
     """Return the ledger or fleet that records are added to."""
-    if args.ledger and args.fleet:
-        raise UsageError("takes --ledger or --fleet, not both")
-    target = chosen(args, settings)
+    target = _the_one(args, settings)
     if target is None:
         raise UsageError("a ledger in memory cannot be added to: name a file with --ledger")
     return target

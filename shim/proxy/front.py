@@ -33,14 +33,12 @@ from shim.proxy.downstream import Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.relay import Relay
 from shim.proxy.seams import Message, Parser
-from shim.proxy.serving import Serving
+from shim.proxy.serving import LINGER_SECONDS, Serving
 from shim.proxy.streams import Streams
 from shim.proxy.turned_away import TurnedAway
 from shim.upstream.connection import Connection
 
-_LINGER_SECONDS: Final = 1.0
 _MOST_HELD: Final = 64 * 1024
-
 _NEVER: Final = 10.0**8
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -383,7 +381,7 @@ class Front(web.RequestHandler):
             transport.write_eof()
             transport.resume_reading()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER_SECONDS):
+                async with asyncio.timeout(LINGER_SECONDS):
                     await self._over
         self.force_close()
 

@@ -6,7 +6,7 @@ A request passes through unless it is the deprecated call (:mod:`shim.proxy.old_
 from __future__ import annotations
 
 from time import monotonic
-from typing import Final
+from typing import Final, TypeGuard
 
 from shim.http1.fields import find
 from shim.http1.grammar import FramingError, LimitError
@@ -56,7 +56,7 @@ class Proxy:
         except DownstreamGoneError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the caller is answered
-            readable = not isinstance(error, FramingError) or isinstance(error, LimitError)
+            readable = not _is_malformed(error)
             await self._fail(downstream, meaning, error)
         finally:
             self.in_flight -= 1
@@ -84,7 +84,7 @@ class Proxy:
             raise DownstreamGoneError from error
         if isinstance(error, FramingError | UpstreamError):
             answer = error_reply(error.status, str(error))
-        if isinstance(error, FramingError) and not isinstance(error, LimitError):
+        if _is_malformed(error):
             recorder.malformed(error, downstream.peer)
         else:
             recorder.unanswered(meaning, downstream.head.method, answer[0].status)
@@ -133,3 +133,8 @@ class Proxy:
                 memory.fields, downstream.peer, self._caller_sources, self._trusted_proxies
             )
         return memory.identity
+
+
+def _is_malformed(error: Exception) -> TypeGuard[FramingError]:
+    """Tell whether the borders of a request are not certain; one over a limit is well-formed."""
+    return isinstance(error, FramingError) and not isinstance(error, LimitError)

@@ -109,7 +109,6 @@ class ProxyPlane:
             lane=lane,
             recorder=recorder,
             admission=Admission(shares.callers, settings.max_connections_per_address),
-            max_body=settings.max_body,
             most_requests=settings.max_requests_per_connection,
             head_timeout=min(settings.head_timeout.total_seconds(), patience.stall),
             patience=patience,

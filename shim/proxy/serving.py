@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream
 from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
 from shim.record.recorder import Recorder
+
+LINGER_SECONDS: Final = 1.0
+"""For how long what a caller still sends is read behind its last answer (RFC 9112 section 9.6)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +29,6 @@ class Serving:
     lane: RelayLane
     recorder: Recorder
     admission: Admission
-    max_body: int | None
     most_requests: int
     head_timeout: float
     patience: Patience
@@ -37,6 +39,11 @@ class Serving:
     """How many connections were one too many, and have callers that are still heard."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     """What serves a stream, records a request that is not served, or closes a connection."""
+
+    @property
+    def max_body(self) -> int | None:
+        """The largest body of a request, which both lanes go by."""
+        return self.lane.max_body
 
     def start(self, serving: Coroutine[Any, Any, None]) -> None:
         """Do one of these."""

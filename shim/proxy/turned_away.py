@@ -18,9 +18,8 @@ from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.replies import error_reply
-from shim.proxy.serving import Serving
+from shim.proxy.serving import LINGER_SECONDS, Serving
 
-_LINGER_SECONDS: Final = 1.0
 _MOST_HEARD: Final = 16
 _TEXT: Final = "The shim has as many connections as it takes; try again"
 _REPLY, _CONTENT = error_reply(503, _TEXT)
@@ -60,7 +59,7 @@ class TurnedAway(asyncio.Protocol):
         self._serving.heard += 1
         self._overheard = _Overheard()
         transport.write_eof()
-        asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.abort)
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Have the handler record an old call."""

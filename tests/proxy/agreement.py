@@ -195,7 +195,6 @@ class Lanes:
             lane=self.lane,
             recorder=recorder,
             admission=Admission(10, 10),
-            max_body=self.max_body,
             most_requests=10,
             head_timeout=600,
             patience=Patience(600, 600, 0),

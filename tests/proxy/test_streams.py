@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,12 +43,12 @@ class Served:
         self.caller = Caller()
         self.handled: list[bytes] = []
         nobody: Any = None
+        lane: Any = SimpleNamespace(max_body=None)
         serving = Serving(
             handle=self._handle,
-            lane=nobody,
+            lane=lane,
             recorder=nobody,
             admission=nobody,
-            max_body=None,
             most_requests=1000,
             head_timeout=5.0,
             patience=self.caller.patience,
