@@ -30,7 +30,7 @@ import shim
 from shim.http1.answers import AnswerFramer
 from shim.http1.fields import end_to_end, field, forwarded_request
 from shim.http1.grammar import FramingError
-from shim.http1.plain import plain_answer, plain_request
+from shim.http1.plain import plain_answer, plain_borders, plain_fields
 from shim.http1.requests import RequestFramer
 from shim.http2.framing import PREFACE, Framer
 from shim.http2.requests import read_head
@@ -242,7 +242,13 @@ def named(value: bytes, name: bytes, *sources: str) -> None:
         pytest.param(
             lambda n: answers(b"HTTP/1.1 200 x\r\n" + b"A: b\r\n" * (n // 6), 1), id="its head"
         ),
-        pytest.param(lambda n: plain_request(HEAD + b"A: b\r\n" * (n // 6), None), id="plain"),
+        pytest.param(lambda n: plain_borders(HEAD + b"A: b\r\n" * (n // 6)), id="plain"),
+        pytest.param(lambda n: plain_borders(b"G" * n), id="plain: a method"),
+        pytest.param(lambda n: plain_borders(b"GET /" + b"x" * n), id="plain: a target"),
+        pytest.param(lambda n: plain_fields(b"A: b\r\n" * (n // 6)), id="plain: fields"),
+        pytest.param(
+            lambda n: plain_fields(b"A: b\r\n" * (n // 6) + b"\r\n"), id="plain: fields, whole"
+        ),
         pytest.param(lambda n: plain_answer(b"HTTP/1.1 200 x\r\n" + b"A: b\r\n" * n), id="back"),
         pytest.param(lambda n: streams(b"\x40\x01a\x01b" * (n // 5), 9999), id="fields in frames"),
         pytest.param(lambda n: streams(b"\x40\x01a\x01b" * (n // 5), 1), id="frames that trickle"),

@@ -8,7 +8,7 @@ the same bytes.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from shim.http1.fields import HOP_BY_HOP
 from shim.http1.grammar import HOST, TEXT, TOKEN
@@ -16,18 +16,17 @@ from shim.http1.section import MAX_ANSWER_SECTION, MAX_SECTION
 
 # White space as it would be written anew: one space before the value, none behind it.
 _LINES: Final = rb"(?:" + TOKEN + rb": (?![ \t])" + TEXT + rb"(?<![ \t])\r\n)*+"
-_REQUEST: Final = re.compile(
-    rb"(" + TOKEN + rb") /[^\x00-\x20\x7f]*+ HTTP/1\.1\r\n" + _LINES + rb"\r\n"
-)
+_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") /[^\x00-\x20\x7f]*+ HTTP/1\.1\r\n")
+_FIELDS: Final = re.compile(_LINES + rb"\r\n")
 _ANSWER: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) " + TEXT + rb"\r\n" + _LINES + rb"\r\n")
 # Fields that say something of this hop, or of where the message ends.
 _HOP: Final = b"|".join(sorted(HOP_BY_HOP))
 _MARKED: Final = re.compile(
-    rb"\n(Host|Content-Length|Expect|X-Forwarded-(?:Proto|Host)|" + _HOP + rb"): ([^\r]*)",
-    re.IGNORECASE,
+    rb"^(Host|Content-Length|Expect|X-Forwarded-(?:Proto|Host)|" + _HOP + rb"): ([^\r]*)",
+    re.IGNORECASE | re.MULTILINE,
 )
-_KEEP_ALIVE: Final = re.compile(rb"\nConnection: keep-alive\r\n", re.IGNORECASE)
-_HOST_LINE: Final = re.compile(rb"\nHost: [^\r]*", re.IGNORECASE)
+_KEEP_ALIVE: Final = re.compile(rb"^Connection: keep-alive\r\n", re.IGNORECASE | re.MULTILINE)
+_HOST_LINE: Final = re.compile(rb"^Host: [^\r]*", re.IGNORECASE | re.MULTILINE)
 _MARKED_ANSWER: Final = re.compile(rb"\n(Content-Length|" + _HOP + rb"): ([^\r]*)", re.IGNORECASE)
 _DATE: Final = re.compile(rb"\nDate: ([^\r]*)", re.IGNORECASE)
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -35,22 +34,49 @@ _NOT_PLAIN_METHODS: Final = frozenset((b"HEAD", b"CONNECT"))
 _NOT_PLAIN_STATUSES: Final = frozenset((b"204", b"205", b"304"))
 
 
-def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, bytes, bytes] | None:
-    """Return what ``data`` is if it is one plain request, ``None`` if not.
+class PlainFields(NamedTuple):
+    """The fields of a plain request: its host, its body's ``length`` in bytes, and their ``lines``.
 
-    That is: its method and host, its head without the empty line, and the rest from there on.
-    The head is less a Connection field that says no more than the version does.
+    Those are without a Connection field that says no more than the version does.
     """
-    match = _REQUEST.match(data)
-    if match is None:
+
+    host: bytes
+    length: int
+    lines: bytes
+
+    def with_host(self, host: bytes) -> PlainFields:
+        """Return the same with another host in the place of its own."""
+        # "Host: ", in whatever case it came.
+        return self._replace(lines=_HOST_LINE.sub(lambda line: line[0][:6] + host, self.lines))
+
+
+def plain_borders(data: bytes) -> tuple[bytes, int, int] | None:
+    """Return the method of a request that may be plain, and where its fields begin and end.
+
+    They end with the empty line.
+    """
+    line = _REQUEST_LINE.match(data)
+    if line is None:
         return None
-    end = match.end()
-    if end > MAX_SECTION:
+    begin = line.end()
+    end = data.find(b"\r\n\r\n", begin - 2) + 4
+    method = line[1]
+    if not 4 <= end <= MAX_SECTION or method in _NOT_PLAIN_METHODS:
+        return None
+    return method, begin, end
+
+
+def plain_fields(raw: bytes) -> PlainFields | None:
+    """Return what the fields of a request say, if with them it is plain.
+
+    It is one if what comes behind them is as long as they say.
+    """
+    if not _FIELDS.fullmatch(raw):
         return None
     host = b""
     length: int | None = None
     kept = False
-    for name, value in _MARKED.findall(data, 0, end):
+    for name, value in _MARKED.findall(raw):
         # Of the names that are looked for, these are the only ones of their lengths.
         kind = len(name)
         if kind == 4 and not host:
@@ -61,24 +87,10 @@ def plain_request(data: bytes, max_body: int | None) -> tuple[bytes, bytes, byte
             kept = True
         else:
             return None
-    size = len(data) - end
-    if size != (length or 0) or (max_body is not None and size > max_body):
+    if not host or not HOST.fullmatch(host):
         return None
-    method = match[1]
-    if method in _NOT_PLAIN_METHODS or not host or not HOST.fullmatch(host):
-        return None
-    head = data[: end - 2]
-    if kept:
-        head = _KEEP_ALIVE.sub(b"\n", head)
-    return method, host, head, data[end - 2 :]
-
-
-def with_host(head: bytes, host: bytes) -> bytes:
-    """Return the head of a plain request with another host in its place."""
-    found = _HOST_LINE.search(head)
-    assert found is not None
-    # "Host: ", in whatever case it came.
-    return head[: found.start() + 7] + host + head[found.end() :]
+    lines = raw[:-2]
+    return PlainFields(host, length or 0, _KEEP_ALIVE.sub(b"", lines) if kept else lines)
 
 
 def date_of(data: bytes, end: int) -> bytes:
@@ -87,11 +99,17 @@ def date_of(data: bytes, end: int) -> bytes:
     return b"" if found is None else found[1]
 
 
-def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:
-    """Return where what is in ``data``, if it is one whole plain answer to a request but HEAD.
+class Borders(NamedTuple):
+    """Where what is in a plain answer: where its head ends, and its content begins and ends."""
 
-    That is: the status, where the head ends, and where the content begins and ends.
-    """
+    status: int
+    head_end: int
+    begin: int
+    end: int
+
+
+def plain_answer(data: bytes) -> Borders | None:
+    """Return where what is in ``data``, if it is one whole plain answer to a request but HEAD."""
     match = _ANSWER.match(data)
     if match is None:
         return None
@@ -107,7 +125,7 @@ def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:
     if len(name) == 14:
         if not value.isdigit() or len(value) > 18 or int(value) != len(data) - begin:
             return None
-        return int(status), begin, begin, len(data)
+        return Borders(int(status), begin, begin, len(data))
     if len(name) != 17 or value.lower() != b"chunked":
         return None
     # A single chunk, or none, with neither extensions nor trailers.
@@ -118,4 +136,4 @@ def plain_answer(data: bytes) -> tuple[int, int, int, int] | None:
     end = start + length if length else start - 2
     if data[end:] != (b"\r\n0\r\n\r\n" if length else b"\r\n\r\n"):
         return None
-    return int(status), begin, start, start + length
+    return Borders(int(status), begin, start, start + length)

@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Protocol
 
 from shim.http1.fields import added_lines, forwarded_for
-from shim.http1.plain import plain_request, with_host
+from shim.http1.plain import PlainFields, plain_borders, plain_fields
+from shim.http1.requests import MOST_REMEMBERED
 from shim.record.recorder import Recorder
 from shim.route.meaning import may_concern_us
 from shim.upstream.connection import Connection
@@ -80,8 +81,8 @@ class Relay:
         self._method = b""
         self._began = 0.0
         self._sent = 0.0
-        self._host = b""
-        self._added = b""
+        self._raw_fields = b""
+        self._fields: PlainFields | None = None
 
     @property
     def open(self) -> bool:
@@ -94,25 +95,23 @@ class Relay:
         lane, caller = self._lane, self._caller
         if may_concern_us(data) or caller.ending or caller.writing_paused:
             return False
-        plain = plain_request(data, lane.max_body)
-        if plain is None:
+        found = plain_borders(data)
+        if found is None:
             return False
-        method, host, head, rest = plain
+        method, begin, end = found
+        fields = self._read(data[begin:end])
+        if fields is None or len(data) - end != fields.length:
+            return False
         connection = lane.pool.take()
         if connection is None:
             return False
-        if host != self._host:
-            peer = forwarded_for(caller.peer)
-            self._host = host
-            self._added = added_lines(peer=peer, proto=lane.scheme, host=host)
-        if lane.upstream_host is not None:
-            head = with_host(head, lane.upstream_host)
         lane.in_flight += 1
         self._connection = connection
         self._method = method
         self._request = data
         self._began = began
-        connection.relay(head + self._added + rest, self, began, lane.answer_timeout)
+        request = data[:begin] + fields.lines + data[end:]
+        connection.relay(request, self, began, lane.answer_timeout)
         self._sent = monotonic()
         return True
 
@@ -141,6 +140,25 @@ class Relay:
             self._connection.abort()
             self._lane.carried(self._request)
             self._end()
+
+    def _read(self, raw: bytes) -> PlainFields | None:
+        """Return the fields as they go up: what a caller always sends is read once."""
+        if raw == self._raw_fields:
+            return self._fields
+        fields = self._rewritten(raw)
+        if len(raw) <= MOST_REMEMBERED:
+            self._raw_fields, self._fields = raw, fields
+        return fields
+
+    def _rewritten(self, raw: bytes) -> PlainFields | None:
+        lane, fields = self._lane, plain_fields(raw)
+        if fields is None or (lane.max_body is not None and fields.length > lane.max_body):
+            return None
+        peer = forwarded_for(self._caller.peer)
+        added = added_lines(peer=peer, proto=lane.scheme, host=fields.host)
+        if lane.upstream_host is not None:
+            fields = fields.with_host(lane.upstream_host)
+        return fields._replace(lines=fields.lines + added + b"\r\n")
 
     def _end(self) -> None:
         self._connection = None

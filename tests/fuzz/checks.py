@@ -11,7 +11,7 @@ from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
 from shim.http1.bodies import Framing
 from shim.http1.fields import HOP_BY_HOP, Fields, end_to_end, field, forwarded_request
 from shim.http1.grammar import FramingError
-from shim.http1.plain import plain_answer, plain_request
+from shim.http1.plain import plain_answer, plain_borders, plain_fields
 from shim.http1.requests import HeadParser, RequestFramer, RequestHead
 from shim.route.caller import MAX_CALLER_LENGTH, identify
 from shim.route.meaning import (
@@ -53,7 +53,7 @@ def an_answer(random: Random, data: bytes) -> None:
     if plain is not None and whole is not None and not head_only:
         assert read is not None
         heads, body, rest = read
-        assert [head.status for head in heads] == [plain[0]]
+        assert [head.status for head in heads] == [plain.status]
         assert (heads[0].fields, heads[0].keep_alive) == (whole[0].fields, True)
         assert (body, rest) == (whole[1], b"")
     for head in read[0] if read else ():
@@ -98,15 +98,18 @@ def _requests(pieces: list[bytes]) -> tuple[Read, int]:
 
 
 def _plain_is_one_request(data: bytes, requests: Read, refusal: int) -> None:
-    plain = plain_request(data, None)
+    plain = plain_borders(data)
     if plain is None:
+        return
+    method, begin, end = plain
+    fields = plain_fields(data[begin:end])
+    if fields is None or len(data) - end != fields.length:
         return
     assert refusal == 0
     ((head, body),) = requests
-    method, host, _, rest = plain
     assert method == head.method
-    assert host in [value for name, value, _ in head.fields if name == b"host"]
-    assert rest == b"\r\n" + body
+    assert fields.host in [value for name, value, _ in head.fields if name == b"host"]
+    assert data[end:] == body
     assert head.keep_alive
     assert head.framing is not Framing.CHUNKED
 
