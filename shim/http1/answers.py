@@ -20,7 +20,7 @@ from shim.http1.bodies import (
 )
 from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, LENGTH, TEXT, FramingError
-from shim.http1.plain import plain_answer
+from shim.http1.plain import Borders, plain_answer
 from shim.http1.section import MAX_ANSWER_SECTION, Kind, Section
 
 # RFC 9112 section 4 asks for the space even without a reason; many servers leave it out.
@@ -42,6 +42,7 @@ _TRAILERS: Final = trailer_section(MAX_ANSWER_SECTION)
 # Continue, Processing, Early Hints: they have no body, whatever they say, and callers know that.
 _INTERIM: Final = frozenset((100, 102, 103))
 WITHOUT_BODY: Final = frozenset((204, 304))
+_MOST_REMEMBERED: Final = 1024
 
 
 class AnswerHead(NamedTuple):
@@ -124,21 +125,43 @@ class AnswerFramer:
         return self.ended
 
 
-def plain_whole(data: bytes) -> tuple[AnswerHead, bytes] | None:
-    """Return head and content of a whole plain answer (:func:`~shim.http1.plain.plain_answer`).
+class PlainAnswers:
+    """Reads plain answers: small ones are often the same, but for the date, again and again.
 
     An :class:`AnswerFramer` would read the same; this is its short way.
     """
-    plain = plain_answer(data)
-    if plain is None:
-        return None
-    status, head_end, begin, end = plain
+
+    def __init__(self) -> None:
+        self._last = b""
+        self._borders: Borders | None = None
+        self._whole: tuple[AnswerHead, bytes] | None = None
+
+    def borders(self, data: bytes) -> Borders | None:
+        """Return what :func:`~shim.http1.plain.plain_answer` does."""
+        if data != self._last:
+            self._borders, self._whole = plain_answer(data), None
+            self._last = data if len(data) <= _MOST_REMEMBERED else b""
+        return self._borders
+
+    def whole(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
+        """Return head and content of a plain answer, ``None`` if ``data`` is none."""
+        borders = self.borders(data)
+        if borders is None or self._whole is not None:
+            return self._whole
+        whole = _head_of(data, borders), data[borders.begin : borders.end]
+        if self._last:
+            self._whole = whole
+        return whole
+
+
+def _head_of(data: bytes, borders: Borders) -> AnswerHead:
+    status, head_end, begin, end = borders
     line_end = data.find(b"\r\n")
     size = end - begin
     framing = Framing.CHUNKED if begin > head_end else Framing.LENGTH if size else Framing.NONE
     fields = parse_fields(data[:head_end], line_end + 2)
     length = size if framing is Framing.LENGTH else 0
-    return AnswerHead(status, data[13:line_end], fields, framing, length), data[begin:end]
+    return AnswerHead(status, data[13:line_end], fields, framing, length)
 
 
 def _parse_head(raw: bytes, *, head_only: bool) -> AnswerHead:

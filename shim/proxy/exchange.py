@@ -30,6 +30,7 @@ class Exchange:
         self._downstream = downstream
         self._pool = pool
         self._connection = connection
+        self._answering = connection.answering
         self._pump = pump
         self._open = True
 
@@ -47,7 +48,7 @@ class Exchange:
     async def read_whole(self, limit: int) -> bytes:
         """Return the whole body and end the exchange; raise ``UpstreamError`` past ``limit``."""
         try:
-            body = self._connection.body
+            body = self._answering.body
             pieces, size = [], 0
             while piece := body.take() if body.ended else await self._read_in_time():
                 size += len(piece)
@@ -63,16 +64,16 @@ class Exchange:
         seconds = self._pool.answer_timeout
         try:
             async with asyncio.timeout(seconds):
-                return b"".join(await self._connection.body.read())
+                return b"".join(await self._answering.body.read())
         except TimeoutError:
             raise UpstreamError("stalled", f"Upstream sent nothing for {seconds:g} s") from None
 
     async def send_down(self) -> None:
         """Send the answer down as it came, and end the exchange."""
-        downstream, answer, body = self._downstream, self.answer, self._connection.body
+        downstream, answer, body = self._downstream, self.answer, self._answering.body
         try:
             if body.ended:
-                content, raw = body.take(), self._connection.raw
+                content, raw = body.take(), self._answering.raw
                 self.close()
                 await downstream.reply(answer, content, raw)
                 return

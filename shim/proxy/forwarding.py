@@ -209,7 +209,7 @@ class Forwarder:
         pump: asyncio.Task[Exception | None] | None = None,
     ) -> Exchange:
         try:
-            while (answer := await connection.next_head()).interim:
+            while (answer := await connection.answering.next_head()).interim:
                 downstream.interim(answer)
         except BaseException:
             downstream.upstream = None

@@ -1,9 +1,8 @@
 """One connection to upstream, and one exchange at a time on it.
 
 A plain request goes up with :meth:`Connection.relay`, and an answer to it that is plain too goes
-down as it came.  Every other exchange is read piece by piece: :meth:`Connection.send`, then
-:meth:`Connection.next_head`, then :attr:`Connection.body`; a relayed one whose answer turns out not
-to be plain goes on like that.
+down as it came.  After :meth:`Connection.send` the answer is read piece by piece
+(:mod:`shim.upstream.answering`); one to a relayed request that turns out not to be plain is, too.
 """
 
 from __future__ import annotations
@@ -12,17 +11,16 @@ import asyncio
 import contextlib
 import math
 import os
-from collections import deque
 from enum import Enum, auto
 from time import monotonic
 from typing import Final, Protocol
 
-from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
+from shim.http1.answers import PlainAnswers
 from shim.http1.bodies import Piece
 from shim.http1.fields import find
 from shim.http1.grammar import FramingError
-from shim.http1.plain import date_of, plain_answer
-from shim.net.stream import Stream
+from shim.http1.plain import date_of
+from shim.upstream.answering import Answering
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
 from shim.upstream.node import Node
 
@@ -38,7 +36,6 @@ class State(Enum):
     CLOSED = auto()
 
 
-_MOST_REMEMBERED: Final = 1024
 _READ: Final = 64 * 1024
 # What comes in one write and is no larger is read at once, body and all, whoever reads: hyper's
 # first buffer (INIT_BUFFER_SIZE) has this size.
@@ -81,22 +78,12 @@ class Connection(asyncio.Protocol):
         self._keeper = keeper
         self._transport: asyncio.Transport
         self._relayer: Relayer | None = None
-        self._head_only = False
-        self._heads: deque[AnswerHead] = deque()
-        self._final: AnswerHead | None = None
-        self._framer: AnswerFramer | None = None
-        self._failure: UpstreamError | None = None
-        self._head_waiter: asyncio.Future[None] | None = None
+        self._plain = PlainAnswers()
+        self._answering: Answering | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._write_paused = False
         self._second: int | None = None
         self._read_at_once = True
-        self._last_answer = b""
-        self._last_whole: tuple[AnswerHead, bytes] | None = None
-        self.body: Stream
-        """The body of the answer whose final head has come."""
-        self.raw: bytes | None = None
-        """The answer's bytes, if it came in one read and is plain."""
         self.state = State.IDLE
         self.used = False
         """Whether an exchange has ended on it before."""
@@ -112,6 +99,12 @@ class Connection(asyncio.Protocol):
         """Whether an exchange may begin; upstream may have left, and nobody been told yet."""
         return self.state is _IDLE and not self._transport.is_closing()
 
+    @property
+    def answering(self) -> Answering:
+        """The answer to the request under way, which is read piece by piece."""
+        assert self._answering is not None
+        return self._answering
+
     # The exchange
 
     def relay(self, request: bytes, relayer: Relayer, now: float, timeout: float) -> None:
@@ -124,11 +117,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def send(self, request: bytes, *, head_only: bool) -> None:
-        """Send a request, or its head, and await the answer piece by piece.
-
-        ``head_only`` says that the answer has no body whatever its fields say (RFC 9110 section
-        9.3.2).
-        """
+        """Send a request, or its head; :attr:`answering` is what comes back."""
         self._begin(head_only=head_only)
         self._read_at_once = len(request) <= _READ_AT_ONCE
         self.deadline = math.inf
@@ -138,7 +127,7 @@ class Connection(asyncio.Protocol):
 
     def expect_answer(self, timeout: float) -> None:
         """Give upstream ``timeout`` seconds to begin its answer, unless it has."""
-        if self.state is State.ANSWERING and self._final is None:
+        if self.state is State.ANSWERING and self.answering.final is None:
             self.deadline = monotonic() + timeout
 
     def write(self, pieces: list[Piece]) -> None:
@@ -155,18 +144,6 @@ class Connection(asyncio.Protocol):
             self._write_waiter = self._loop.create_future()
             await self._write_waiter
 
-    async def next_head(self) -> AnswerHead:
-        """Return the next head, interim or final; raise :class:`UpstreamError`.
-
-        An answer that has broken off by now is told of as none: nothing of it has gone on yet.
-        """
-        while self._failure is not None or not self._heads:
-            if self._failure is not None:
-                raise self._failure
-            self._head_waiter = self._loop.create_future()
-            await self._head_waiter
-        return self._heads.popleft()
-
     def abort(self, failure: UpstreamError | None = None) -> None:
         """Close the connection now and end its exchange."""
         self._relayer = None
@@ -174,23 +151,14 @@ class Connection(asyncio.Protocol):
 
     def end_exchange(self) -> bool:
         """End an exchange that is read piece by piece; return whether another may follow."""
-        reusable = (
-            self.state is State.ANSWERING
-            and self._final is not None
-            and self.body.ended
-            and not (self._framer is not None and self._framer.unread)
-            and self._final.keep_alive
-            and self._failure is None
-            and not self.body.take()
-            and not self._may_be_left(self._final.status)
-        )
-        if not reusable:
+        answering, self._answering = self._answering, None
+        final = None if answering is None or not answering.persists else answering.final
+        if self.state is not State.ANSWERING or final is None or self._may_be_left(final.status):
             self.abort()
             return False
         self.state = State.IDLE
         self.used = True
         self.deadline = math.inf
-        self.raw = None
         self._close_second()
         return True
 
@@ -206,16 +174,8 @@ class Connection(asyncio.Protocol):
             self._hand_over()
         if exc is not None:
             self._hear_out()
-        if self.state is State.ANSWERING and not self._ended:
-            framer = self._framer
-            if framer is None:
-                message = "Upstream closed before it answered"
-                self._fail(ClosedBeforeAnswerError("closed", message))
-            elif framer.in_body and exc is None and framer.close():
-                # RFC 9112 section 6.3, rule 8: without a length it ends where the connection does.
-                self.body.end()
-            else:
-                self._fail(UpstreamError("truncated", "Upstream broke off its answer"))
+        if self.state is State.ANSWERING:
+            self.answering.close(cleanly=exc is None)
         self.state = State.CLOSED
         self._close_second()
         self._keeper.forget(self)
@@ -234,51 +194,39 @@ class Connection(asyncio.Protocol):
         """Take a part of the answer, or all of it."""
         if self.state is _RELAYING:
             came = monotonic()
-            plain = plain_answer(data)
+            plain = self._plain.borders(data)
             relayer = self._relayer
             if plain is not None and relayer is not None and relayer.open:
                 self.node.answered(came)
                 if self.node.witness.due(came):
-                    self.node.witness.hear(date_of(data, plain[1]), came)
+                    self.node.witness.hear(date_of(data, plain.head_end), came)
                 self._relayer = None
-                if self._may_be_left(plain[0]):
+                if self._may_be_left(plain.status):
                     self._close()
                 else:
                     self.state = _IDLE
                     self.deadline = math.inf
                     self.used = True
                     self._keeper.keep(self, came)
-                relayer.answered(data, plain[0], came)
+                relayer.answered(data, plain.status, came)
                 return
             self._hand_over()
-            self._framer = AnswerFramer(head_only=False)
-        if self.state is not State.ANSWERING or self._ended:
+        if self.state is not State.ANSWERING or self.answering.ended:
             # What nobody asked for desynchronises whoever asks next.
             self._close()
             return
-        if self._framer is None:
-            whole = None if self._head_only else self._plain_whole(data)
-            if whole is not None:
-                self.raw = data
-                self._begin_body(whole[0])
-                self.body.feed((whole[1],))
-                self.body.end()
-                self._wake_reader()
-                return
-            self._framer = AnswerFramer(head_only=self._head_only)
+        answering = self.answering
         try:
-            self._read(self._framer, data)
+            begins = answering.receive(data)
         except FramingError as error:
             self._fail(UpstreamError("bad_answer", str(error)))
-
-    def _plain_whole(self, data: bytes) -> tuple[AnswerHead, bytes] | None:
-        """Read a plain answer: small ones are often the same, but for the date, again and again."""
-        if data == self._last_answer:
-            return self._last_whole
-        whole = plain_whole(data)
-        if len(data) <= _MOST_REMEMBERED:
-            self._last_answer, self._last_whole = data, whole
-        return whole
+            return
+        if begins and answering.final is not None:
+            now = monotonic()
+            self.deadline = math.inf
+            self.node.answered(now)
+            if self.node.witness.due(now):
+                self.node.witness.hear(find(answering.final.fields, b"date") or b"", now)
 
     def _may_be_left(self, status: int) -> bool:
         """Whether upstream may not have read the request's body, and closes for that.
@@ -287,19 +235,13 @@ class Connection(asyncio.Protocol):
         """
         return status >= 400 and not self._read_at_once
 
-    @property
-    def _ended(self) -> bool:
-        return self._final is not None and self.body.ended
-
     def _begin(self, *, head_only: bool) -> None:
-        self._head_only = head_only
-        self._heads.clear()
-        self._final = None
-        self._framer = None
-        self.raw = None
+        self._answering = Answering(self._loop, self._transport, self._plain, head_only=head_only)
         if self._transport.is_closing():
             self.state = State.CLOSED
-            self._failure = ClosedBeforeAnswerError("closed", "Upstream closed the connection")
+            self._answering.fail(
+                ClosedBeforeAnswerError("closed", "Upstream closed the connection")
+            )
         else:
             self.state = State.ANSWERING
 
@@ -310,30 +252,6 @@ class Connection(asyncio.Protocol):
         if relayer is not None:
             relayer.take_over(self)
 
-    def _begin_body(self, head: AnswerHead) -> None:
-        now = monotonic()
-        self.node.answered(now)
-        if self.node.witness.due(now):
-            self.node.witness.hear(find(head.fields, b"date") or b"", now)
-        self._heads.append(head)
-        self._final = head
-        self.deadline = math.inf
-        self.body = Stream(self._loop, self._transport)
-
-    def _read(self, framer: AnswerFramer, data: bytes) -> None:
-        framer.feed(data)
-        while self._final is None and (head := framer.next_head()) is not None:
-            if head.interim:
-                self._heads.append(head)
-            else:
-                self._begin_body(head)
-        if framer.in_body:
-            self.body.feed(framer.read_body())
-        if framer.ended:
-            self.body.end()
-        if self._heads:
-            self._wake_reader()
-
     # Ends
 
     def time_out(self, error: UpstreamTimeoutError) -> None:
@@ -343,11 +261,8 @@ class Connection(asyncio.Protocol):
         self._fail(error)
 
     def _fail(self, failure: UpstreamError) -> None:
-        if self._failure is None:
-            self._failure = failure
-        if self._final is not None:
-            self.body.fail(self._failure)
-        self._wake_reader()
+        if self._answering is not None:
+            self._answering.fail(failure)
         self._close()
         self._wake_writer()
 
@@ -371,11 +286,6 @@ class Connection(asyncio.Protocol):
         if self._second is not None:
             os.close(self._second)
             self._second = None
-
-    def _wake_reader(self) -> None:
-        waiter, self._head_waiter = self._head_waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     def _wake_writer(self) -> None:
         waiter, self._write_waiter = self._write_waiter, None

@@ -84,7 +84,7 @@ async def _probe(pool: Pool, connection: Connection, host: bytes) -> None:
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             connection.send(_PROBE % host, head_only=False)
-            while (await connection.next_head()).interim:
+            while (await connection.answering.next_head()).interim:
                 pass
     except TimeoutError:
         raise UpstreamTimeoutError("timeout", "Upstream does not answer /health") from None

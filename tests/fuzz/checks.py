@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from shim.http1.answers import AnswerFramer, AnswerHead, plain_whole
+from shim.http1.answers import AnswerFramer, AnswerHead, PlainAnswers
 from shim.http1.bodies import Framing
 from shim.http1.fields import HOP_BY_HOP, Fields, end_to_end, field, forwarded_request
 from shim.http1.grammar import FramingError
-from shim.http1.plain import plain_answer, plain_borders, plain_fields
+from shim.http1.plain import plain_borders, plain_fields
 from shim.http1.requests import HeadParser, RequestFramer, RequestHead
 from shim.route.caller import MAX_CALLER_LENGTH, identify
 from shim.route.meaning import (
@@ -48,7 +48,9 @@ def an_answer(random: Random, data: bytes) -> None:
     head_only = random.random() < 0.2
     read = _answer([data], head_only=head_only)
     assert read == _answer(cut(random, data), head_only=head_only), "cut, it is another answer"
-    plain, whole = plain_answer(data), plain_whole(data)
+    answers = PlainAnswers()
+    whole = answers.whole(data)
+    plain = answers.borders(data)
     assert (plain is None) == (whole is None)
     if plain is not None and whole is not None and not head_only:
         assert read is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.http1.answers import AnswerFramer, plain_whole
+from shim.http1.answers import AnswerFramer, PlainAnswers
 from shim.http1.bodies import Framing
 from shim.http1.grammar import FramingError
 from shim.http1.section import MAX_ANSWER_SECTION
@@ -140,7 +140,7 @@ def test_a_head_and_the_trailers_of_an_answer_have_the_same_limit(
     large = b"X: " + b"x" * (MAX_ANSWER_SECTION + filler) + b"\r\n"
     if part == "head":
         raw = OK + b"Content-Length: 2\r\n" + large + b"\r\nok"
-        assert (plain_whole(raw) is not None) is is_read
+        assert (PlainAnswers().whole(raw) is not None) is is_read
     else:
         raw = OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + large + b"\r\n"
     if is_read:

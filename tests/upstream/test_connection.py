@@ -23,8 +23,8 @@ async def test_an_idle_connection_keeps_nothing_of_a_large_answer() -> None:
     try:
         connection.send(b"GET / HTTP/1.1\r\n\r\n", head_only=False)
         connection.data_received(LARGE)
-        assert (await connection.next_head()).length == 200_000
-        assert len(connection.body.take()) == 200_000
+        assert (await connection.answering.next_head()).length == 200_000
+        assert len(connection.answering.body.take()) == 200_000
         assert connection.end_exchange()
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
