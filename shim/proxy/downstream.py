@@ -43,8 +43,8 @@ class Memory:
 class Abortable(Protocol):
     """What can be given up."""
 
-    def abort(self) -> None:
-        """Give it up."""
+    def abort(self, why: Exception) -> None:
+        """Give it up; who waits for it gets ``why``."""
 
 
 class Downstream(Protocol):
@@ -57,7 +57,7 @@ class Downstream(Protocol):
     begun: bool
     """Whether any of the final answer has been sent."""
     upstream: Abortable | None
-    """What is to be given up when the caller leaves."""
+    """What is to be given up, with a :class:`DownstreamGoneError`, when the caller leaves."""
     relayed: Connection | None
     """Where the relay lane has sent the request already; the answer is to be read there."""
 

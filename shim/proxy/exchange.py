@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from shim.http1.answers import AnswerHead
-from shim.proxy.downstream import Downstream, DownstreamGoneError
+from shim.proxy.downstream import Downstream
 from shim.upstream.connection import Connection
 from shim.upstream.errors import UpstreamError
 from shim.upstream.pool import Pool
@@ -21,7 +21,7 @@ class Exchange:
         connection: Connection,
         answer: AnswerHead,
         *,
-        pump: asyncio.Task[Exception | None] | None,
+        pump: asyncio.Task[None] | None,
         seconds: float,
     ) -> None:
         self.answer = answer
@@ -84,10 +84,5 @@ class Exchange:
             while pieces := await body.read():
                 await downstream.write(pieces)
             await downstream.end()
-        except UpstreamError:
-            if downstream.gone:
-                # It broke off because the caller did.
-                raise DownstreamGoneError from None
-            raise
         finally:
             self.close()

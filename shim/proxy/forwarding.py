@@ -14,7 +14,7 @@ from shim.proxy.exchange import Exchange
 from shim.record.recorder import Recorder
 from shim.route.caller import Network, is_trusted
 from shim.upstream.connection import Connection
-from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamError, UpstreamTimeoutError
+from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamTimeoutError
 from shim.upstream.node import Node
 from shim.upstream.pool import Place, Pool
 
@@ -135,7 +135,7 @@ class Forwarder:
         """
         connection, downstream.relayed = downstream.relayed, None
         if connection is not None:
-            begun = self._answer(downstream, request, connection)
+            begun = self._answer(downstream, connection)
         else:
             connection = self._pool.take() or await self._connection(downstream, request)
             begun = self._attempt(downstream, request, connection)
@@ -171,10 +171,6 @@ class Forwarder:
             downstream.upstream = place
         try:
             return await self._pool.get(but, fresh=fresh, place=place)
-        except UpstreamError:
-            if downstream.gone and not request.seen_through:
-                raise DownstreamGoneError from None
-            raise
         finally:
             downstream.upstream = None
 
@@ -186,7 +182,7 @@ class Forwarder:
                 self._pool.keep(connection, monotonic())
                 raise DownstreamGoneError
             downstream.upstream = connection
-        pump: asyncio.Task[Exception | None] | None = None
+        pump: asyncio.Task[None] | None = None
         if request.with_body and not downstream.body_read:
             begun = downstream.take_body()
             if request.chunked and begun:
@@ -199,14 +195,13 @@ class Forwarder:
                 body = one_chunk(body)
             connection.send(request.head + body, head_only=request.head_only)
             connection.expect_answer(self._pool.answer_timeout)
-        return await self._answer(downstream, request, connection, pump)
+        return await self._answer(downstream, connection, pump)
 
     async def _answer(
         self,
         downstream: Downstream,
-        request: Outgoing,
         connection: Connection,
-        pump: asyncio.Task[Exception | None] | None = None,
+        pump: asyncio.Task[None] | None = None,
     ) -> Exchange:
         try:
             while (answer := await connection.answering.next_head()).interim:
@@ -214,20 +209,18 @@ class Forwarder:
         except BaseException:
             downstream.upstream = None
             connection.abort()
-            if pump is not None and (failure := _settle(pump)):
-                raise failure from None
-            if downstream.gone and not request.seen_through:
-                raise DownstreamGoneError from None
+            if pump is not None:
+                pump.cancel()
             raise
         seconds = monotonic() - connection.asked
         return Exchange(downstream, self._pool, connection, answer, pump=pump, seconds=seconds)
 
     async def _send_body(
         self, downstream: Downstream, request: Outgoing, connection: Connection
-    ) -> Exception | None:
+    ) -> None:
         """Hand the request's body on at the pace of the slower side.
 
-        Returns what is wrong with the body or its sender: the answer may have begun by then.
+        Who reads the answer gets what is wrong with the body or its sender.
         """
         try:
             while pieces := await downstream.read_body():
@@ -240,14 +233,4 @@ class Forwarder:
         except TimeoutError:
             self._pool.time_out(connection, "Upstream stopped reading the body")
         except (FramingError, DownstreamGoneError) as error:
-            connection.abort(UpstreamError("downstream", str(error)))
-            return error
-        return None
-
-
-def _settle(pump: asyncio.Task[Exception | None]) -> Exception | None:
-    """Stop the task that sends a body; return what was wrong with that."""
-    if pump.done():
-        return None if pump.cancelled() else pump.result()
-    pump.cancel()
-    return None
+            connection.abort(error)

@@ -56,7 +56,7 @@ class Proxy:
         except DownstreamGoneError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the caller is answered
-            readable = not _is_malformed(error)
+            readable = downstream.begun or not _is_malformed(error)
             await self._fail(downstream, meaning, error)
         finally:
             self.in_flight -= 1
@@ -81,6 +81,8 @@ class Proxy:
         elif not isinstance(error, FramingError):
             recorder.crashed(error)
         if downstream.begun:
+            if isinstance(error, FramingError):
+                recorder.refused(error, downstream.peer)
             raise DownstreamGoneError from error
         if isinstance(error, FramingError | UpstreamError):
             answer = error_reply(error.status, str(error))

@@ -149,10 +149,11 @@ class Incoming:
 
     def caller_left(self) -> None:
         """End what waits for the caller, and what of upstream only the caller waits for."""
+        gone = DownstreamGoneError()
         if self._body is not None:
-            self._body.fail(DownstreamGoneError())
+            self._body.fail(gone)
         if self.upstream is not None:
-            self.upstream.abort()
+            self.upstream.abort(gone)
 
     @property
     def _may_persist(self) -> bool:

@@ -214,9 +214,10 @@ class Streamed:
         """Take note that the stream is over, and end what of upstream only its caller waits for."""
         if not self.gone:
             self.gone = True
-            self._body.fail(DownstreamGoneError())
+            gone = DownstreamGoneError()
+            self._body.fail(gone)
             if self.upstream is not None:
-                self.upstream.abort()
+                self.upstream.abort(gone)
 
     def feed(self, data: bytes, *, ended: bool) -> None:
         """Take a part of the body in."""

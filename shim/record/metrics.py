@@ -32,7 +32,7 @@ UPSTREAM_BOUNDS: Final = (
 )
 _ERROR_KINDS: Final = (
     *("aborted", "bad_answer", "busy", "closed", "connect", "connect_timeout"),
-    *("downstream", "stalled", "timeout", "tls", "truncated"),
+    *("stalled", "timeout", "tls", "truncated"),
 )
 MAX_CONNECTIONS: Final = "max_connections"
 MAX_PER_ADDRESS: Final = "max_connections_per_address"

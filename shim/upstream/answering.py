@@ -38,7 +38,7 @@ class Answering:
         """The body, once the final head has come."""
         self.raw: bytes | None = None
         """The answer's bytes, if it came in one read and is plain."""
-        self.failure: UpstreamError | None = None
+        self.failure: Exception | None = None
         """Why there will be no more of it, where it is not the end."""
 
     @property
@@ -59,7 +59,7 @@ class Answering:
         )
 
     async def next_head(self) -> AnswerHead:
-        """Return the next head, interim or final; raise :class:`UpstreamError`.
+        """Return the next head, interim or final; raise what the answer failed with.
 
         An answer that has broken off by now is told of as none: nothing of it has gone on yet.
         """
@@ -107,7 +107,7 @@ class Answering:
         else:
             self.fail(UpstreamError("truncated", "Upstream broke off its answer"))
 
-    def fail(self, failure: UpstreamError) -> None:
+    def fail(self, failure: Exception) -> None:
         """Let who reads find out that there will be no more."""
         if self.failure is None:
             self.failure = failure

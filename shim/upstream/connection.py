@@ -144,10 +144,10 @@ class Connection(asyncio.Protocol):
             self._write_waiter = self._loop.create_future()
             await self._write_waiter
 
-    def abort(self, failure: UpstreamError | None = None) -> None:
-        """Close the connection now and end its exchange."""
+    def abort(self, why: Exception | None = None) -> None:
+        """Close the connection now; who waits for the answer gets ``why``."""
         self._relayer = None
-        self._fail(failure or UpstreamError("aborted", "The exchange was given up"))
+        self._fail(why or UpstreamError("aborted", "The exchange was given up"))
 
     def end_exchange(self) -> bool:
         """End an exchange that is read piece by piece; return whether another may follow."""
@@ -260,7 +260,7 @@ class Connection(asyncio.Protocol):
             self._hand_over()
         self._fail(error)
 
-    def _fail(self, failure: UpstreamError) -> None:
+    def _fail(self, failure: Exception) -> None:
         if self._answering is not None:
             self._answering.fail(failure)
         self._close()

@@ -34,10 +34,10 @@ class Place:
 
     turn: asyncio.Future[Connection | None] | None = None
 
-    def abort(self) -> None:
-        """Leave the line; who waits here gets an :class:`UpstreamError`."""
+    def abort(self, why: Exception) -> None:
+        """Leave the line; who waits here gets ``why``."""
         if self.turn is not None and not self.turn.done():
-            self.turn.set_exception(UpstreamError("aborted", "The caller left while it waited"))
+            self.turn.set_exception(why)
 
 
 class Pool:

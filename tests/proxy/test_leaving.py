@@ -54,6 +54,18 @@ async def test_a_caller_who_leaves_ends_what_upstream_does_for_it(lanes: Lanes) 
     assert lanes.pool.count().busy == 0
 
 
+async def test_a_caller_who_leaves_after_an_interim_answer_ends_it_too(lanes: Lanes) -> None:
+    front, down, connection, up = await lanes.connect()
+    front.data_received(REQUEST)
+    connection.data_received(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    await until(lambda: down.sent.startswith(b"HTTP/1.1 103 "))
+    down.close()
+    front.connection_lost(None)
+    assert up.closed
+    connection.connection_lost(None)
+    await until(lambda: not lanes.server.busy)
+
+
 async def test_half_an_empty_line_is_the_beginning_of_a_request(lanes: Lanes) -> None:
     # The relay lane took the request behind it, which the other lane refuses: a CR is no method.
     front, down, _, up = await lanes.connect()

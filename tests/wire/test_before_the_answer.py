@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -188,6 +189,26 @@ def test_a_request_after_an_early_answer_is_not_read_out_of_its_body(
     client.send_what_is_taken(inner)
     time.sleep(0.1)
     assert [got.target for got in origin.requests] == [b"/early"]
+
+
+# It was told as a failure of upstream's.
+def test_a_body_that_goes_wrong_after_its_answer_has_begun_is_the_callers_fault(
+    start: Callable[..., Shim], own_origin: Origin
+) -> None:
+    def script(connection: Connection, received: Received) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        connection.wait_gone(2)
+
+    own_origin.script = script
+    shim = start(upstream=own_origin.url)
+    with Client(shim.proxy) as client:
+        client.send(request("POST", "/", b"Transfer-Encoding: chunked", body=chunk(b"x")))
+        client.wait_for_bytes()
+        client.send(b"this is no chunk\r\n")
+        assert shim.event("request_refused")["status"] == 400
+        got = client.read()
+        assert (got.status, got.body, got.complete) == (200, b"hello", False)
+    assert "upstream_failed" not in [event["event"] for event in shim.events]
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
