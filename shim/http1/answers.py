@@ -21,7 +21,7 @@ from shim.http1.bodies import (
 from shim.http1.fields import Field, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, LENGTH, TEXT, FramingError
 from shim.http1.plain import Borders, plain_answer
-from shim.http1.section import MAX_ANSWER_SECTION, Kind, Section
+from shim.http1.section import MAX_ANSWER_SECTION, Section, SectionKind
 
 # RFC 9112 section 4 asks for the space even without a reason; many servers leave it out.
 _LINE: Final = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + TEXT + rb"))?\r\n"
@@ -31,7 +31,7 @@ _STATUS_LINE_BEGINNING: Final = re.compile(
     + TEXT
     + rb")?)?)?)?)?)?)?)?)?)?)?)?)?\r?"
 )
-_SECTION: Final = Kind(
+_SECTION: Final = SectionKind(
     line=re.compile(_LINE),
     beginning=_STATUS_LINE_BEGINNING,
     limit=MAX_ANSWER_SECTION,

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from shim.http1.grammar import FIELD_LINES, TEXT, FramingError
-from shim.http1.section import FIELD_BEGINNING, Kind, Section
+from shim.http1.section import FIELD_BEGINNING, Section, SectionKind
 
 _MAX_CHUNK_LINE: Final = 4096
 _MAX_CHUNK: Final = 1 << 62
@@ -27,9 +27,9 @@ def _bad_trailers(_: bytes) -> FramingError:
     return FramingError(400, "The trailer section has a line that is no field line")
 
 
-def trailer_section(limit: int) -> Kind:
+def trailer_section(limit: int) -> SectionKind:
     """Return what a trailer section of at most ``limit`` bytes looks like."""
-    return Kind(
+    return SectionKind(
         line=None,
         beginning=FIELD_BEGINNING,
         limit=limit,
@@ -99,7 +99,7 @@ class ChunkedBody:
     trailers.  ``trailers`` says how many there may be.
     """
 
-    def __init__(self, trailers: Kind) -> None:
+    def __init__(self, trailers: SectionKind) -> None:
         self._kind = trailers
         self._kept = b""
         self._left = 0

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from shim.http1.bodies import Body, ChunkedBody, Framing, LengthBody, Piece, trailer_section
 from shim.http1.fields import Fields, framing_values, parse_fields, persists
 from shim.http1.grammar import FIELD_LINES, HOST, LENGTH, TOKEN, FramingError, LimitError
-from shim.http1.section import MAX_SECTION, Kind, Section
+from shim.http1.section import MAX_SECTION, Section, SectionKind
 
 _TARGET: Final = rb"[^\x00-\x20\x7f]+"
 _LINE: Final = rb"(" + TOKEN + rb") (" + _TARGET + rb") HTTP/1\.([01])\r\n"
@@ -311,7 +311,7 @@ def what_is_wrong(raw: bytes) -> FramingError:
     return FramingError(400, "A field line is not NAME, colon, value without control characters")
 
 
-_REQUEST_SECTION: Final = Kind(
+_REQUEST_SECTION: Final = SectionKind(
     line=_REQUEST_LINE,
     beginning=_REQUEST_LINE_BEGINNING,
     limit=MAX_SECTION,

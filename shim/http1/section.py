@@ -25,7 +25,7 @@ _GLANCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SectionKind:
     """One kind of section.
 
     ``line`` is the line before its fields as a whole, ``beginning`` any beginning of that line; a
@@ -47,7 +47,7 @@ FIELD_BEGINNING: Final = re.compile(rb"(?:" + TOKEN + rb"(?::" + TEXT + rb")?)?\
 class Section:
     """Gathers one section after the other."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: SectionKind) -> None:
         self._kind = kind
         self._buffer = bytearray()
         self._checked = 0

@@ -16,7 +16,7 @@ from shim.route.caller import Network, is_trusted
 from shim.upstream.connection import Connection
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamTimeoutError
 from shim.upstream.node import Node
-from shim.upstream.pool import Place, Pool
+from shim.upstream.pool import Pool, Ticket
 
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _NO_FIELDS: Final[frozenset[bytes]] = frozenset()
@@ -164,13 +164,13 @@ class Forwarder:
         fresh: bool = False,
     ) -> Connection:
         """Return a connection; a caller that leaves gives up its place in the line for one."""
-        place = Place()
+        ticket = Ticket()
         if not request.seen_through:
             if downstream.gone:
                 raise DownstreamGoneError
-            downstream.upstream = place
+            downstream.upstream = ticket
         try:
-            return await self._pool.get(but, fresh=fresh, place=place)
+            return await self._pool.get(but, fresh=fresh, ticket=ticket)
         finally:
             downstream.upstream = None
 

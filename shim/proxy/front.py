@@ -93,7 +93,7 @@ class Front(web.RequestHandler):
         self._body: Stream | None = None
         self._too_slow = False
         self._room: asyncio.Future[None] | None = None
-        self._over: asyncio.Future[None] | None = None
+        self._left: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
         self._answered = 0
         self._first = b""
@@ -151,7 +151,7 @@ class Front(web.RequestHandler):
         if self._streams is not None:
             self._streams.caller_left()
         _wake(self._room)
-        _wake(self._over)
+        _wake(self._left)
         if self._queued:
             # aiohttp would forget what it needs to take the request that waits in its queue.
             self._loop.call_soon(super().connection_lost, exc)
@@ -377,12 +377,12 @@ class Front(web.RequestHandler):
         if transport is None:
             return
         if transport.can_write_eof():
-            self._over = self._loop.create_future()
+            self._left = self._loop.create_future()
             transport.write_eof()
             transport.resume_reading()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_SECONDS):
-                    await self._over
+                    await self._left
         self.force_close()
 
 

@@ -20,10 +20,10 @@ from shim.http2.framing import MOST_STREAMS, Framer
 from shim.http2.requests import read_head, trailer_problem
 from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory
+from shim.proxy.incoming_stream import Body, IncomingStream
 from shim.proxy.patience import Patience
 from shim.proxy.replies import error_reply
 from shim.proxy.serving import Serving
-from shim.proxy.streamed import Body, Streamed
 
 # From saying that the connection is about to close until saying which stream is the last: what is
 # on its way meanwhile is served.
@@ -54,7 +54,7 @@ class Caller(Protocol):
         """Close once the caller has had time to read what has been written."""
 
 
-class _Turn(NamedTuple):
+class _Sender(NamedTuple):
     """Who waits to send."""
 
     come: asyncio.Future[None]
@@ -62,7 +62,7 @@ class _Turn(NamedTuple):
 
 
 class Streams:
-    """One connection.  Its methods are a stream's :class:`~shim.proxy.streamed.Way` too."""
+    """One connection.  Its methods are a stream's :class:`~shim.proxy.incoming_stream.Way` too."""
 
     def __init__(self, serving: Serving, caller: Caller) -> None:
         self.memory = caller.memory
@@ -71,10 +71,10 @@ class Streams:
         self._serving = serving
         self._caller = caller
         self._framer = Framer()
-        self._streams: dict[int, Streamed] = {}
-        self._waiting: dict[int, _Turn] = {}
+        self._streams: dict[int, IncomingStream] = {}
+        self._waiting: dict[int, _Sender] = {}
         self._count = 0
-        self._over = self._flushes = False
+        self._ended = self._flushes = False
         self._unsent = 0
         self._noticed: float | None = None
         self._last_said = False
@@ -85,7 +85,7 @@ class Streams:
 
     def data_received(self, data: bytes) -> None:
         """Act upon the frames in ``data``."""
-        if self._over:
+        if self._ended:
             return
         now = monotonic()
         try:
@@ -130,7 +130,7 @@ class Streams:
             head = _NO_HEAD
         length = None if head.framing is Framing.CHUNKED else head.length
         loop = asyncio.get_running_loop()
-        stream = Streamed(self, event.stream, head, Body(loop, length, serving.max_body))
+        stream = IncomingStream(self, event.stream, head, Body(loop, length, serving.max_body))
         if event.ended:
             stream.feed(b"", ended=True)
         if self._last_said or len(self._streams) >= MOST_STREAMS:
@@ -143,15 +143,15 @@ class Streams:
             self.leave()
         serving.start(self._serve(stream, unread))
 
-    def _record(self, stream: Streamed, unread: FramingError | None) -> None:
+    def _record(self, stream: IncomingStream, unread: FramingError | None) -> None:
         """Let an old call be on record that is refused with its stream."""
         why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
         if unread is None and (refused := refused_use(stream.head, why)):
             stream.head = refused
-            stream.over()
+            stream.caller_left()
             self._serving.start(self._handle(stream))
 
-    async def _serve(self, stream: Streamed, unread: FramingError | None) -> None:
+    async def _serve(self, stream: IncomingStream, unread: FramingError | None) -> None:
         """Answer one request."""
         recorder = self._serving.recorder
         try:
@@ -166,12 +166,12 @@ class Streams:
         finally:
             self._finish(stream)
 
-    async def _handle(self, stream: Streamed) -> None:
+    async def _handle(self, stream: IncomingStream) -> None:
         # There may be no way back any more, or no more to send.
         with contextlib.suppress(DownstreamGoneError):
             await self._serving.handle(stream)
 
-    def _finish(self, stream: Streamed) -> None:
+    def _finish(self, stream: IncomingStream) -> None:
         """Leave a stream whose request has been handled."""
         del self._streams[stream.number]
         stream.let_go()
@@ -186,11 +186,11 @@ class Streams:
         self._flush_soon()
         self._close_if_done()
 
-    def _end(self, stream: Streamed) -> None:
-        stream.over()
-        turn = self._waiting.pop(stream.number, None)
-        if turn is not None:
-            _wake(turn)
+    def _end(self, stream: IncomingStream) -> None:
+        stream.caller_left()
+        sender = self._waiting.pop(stream.number, None)
+        if sender is not None:
+            _wake(sender)
 
     # Out
 
@@ -226,12 +226,12 @@ class Streams:
         """Whether the caller reads too slowly, whatever is sent."""
         return self._caller.writing_paused
 
-    async def turn(self, stream: int, *, content: bool) -> None:
+    async def sendable(self, stream: int, *, content: bool) -> None:
         """Wait until more may be sent on a stream (its ``content``, or anything), or it is over."""
-        turn = _Turn(asyncio.get_running_loop().create_future(), content)
-        self._waiting[stream] = turn
+        sender = _Sender(asyncio.get_running_loop().create_future(), content)
+        self._waiting[stream] = sender
         try:
-            await turn.come
+            await sender.come
         finally:
             self._waiting.pop(stream, None)
 
@@ -254,13 +254,13 @@ class Streams:
         if self.writing_paused:
             return
         window = self._framer.window
-        for number, turn in list(self._waiting.items()):
-            if turn.content:
+        for number, sender in list(self._waiting.items()):
+            if sender.content:
                 room = min(self._framer.room(number), window)
                 if room <= 0:
                     continue
                 window -= room
-            _wake(turn)
+            _wake(sender)
 
     def _flush_soon(self) -> None:
         """Send what there is once all have had their say: what is for many streams is one write."""
@@ -299,7 +299,7 @@ class Streams:
         """Close a connection on which the caller has been silent, or has not read, for too long."""
         serving, began = self._serving, self._framer.head_began
         transport = self._caller.open_transport
-        if self._over or transport is None:
+        if self._ended or transport is None:
             return
         if self.writing_paused and self._paused is None:
             self._paused = now
@@ -315,7 +315,7 @@ class Streams:
 
     def caller_left(self) -> None:
         """End what only the caller waits for."""
-        self._over = True
+        self._ended = True
         for stream in list(self._streams.values()):
             self._end(stream)
 
@@ -332,8 +332,8 @@ class Streams:
         self._close()
 
     def _close_if_done(self) -> None:
-        if not self._streams and not self._over and (self._last_said or self._framer.leaving):
-            self._over = True
+        if not self._streams and not self._ended and (self._last_said or self._framer.leaving):
+            self._ended = True
             self._flush()
             self._close()
 
@@ -341,6 +341,6 @@ class Streams:
         self._serving.start(self._caller.linger())
 
 
-def _wake(turn: _Turn) -> None:
-    if not turn.come.done():
-        turn.come.set_result(None)
+def _wake(sender: _Sender) -> None:
+    if not sender.come.done():
+        sender.come.set_result(None)

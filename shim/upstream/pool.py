@@ -29,15 +29,15 @@ class PoolStats:
     waiting: int
 
 
-class Place:
+class Ticket:
     """A place in the line for a connection, to be left when nobody needs one any more."""
 
-    turn: asyncio.Future[Connection | None] | None = None
+    served: asyncio.Future[Connection | None] | None = None
 
     def abort(self, why: Exception) -> None:
         """Leave the line; who waits here gets ``why``."""
-        if self.turn is not None and not self.turn.done():
-            self.turn.set_exception(why)
+        if self.served is not None and not self.served.done():
+            self.served.set_exception(why)
 
 
 class Pool:
@@ -103,18 +103,18 @@ class Pool:
         self._let_open()
 
     async def get(
-        self, but: Node | None = None, *, fresh: bool = False, place: Place | None = None
+        self, but: Node | None = None, *, fresh: bool = False, ticket: Ticket | None = None
     ) -> Connection:
         """Return a new connection, or where there are as many as may be, one that comes free.
 
         A new one is to the first upstream that accepts it: one that does not answer is tried last,
         and ``but`` never.  One in the stead of another that has just closed is ``fresh``, without a
-        wait.  ``place`` is the one in line, by which it can be left.  Raises
+        wait.  ``ticket`` stands for the place in line, and can be given back.  Raises
         :class:`UpstreamError`.
         """
         if fresh or not (self._full or self._waiting):
             self._opening += 1
-        elif (connection := self.take() or await self._turn(place or Place())) is not None:
+        elif (connection := self.take() or await self._in_line(ticket or Ticket())) is not None:
             return connection
         try:
             return await self._connect(but)
@@ -126,21 +126,21 @@ class Pool:
     def _full(self) -> bool:
         return len(self._all) + self._opening >= self._most
 
-    async def _turn(self, place: Place) -> Connection | None:
+    async def _in_line(self, ticket: Ticket) -> Connection | None:
         """Wait for a connection that another exchange gives back, or for leave to open one."""
         if len(self._waiting) >= self._most_waiting:
             raise UpstreamBusyError("Too many requests wait for upstream (--max-waiting)")
-        turn: asyncio.Future[Connection | None] = self._loop.create_future()
-        place.turn = turn
-        self._waiting.append(turn)
+        served: asyncio.Future[Connection | None] = self._loop.create_future()
+        ticket.served = served
+        self._waiting.append(served)
         try:
             async with asyncio.timeout(self.answer_timeout):
-                connection = await turn
+                connection = await served
         except BaseException as error:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif not turn.cancelled() and turn.exception() is None:
-                self._hand_on(turn.result())
+            if served in self._waiting:
+                self._waiting.remove(served)
+            elif not served.cancelled() and served.exception() is None:
+                self._hand_on(served.result())
             if isinstance(error, TimeoutError):
                 raise UpstreamBusyError(_NONE_FREE) from None
             raise
@@ -165,10 +165,10 @@ class Pool:
     def _give(self, connection: Connection | None) -> bool:
         """Give to the first who waits, if anybody does."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            served = self._waiting.popleft()
             # One that has just been cancelled is still in line.
-            if not turn.done():
-                turn.set_result(connection)
+            if not served.done():
+                served.set_result(connection)
                 return True
         return False
 

@@ -42,7 +42,7 @@ class Way(Protocol):
     def writing_paused(self) -> bool:
         """Whether the caller reads too slowly, whatever is sent."""
 
-    async def turn(self, stream: int, *, content: bool) -> None:
+    async def sendable(self, stream: int, *, content: bool) -> None:
         """Wait until more may be sent on a stream (its ``content``, or anything), or it is over."""
 
     def stalled(self, stream: int) -> None:
@@ -122,7 +122,7 @@ class Body:
             reader.set_result(None)
 
 
-class Streamed:
+class IncomingStream:
     """See :class:`~shim.proxy.downstream.Downstream`, whose methods these are."""
 
     relayed: Connection | None = None
@@ -210,7 +210,7 @@ class Streamed:
         if not self.ended:
             await self._send(b"", ended=True)
 
-    def over(self) -> None:
+    def caller_left(self) -> None:
         """Take note that the stream is over, and end what of upstream only its caller waits for."""
         if not self.gone:
             self.gone = True
@@ -245,7 +245,7 @@ class Streamed:
         if self._way.writing_paused:
             try:
                 async with asyncio.timeout(self._way.patience.stall):
-                    await self._way.turn(self.number, content=False)
+                    await self._way.sendable(self.number, content=False)
             except TimeoutError:
                 self._give_up()
 
@@ -265,7 +265,7 @@ class Streamed:
             try:
                 async with asyncio.timeout(self._way.patience.stall):
                     while left is not None:
-                        await self._way.turn(self.number, content=len(left) > 0)
+                        await self._way.sendable(self.number, content=len(left) > 0)
                         if self.gone:
                             raise DownstreamGoneError
                         left = self._way.send_data(self.number, left, ended=ended)
@@ -275,5 +275,5 @@ class Streamed:
 
     def _give_up(self) -> NoReturn:
         self._way.stalled(self.number)
-        self.over()
+        self.caller_left()
         raise DownstreamGoneError from None
