@@ -24,17 +24,26 @@ _WARM: Final = 3
 _TURN: Final = 25
 _CHUNK: Final = b"x" * (64 * 1024)
 
-# `done` is called once at the end, and no function per request: wrk builds the request once.
+# `done` is called once at the end, and no function per request where all are the same: wrk builds
+# the request once.
 _SCRIPT: Final = """
 wrk.method = {method}
 wrk.body = {body}
-{fields}
+{more}
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
     '{{"requests": %d, "us": %d, "p50_us": %d, "p99_us": %d, "status": %d, "other": %d}}\\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+_TRACED: Final = """
+local number = 0
+function request()
+  number = number + 1
+  wrk.headers["traceparent"] = string.format("00-%032x-00f067aa0ba902b7-01", number)
+  return wrk.format()
 end
 """
 
@@ -112,9 +121,11 @@ def _asking(command: list[str], seconds: int) -> Iterator[Callable[[], str]]:
 
 
 def lua(call: Call) -> str:
-    fields = 'wrk.headers["content-type"] = "application/json"' if call.body else ""
+    more = 'wrk.headers["content-type"] = "application/json"' if call.body else ""
+    if call.traced:
+        more += _TRACED
     body = json.dumps(call.body) if call.body else "nil"
-    return _SCRIPT.format(method=json.dumps(call.method), body=body, fields=fields)
+    return _SCRIPT.format(method=json.dumps(call.method), body=body, more=more)
 
 
 def parse(said: str) -> Load:

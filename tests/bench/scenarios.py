@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.bench.origin import LARGE, ROWS, SMALL
@@ -15,13 +15,17 @@ _QUERY: Final = '{"query":"select id, status from sys_invocation where status = 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, and the answer that there must be to it."""
+    """A request, and the answer that there must be to it.
+
+    One that is ``traced`` says another ``traceparent`` each time, so that no two are the same.
+    """
 
     method: str
     target: str
     status: int
     answer: bytes = b""
     body: str = ""
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ _GET: Final = Call("GET", "/services", 200, SMALL)
 CALLS: Final = (
     Calls("get", "Small GET", _GET),
     Calls("post", "POST with a body", Call("POST", "/query", 200, ROWS, _QUERY)),
+    Calls("traced", "Small GET, each with a trace of its own", replace(_GET, traced=True)),
     Calls("delete", "Old DELETE, translated", Call("DELETE", OLD_CALL, 202)),
     Calls("large", "Answer of 64 KiB", Call("GET", "/services/large", 200, LARGE)),
 )

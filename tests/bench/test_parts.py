@@ -69,6 +69,7 @@ def test_wrk_sends_method_and_body() -> None:
     assert r'wrk.body = "{\"query\":' in scripts["post"]
     assert 'wrk.method = "DELETE"' in scripts["delete"]
     assert "wrk.body = nil" in scripts["delete"]
+    assert [name for name, script in scripts.items() if "traceparent" in script] == ["traced"]
 
 
 def test_cpu_is_that_of_the_process() -> None:
