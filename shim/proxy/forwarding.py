@@ -11,7 +11,7 @@ from shim.http1.fields import find, forwarded_for, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.exchange import Exchange
-from shim.record.recorder import Recorder
+from shim.record.incidents import Incidents
 from shim.route.caller import Network, is_trusted
 from shim.upstream.connection import Connection
 from shim.upstream.errors import ClosedBeforeAnswerError, UpstreamTimeoutError
@@ -48,7 +48,7 @@ class Forwarder:
     def __init__(
         self,
         pool: Pool,
-        recorder: Recorder,
+        incidents: Incidents,
         *,
         trusted_proxies: tuple[Network, ...],
         scheme: bytes,
@@ -56,7 +56,7 @@ class Forwarder:
         upstream_host: bytes | None = None,
     ) -> None:
         self._pool = pool
-        self._recorder = recorder
+        self._incidents = incidents
         self._trusted_proxies = trusted_proxies
         self._scheme = scheme
         self._default_host = default_host
@@ -147,7 +147,7 @@ class Forwarder:
                 stale = isinstance(error, ClosedBeforeAnswerError) and connection.used
                 if not request.repeatable or not (stale or choice):
                     raise
-                self._recorder.upstream_failed(error)
+                self._incidents.upstream_failed(error)
             # In the stead of one that has closed; or, where a node does not answer, elsewhere.
             connection = await self._connection(
                 downstream, request, but=None if stale else connection.node, fresh=stale

@@ -129,7 +129,7 @@ class Front(web.RequestHandler):
         self.peer = str(unmapped(ip_address(peername[0]))) if by_address else "unix"
         limit = self._serving.admission.admit(self.peer)
         if limit is not None:
-            self._serving.recorder.connection_refused(limit, self.peer)
+            self._serving.incidents.connection_refused(limit, self.peer)
             turned_away = TurnedAway(self._serving, self.peer)
             cast("asyncio.Transport", transport).set_protocol(turned_away)
             turned_away.connection_made(transport)
@@ -144,7 +144,7 @@ class Front(web.RequestHandler):
         self._serving.admission.release(self.peer)
         if self.turn is Turn.RELAY:
             self._relay.give_up()
-            self._serving.recorder.caller_left(self.peer)
+            self._serving.incidents.caller_left(self.peer)
         self.turn = Turn.OVER
         if self._incoming is not None:
             self._incoming.caller_left()
@@ -279,7 +279,7 @@ class Front(web.RequestHandler):
         except FramingError as error:
             refused = self._framer.refused(error)
             if refused is None:
-                self._serving.recorder.unreadable(error, self.peer)
+                self._serving.incidents.unreadable(error, self.peer)
                 return error
             self._incoming = Incoming(self, refused, None)
             return self._incoming

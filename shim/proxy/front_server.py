@@ -95,7 +95,7 @@ class FrontServer(web.Server):
                 await self._serving.handle(incoming)
         except DownstreamGoneError:
             if incoming.gone:
-                self._serving.recorder.caller_left(front.peer)
+                self._serving.incidents.caller_left(front.peer)
             return _broken_off(front, incoming)
         finally:
             if incoming.relayed is not None:

@@ -14,6 +14,7 @@ from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.old_calls import OldCalls
 from shim.proxy.replies import CRASHED, error_reply
+from shim.record.incidents import Incidents
 from shim.record.recorder import Recorder
 from shim.route.caller import Identity, Network, identify
 from shim.route.in_force import Live
@@ -32,6 +33,7 @@ class Proxy:
         forwarder: Forwarder,
         old_calls: OldCalls,
         recorder: Recorder,
+        incidents: Incidents,
         live: Live,
         *,
         caller_sources: tuple[str, ...],
@@ -42,6 +44,7 @@ class Proxy:
         self._forwarder = forwarder
         self._old_calls = old_calls
         self._recorder = recorder
+        self._incidents = incidents
         self._caller_sources = caller_sources
         self._trusted_proxies = trusted_proxies
 
@@ -75,23 +78,21 @@ class Proxy:
 
     async def _fail(self, downstream: Downstream, meaning: Meaning, error: Exception) -> None:
         """Tell what went wrong, and answer in upstream's place, unless an answer has begun."""
-        recorder, answer = self._recorder, CRASHED
+        answer = CRASHED
         if isinstance(error, UpstreamError):
-            recorder.upstream_failed(error)
-        elif not isinstance(error, FramingError):
-            recorder.crashed(error)
+            self._incidents.upstream_failed(error)
+        elif isinstance(error, FramingError):
+            self._incidents.refused(error, downstream.peer)
+        else:
+            self._incidents.crashed(error)
         if downstream.begun:
-            if isinstance(error, FramingError):
-                recorder.refused(error, downstream.peer)
             raise DownstreamGoneError from error
         if isinstance(error, FramingError | UpstreamError):
             answer = error_reply(error.status, str(error))
         if _is_malformed(error):
-            recorder.malformed(error, downstream.peer)
+            self._recorder.malformed(error.status)
         else:
-            recorder.unanswered(meaning, downstream.head.method, answer[0].status)
-        if isinstance(error, LimitError):
-            recorder.refused(error, downstream.peer)
+            self._recorder.unanswered(meaning, downstream.head.method, answer[0].status)
         await downstream.reply(*answer)
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:

@@ -14,6 +14,7 @@ from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.exchange import Exchange
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.replies import CRASHED, Reply, error_reply, reply
+from shim.record.incidents import Incidents
 from shim.record.outcome import Outcome
 from shim.record.recorder import Recorder
 from shim.route.caller import Identity
@@ -43,9 +44,10 @@ class Served(NamedTuple):
 class OldCalls:
     """Serves calls to the deprecated route."""
 
-    def __init__(self, forwarder: Forwarder, recorder: Recorder) -> None:
+    def __init__(self, forwarder: Forwarder, recorder: Recorder, incidents: Incidents) -> None:
         self._forwarder = forwarder
         self._recorder = recorder
+        self._incidents = incidents
         # Until when (``time.monotonic``) the new endpoints count as missing, by version prefix.
         self._without_new: dict[str | None, float] = {}
 
@@ -88,7 +90,7 @@ class OldCalls:
                 return _refuse(call, live, ruling.refusal)
             return await self._translate(downstream, call, live)
         except UpstreamError as error:
-            self._recorder.upstream_failed(error)
+            self._incidents.upstream_failed(error)
             message = str(error)
             return Served(
                 Outcome(Decision.FAILED, error.status, error=message),
@@ -102,7 +104,7 @@ class OldCalls:
             # Its record is the last that becomes of this request.
             return _unanswered("The shim was stopped before upstream answered")
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the use is on record
-            self._recorder.crashed(error)
+            self._incidents.crashed(error)
             outcome = Outcome(
                 Decision.FAILED, 500, error=f"The shim failed: {type(error).__name__}"
             )

@@ -74,7 +74,7 @@ class ProxyPlane:
             most_waiting=settings.max_waiting,
             loop=loop,
         )
-        recorder = record.recorder
+        recorder, incidents = record.recorder, record.incidents
         upstream_host = settings.upstream_host
         lane = RelayLane(
             self._pool,
@@ -85,7 +85,7 @@ class ProxyPlane:
         )
         forwarder = Forwarder(
             self._pool,
-            recorder,
+            incidents,
             trusted_proxies=settings.trusted_proxies,
             scheme=scheme.encode(),
             default_host=_default_host(settings.upstream[0]),
@@ -93,8 +93,9 @@ class ProxyPlane:
         )
         self._proxy = Proxy(
             forwarder,
-            OldCalls(forwarder, recorder),
+            OldCalls(forwarder, recorder, incidents),
             recorder,
+            incidents,
             self._live(settings),
             caller_sources=settings.caller,
             trusted_proxies=settings.trusted_proxies,
@@ -107,7 +108,7 @@ class ProxyPlane:
         self._serving = Serving(
             handle=self._proxy.handle,
             lane=lane,
-            recorder=recorder,
+            incidents=incidents,
             admission=Admission(shares.callers, settings.max_connections_per_address),
             most_requests=settings.max_requests_per_connection,
             head_timeout=min(settings.head_timeout.total_seconds(), patience.stall),

@@ -11,7 +11,7 @@ from shim.proxy.admission import Admission
 from shim.proxy.downstream import Downstream
 from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
-from shim.record.recorder import Recorder
+from shim.record.incidents import Incidents
 
 LINGER_SECONDS: Final = 1.0
 """For how long what a caller still sends is read behind its last answer (RFC 9112 section 9.6)."""
@@ -27,7 +27,7 @@ class Serving:
     handle: Callable[[Downstream], Awaitable[None]]
     """Answers one request; raises ``DownstreamGoneError`` where that cannot be done."""
     lane: RelayLane
-    recorder: Recorder
+    incidents: Incidents
     admission: Admission
     most_requests: int
     head_timeout: float

@@ -153,16 +153,16 @@ class Streams:
 
     async def _serve(self, stream: IncomingStream, unread: FramingError | None) -> None:
         """Answer one request."""
-        recorder = self._serving.recorder
+        incidents = self._serving.incidents
         try:
             if unread is None:
                 await self._handle(stream)
             else:
-                recorder.unreadable(unread, self.peer)
+                incidents.unreadable(unread, self.peer)
                 with contextlib.suppress(DownstreamGoneError):
                     await stream.reply(*error_reply(unread.status, str(unread)))
             if stream.gone and not stream.ended:
-                recorder.caller_left(self.peer)
+                incidents.caller_left(self.peer)
         finally:
             self._finish(stream)
 
@@ -321,11 +321,11 @@ class Streams:
 
     def _break_off(self, error: BrokenError) -> None:
         """End a connection that cannot be read any further, or is not to be."""
-        recorder = self._serving.recorder
+        incidents = self._serving.incidents
         if isinstance(error, FloodError) and self._framer.head_began is None:
-            recorder.refused(error, self.peer)
+            incidents.refused(error, self.peer)
         else:
-            recorder.unreadable(error, self.peer)
+            incidents.unreadable(error, self.peer)
         self._framer.break_off(error)
         self._flush()
         self.caller_left()

@@ -84,6 +84,10 @@ class Metrics(Collector):
         if upstream:
             series.upstream.add(upstream)
 
+    def unreadable(self, code: int) -> None:
+        """Count a request whose borders were not certain, and which was refused with ``code``."""
+        self.request("unreadable", "other", code, None, 0.0)
+
     def deprecated(self, mode: str, decision: str, upstream_status: int | None, at: float) -> None:
         """Count a use of the deprecated route, made ``at``."""
         key = (mode, decision, upstream_status)

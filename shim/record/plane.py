@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -10,10 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from shim import __version__
 from shim.clocks import Witness
+from shim.ledger import events
 from shim.ledger.ledger import Ledger, LedgerState
+from shim.ledger.records import HEARTBEAT
+from shim.record.incidents import Incidents
 from shim.record.log import LineWriter, Logger
 from shim.record.metrics import Metrics
-from shim.record.recorder import Recorder, beat
+from shim.record.recorder import Recorder
 from shim.settings.declared import Settings
 
 
@@ -28,7 +32,7 @@ def new_id() -> str:
 
 
 class RecordPlane:
-    """Log, ledger and metrics, and the recorder that tells each of them what happened."""
+    """Log, ledger and metrics, and what tells each of them what happened."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class RecordPlane:
         self.recorder = Recorder(
             logger, self.ledger, self.metrics, clock=clock, new_id=ids, instance=settings.instance
         )
+        self.incidents = Incidents(logger, self.ledger, self.metrics, instance=settings.instance)
         self._writer = writer
         self._instance = settings.instance
         self._ledger_was_ok = True
@@ -73,12 +78,22 @@ class RecordPlane:
         self.ledger.start()
 
     async def beat(self) -> None:
-        """Say regularly that the shim is up, until cancelled."""
-        await beat(self.recorder, self.logger, self._instance, self.run, self.witness)
+        """Say regularly that the shim is up: silence in the log is then evidence.
+
+        Not while the clock is in doubt: what the log says of the time is not evidence then.
+        """
+        while True:
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+            self._tell_sums()
+            if self.witness.agrees:
+                requests = self.recorder.take_requests()
+                self.logger.info(
+                    events.HEARTBEAT, instance=self._instance, run=self.run, requests=requests
+                )
 
     async def finish(self) -> None:
         """Write what there is to write, and say what could not be."""
-        self.recorder.tell_sums()
+        self._tell_sums()
         await self.ledger.close()
         if lost := self.ledger.state().queued:
             self.logger.error(
@@ -88,6 +103,10 @@ class RecordPlane:
                 "restate-shim import brings all of them back from these lines",
                 instance=self._instance,
             )
+
+    def _tell_sums(self) -> None:
+        self.incidents.tell_sums()
+        self.recorder.tell_sums()
 
     def _ledger_changed(self, state: LedgerState) -> None:
         if self._ledger_was_ok and not state.ok:

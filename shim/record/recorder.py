@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from logging import INFO, WARNING
 from typing import Final, Protocol, TypedDict
 
 from shim import __version__
-from shim.clocks import Witness
-from shim.http1.grammar import FramingError
 from shim.ledger import events
 from shim.ledger.records import (
-    HEARTBEAT,
     OTHER,
     UNCLEAR,
     Decision,
@@ -27,13 +22,11 @@ from shim.ledger.records import (
 from shim.record.log import Logger
 from shim.record.metrics import METHODS, Metrics
 from shim.record.outcome import Outcome
-from shim.record.summing import Summing
 from shim.route.caller import Identity
 from shim.route.meaning import Meaning, Miss, Mode, NewCall, OldCall, near_miss_of, redact_target
 from shim.route.policy import Ruling
 from shim.route.probes import is_probe
 from shim.route.text import bounded, printable
-from shim.upstream.errors import OUTAGES, UpstreamError
 
 _ROUTES: Final = {
     type(None): "pass_through",
@@ -41,7 +34,6 @@ _ROUTES: Final = {
     NewCall: "replacement",
     OldCall: "deprecated",
 }
-_UNREADABLE: Final = "unreadable"
 _METHOD_NAMES: Final = {name.encode(): name for name in METHODS}
 # Callers with calls of one kind that are summed by themselves until the next lines.
 _MOST_SUMS: Final = 1000
@@ -58,9 +50,6 @@ class Store(Protocol):
 
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint."""
-
-    def count_unreadable(self, address: str) -> None:
-        """Count a request from ``address`` that could not be read."""
 
     def passed(self) -> None:
         """Count a request that was no probe."""
@@ -100,9 +89,6 @@ class Recorder:
         self._clock = clock
         self._new_id = new_id
         self._instance = instance
-        self._summing = Summing(logger)
-        # By itself: whoever sends nonsense from many addresses leaves room for the others.
-        self._unread = Summing(logger)
         self._requests = 0
         self._replacement_calls: Counter[tuple[str, str, Mode, int, bool]] = Counter()
 
@@ -219,9 +205,7 @@ class Recorder:
         self._replacement_calls[key] += 1
 
     def tell_sums(self) -> None:
-        """Log how much there was, since the last time, of what is not told one by one."""
-        self._summing.tell()
-        self._unread.tell()
+        """Log how many calls to the new endpoints there were since the last time."""
         sums, self._replacement_calls = self._replacement_calls, Counter()
         for (caller, caller_source, mode, status, reached), count in sums.items():
             self._logger.info(
@@ -280,73 +264,6 @@ class Recorder:
         """
         self._metrics.request(_ROUTES[type(meaning)], method.decode("latin-1"), status, None, 0.0)
 
-    def malformed(self, error: FramingError, peer: str) -> None:
-        """Count and tell what was refused because its borders are not certain."""
-        self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
-        self.refused(error, peer)
-
-    def unreadable(self, error: FramingError, peer: str) -> None:
-        """Count, keep and tell that not even the first line of a request could be read.
-
-        Nobody knows what it was: it may have been an old call.
-        """
-        self._metrics.request(_UNREADABLE, "other", error.status, None, 0.0)
-        self._store.count_unreadable(peer)
-        self._tell_refused(self._unread, error, peer, unreadable=True)
-
-    def refused(self, error: FramingError, peer: str) -> None:
-        """Tell of a request that was refused for its bytes: their borders, number or pace."""
-        self._tell_refused(self._summing, error, peer)
-
-    def _tell_refused(self, summing: Summing, error: FramingError, peer: str, **more: bool) -> None:
-        summing.say(
-            WARNING,
-            events.REFUSED,
-            f"{error.status} {peer}",
-            status=error.status,
-            error=str(error),
-            client_address=peer,
-            instance=self._instance,
-            **more,
-        )
-
-    def upstream_failed(self, error: UpstreamError) -> None:
-        """Count that an exchange with upstream failed, and say it where nobody else does."""
-        self._metrics.upstream_error(error.kind)
-        self._summing.say(
-            WARNING,
-            "upstream_failed",
-            error.kind,
-            # That an upstream is away is said when it changes.
-            at_once=error.kind not in OUTAGES,
-            kind=error.kind,
-            error=str(error),
-        )
-
-    def caller_left(self, peer: str) -> None:
-        """Tell that a caller closed its connection before its answer had ended."""
-        self._summing.say(INFO, "caller_left", peer, client_address=peer)
-
-    def connection_refused(self, limit: str, peer: str) -> None:
-        """Count and tell that a caller was one too many; ``limit`` is a setting."""
-        self._metrics.connection_refused(limit)
-        self._summing.say(WARNING, "connection_refused", limit, limit=limit, client_address=peer)
-
-    def crashed(self, error: BaseException) -> None:
-        """Tell what a handler failed with."""
-        self._logger.error("handler_failed", exc_info=error)
-
-
-async def beat(
-    recorder: Recorder, logger: Logger, instance: str, run: str, witness: Witness
-) -> None:
-    """Say regularly that the shim is up: silence in the log is then evidence.
-
-    Not while the clock is in doubt: what the log says of the time is not evidence then.
-    """
-    while True:
-        await asyncio.sleep(HEARTBEAT.total_seconds())
-        recorder.tell_sums()
-        if witness.agrees:
-            requests = recorder.take_requests()
-            logger.info(events.HEARTBEAT, instance=instance, run=run, requests=requests)
+    def malformed(self, status: int) -> None:
+        """Count a request that was refused because its borders are not certain."""
+        self._metrics.unreadable(status)

@@ -33,6 +33,7 @@ from shim.proxy.handling import Proxy
 from shim.proxy.patience import Patience
 from shim.proxy.relay import RelayLane
 from shim.proxy.serving import Serving
+from shim.record.incidents import Incidents
 from shim.record.metrics import Metrics
 from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
@@ -122,7 +123,7 @@ class Elsewhere:
         self.counted += 1
 
 
-class Watched(Recorder):
+class Watched(Incidents):
     """Keeps what a handler failed with."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -145,7 +146,7 @@ class Lanes:
     server: FrontServer = field(init=False)
     max_body: int | None = 5000
     upstream_host: bytes | None = None
-    recorder: Watched = field(init=False)
+    incidents: Watched = field(init=False)
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
     def __post_init__(self) -> None:
@@ -160,14 +161,16 @@ class Lanes:
         )
         elsewhere = cast("Any", self.elsewhere)
         self.node = a_node(9070)
-        recorder = self.recorder = Watched(
+        metrics = Metrics(CollectorRegistry())
+        recorder = Recorder(
             quiet(),
             elsewhere,
-            Metrics(CollectorRegistry()),
+            metrics,
             clock=lambda: datetime.now(UTC),
             new_id=str,
             instance="x",
         )
+        incidents = self.incidents = Watched(quiet(), elsewhere, metrics, instance="x")
         self.lane = RelayLane(
             self.pool,
             recorder,
@@ -177,7 +180,7 @@ class Lanes:
         )
         forwarder = Forwarder(
             self.pool,
-            recorder,
+            incidents,
             trusted_proxies=(),
             scheme=b"http",
             default_host=b"upstream",
@@ -187,6 +190,7 @@ class Lanes:
             forwarder,
             elsewhere,
             recorder,
+            incidents,
             elsewhere,
             caller_sources=(),
             trusted_proxies=(),
@@ -194,7 +198,7 @@ class Lanes:
         self.serving = Serving(
             handle=proxy.handle,
             lane=self.lane,
-            recorder=recorder,
+            incidents=incidents,
             admission=Admission(10, 10),
             most_requests=10,
             head_timeout=600,
@@ -222,7 +226,7 @@ class Lanes:
         remembers what it has seen.
         """
         front, down, connection, up = await self.connect()
-        self.recorder.crashes.clear()
+        self.incidents.crashes.clear()
         try:
             if before:
                 front.data_received(before)
@@ -249,7 +253,7 @@ class Lanes:
     async def handle(self, request: bytes, answer: Answer, cut: int) -> Seen:
         """What both sides see of the handler's lane: it takes what comes in two reads."""
         front, down, connection, up = await self.connect()
-        self.recorder.crashes.clear()
+        self.incidents.crashes.clear()
         front.data_received(request[:cut])
         front.data_received(request[cut:])
         assert front.turn is Turn.HANDLER
@@ -274,7 +278,7 @@ class Lanes:
             connection.connection_lost(None)
             assert await settled(front), "the lane waits for what cannot come"
         self.serving.draining = False
-        assert not self.recorder.crashes, self.recorder.crashes
+        assert not self.incidents.crashes, self.incidents.crashes
         return Seen(sent, bytes(down.sent), down.closed, connection.free, 0)
 
     async def counted(self) -> int:

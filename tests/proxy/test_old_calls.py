@@ -65,7 +65,7 @@ async def test_an_old_call_on_which_the_shim_fails_is_on_record() -> None:
     policy = Policy(terms(), clock=lambda: datetime.now(UTC), is_known=lambda _: True)
     live = Live(policy, Replies.LEGACY, lambda _: [])
     identity = Identity("cron", "user-agent", "192.0.2.1", None, None, None)
-    await OldCalls(broken, told).serve(caller, call, identity, live)
+    await OldCalls(broken, told, told).serve(caller, call, identity, live)
     ((answer, content),) = caller.answers
     assert answer.status == 500
     assert b"The shim failed; its log says how" in content

@@ -47,7 +47,7 @@ class Served:
         serving = Serving(
             handle=self._handle,
             lane=lane,
-            recorder=nobody,
+            incidents=nobody,
             admission=nobody,
             most_requests=1000,
             head_timeout=5.0,
