@@ -31,7 +31,7 @@ from shim.http1.answers import AnswerFramer
 from shim.http1.fields import end_to_end, field, forwarded_request
 from shim.http1.grammar import FramingError
 from shim.http1.plain import plain_answer, plain_borders, plain_fields
-from shim.http1.requests import RequestFramer
+from shim.http1.requests import RequestFramer, RequestHead
 from shim.http2.framing import PREFACE, Framer
 from shim.http2.requests import read_head
 from shim.ledger.log_frames import BrokenLineError, Unframer
@@ -144,8 +144,9 @@ def read(framer: RequestFramer | AnswerFramer, data: bytes, step: int) -> None:
     """As a connection reads it, in pieces of so many bytes."""
     for at in range(0, len(data), step):
         framer.feed(data[at : at + step])
-        if not framer.in_body:
-            framer.next_head()
+        head = None if framer.in_body else framer.next_head()
+        if isinstance(head, RequestHead) and head.refusal is not None:
+            return
         if framer.in_body:
             framer.read_body()
 
@@ -157,10 +158,7 @@ def heads(data: bytes, step: int) -> None:
 def refused(data: bytes) -> None:
     framer = RequestFramer(None)
     framer.feed(data)
-    try:
-        framer.next_head()
-    except FramingError as error:
-        framer.refused(error)
+    framer.next_head()
 
 
 def answers(data: bytes, step: int) -> None:

@@ -32,6 +32,7 @@ _REFUSED_LINE: Final = re.compile(
 _FIELD_LINES: Final = re.compile(FIELD_LINES)
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?#]+)([^#]*)")
 NO_CONNECT: Final = "CONNECT is not served here: this is a gateway, not a tunnel"
+TOO_SLOW_HEAD: Final = "The request's head did not arrive in time"
 TOO_LARGE_HEAD: Final = f"The request's head is larger than {MAX_SECTION} bytes"
 MOST_REMEMBERED: Final = 2048
 """Bytes of fields that a connection remembers; what is larger would take much room on each."""
@@ -72,13 +73,14 @@ class RequestHead(NamedTuple):
 
 
 NO_HEAD: Final = RequestHead(b"", b"", 1, None, [], Framing.NONE, 0, keep_alive=False)
-"""Stands for a head that there was none of."""
+"""Stands for a head of which nobody knows what it was; it has no method."""
 
 
 class RequestFramer:
-    """Cuts one connection's bytes into messages; after a :class:`FramingError` it is of no use.
+    """Cuts one connection's bytes into messages.
 
-    ``max_body`` is in bytes; ``None`` is no limit.
+    Behind a head or a body whose bytes are not certain it is of no use.  ``max_body`` is in bytes;
+    ``None`` is no limit.
     """
 
     def __init__(self, max_body: int | None = None) -> None:
@@ -86,7 +88,6 @@ class RequestFramer:
         self._unread = b""
         self._section = Section(_REQUEST_SECTION)
         self._parser = HeadParser()
-        self._whole = b""
         self._body: Body | None = None
         self._size = 0
         self._empty_lines = 0
@@ -118,8 +119,34 @@ class RequestFramer:
     def next_head(self) -> RequestHead | None:
         """Return the next request's head once it is there as a whole.
 
-        Raises :class:`FramingError`.
+        One that is not certain is there as soon as that shows, as :meth:`give_up` has it.
         """
+        raw: bytes | None = None
+        try:
+            raw = self._next_section()
+            if raw is None:
+                return None
+            head = self._parser.parse(raw)
+        except FramingError as error:
+            return _known_of(raw or self._section.begun, error)
+        self._size = 0
+        if head.framing is Framing.LENGTH:
+            self._body = LengthBody(head.length)
+            if self._max_body is not None and head.length > self._max_body:
+                return head._replace(refusal=too_large(self._max_body))
+        elif head.framing is Framing.CHUNKED:
+            self._body = ChunkedBody(_TRAILERS)
+        return head
+
+    def give_up(self, error: FramingError) -> RequestHead:
+        """Return what has come of a head, which is refused with ``error``.
+
+        It has the fields up to the first that is none, and no body.  It is :data:`NO_HEAD` but for
+        its refusal where not even its first line has come, or is one.
+        """
+        return _known_of(self._section.begun, error)
+
+    def _next_section(self) -> bytes | None:
         data, self._unread = self._unread, b""
         if not self._section:
             data = self._skip_empty_lines(data)
@@ -130,35 +157,9 @@ class RequestFramer:
         found = self._section.add(data) if data else None
         if found is None:
             return None
-        self._whole, self._unread = found
         self._empty_lines = 0
-        head = self._parser.parse(self._whole)
-        self._whole = b""
-        self._size = 0
-        if head.framing is Framing.LENGTH:
-            self._body = LengthBody(head.length)
-            if self._max_body is not None and head.length > self._max_body:
-                return head._replace(refusal=too_large(self._max_body))
-        elif head.framing is Framing.CHUNKED:
-            self._body = ChunkedBody(_TRAILERS)
-        return head
-
-    def refused(self, error: FramingError) -> RequestHead | None:
-        """Return the head that was refused with ``error``, as far as it can be read.
-
-        It has the fields up to the first that is none, and no body.  ``None`` where not even its
-        first line has come, or is one.
-        """
-        raw = self._whole or self._section.begun
-        line = _REFUSED_LINE.match(raw)
-        if line is None:
-            return None
-        method, target = line.groups()
-        known = _FIELD_LINES.match(raw, line.end())
-        fields = parse_fields(raw[: known.end()], line.end()) if known else []
-        return RequestHead(
-            method, target, 1, None, fields, Framing.NONE, 0, keep_alive=False, refusal=error
-        )
+        raw, self._unread = found
+        return raw
 
     def _skip_empty_lines(self, data: bytes) -> bytes:
         while data.startswith(b"\r\n"):
@@ -183,6 +184,16 @@ class RequestFramer:
         if body.ended:
             self._body = None
         return content
+
+
+def _known_of(raw: bytes, error: FramingError) -> RequestHead:
+    line = _REFUSED_LINE.match(raw)
+    if line is None:
+        return NO_HEAD._replace(refusal=error)
+    method, target = line.groups()
+    known = _FIELD_LINES.match(raw, line.end())
+    fields = parse_fields(raw[: known.end()], line.end()) if known else []
+    return NO_HEAD._replace(method=method, target=target, fields=fields, refusal=error)
 
 
 def too_large(limit: int) -> LimitError:

@@ -15,6 +15,7 @@ from shim.http1.fields import Field, field
 from shim.http1.grammar import TEXT, TOKEN, FramingError
 from shim.http1.requests import (
     NO_CONNECT,
+    NO_HEAD,
     TOO_LARGE_HEAD,
     RequestHead,
     host_problem,
@@ -53,15 +54,16 @@ class _Read(NamedTuple):
 def read_head(pairs: Iterable[Pair], *, ended: bool, max_body: int | None) -> RequestHead:
     """Return the head of a request; its ``refusal`` says what is wrong with it, if anything is.
 
-    ``ended`` tells that there is no body, ``max_body`` is the largest in bytes.  Raises
-    :class:`~shim.http1.grammar.FramingError` where not even method and path are certain.
+    ``ended`` tells that there is no body, ``max_body`` is the largest in bytes.  It is
+    :data:`~shim.http1.requests.NO_HEAD` but for that where not even method and path are certain.
     """
     pseudo, fields, problem = _read(pairs)
     method = pseudo.get(b":method", b"")
     connects = method == b"CONNECT"
     target = pseudo.get(b":authority" if connects else b":path", b"")
     if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(target):
-        raise problem or FramingError(400, "A request must have one :method and one :path")
+        problem = problem or FramingError(400, "A request must have one :method and one :path")
+        return NO_HEAD._replace(refusal=problem, major_version=2)
     authority = pseudo.get(b":authority")
     problem = (
         problem

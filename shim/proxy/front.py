@@ -25,14 +25,14 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from shim.http1.grammar import FramingError
-from shim.http1.requests import RequestFramer
+from shim.http1.requests import TOO_SLOW_HEAD, RequestFramer, RequestHead
 from shim.http2.framing import PREFACE
 from shim.net.addresses import unmapped
 from shim.net.stream import Stream
 from shim.proxy.downstream import Memory
 from shim.proxy.incoming import Incoming
 from shim.proxy.relay import Relay
-from shim.proxy.seams import Message, Parser
+from shim.proxy.seams import Parser
 from shim.proxy.serving import LINGER_SECONDS, Serving
 from shim.proxy.streams import Streams
 from shim.proxy.turned_away import TurnedAway
@@ -257,7 +257,7 @@ class Front(web.RequestHandler):
         if self._framer.waiting > _MOST_HELD and transport is not None:
             transport.pause_reading()
 
-    def _read(self, data: bytes) -> list[tuple[Message, Any]]:
+    def _read(self, data: bytes) -> list[tuple[Incoming, Any]]:
         """Read on; return the message whose head is complete, if the turn is the caller's."""
         if data:
             self._framer.feed(data)
@@ -271,18 +271,12 @@ class Front(web.RequestHandler):
         # To aiohttp no request has a body: reading it is the handler's, keeping in step is ours.
         return [(message, EMPTY_PAYLOAD)]
 
-    def _next(self) -> Message | None:
-        try:
-            if self._too_slow:
-                raise FramingError(408, "The request's head did not arrive in time")
+    def _next(self) -> Incoming | None:
+        head: RequestHead | None
+        if self._too_slow:
+            head = self._framer.give_up(FramingError(408, TOO_SLOW_HEAD))
+        else:
             head = self._framer.next_head()
-        except FramingError as error:
-            refused = self._framer.refused(error)
-            if refused is None:
-                self._serving.incidents.unreadable(error, self.peer)
-                return error
-            self._incoming = Incoming(self, refused, None)
-            return self._incoming
         if head is None:
             begun = self._framer.in_head or self._framer.waiting > 0
             if begun and self.turn is Turn.IDLE:

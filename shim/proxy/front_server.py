@@ -8,13 +8,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from shim.http1.grammar import FramingError
-from shim.http1.requests import NO_HEAD
 from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.front import Front
 from shim.proxy.incoming import Incoming
-from shim.proxy.replies import error_reply
-from shim.proxy.seams import CLOSES, PERSISTS, Message, Sent, Taken
+from shim.proxy.seams import CLOSES, PERSISTS, Sent, Taken
 from shim.proxy.serving import Serving
 
 _SWEEP_SECONDS: Final = 1.0
@@ -80,19 +77,15 @@ class FrontServer(web.Server):
             self._watch()
 
     @staticmethod
-    def _take(message: Message, payload: Any, front: Front, writer: Any, task: Any) -> Taken[Front]:
+    def _take(incoming: Incoming, payload: Any, front: Front, writer: Any, task: Any) -> Taken:
         del payload, writer, task
         front.taken()
-        return Taken(message, front)
+        return Taken(incoming, front)
 
-    async def _handle(self, taken: Taken[Front]) -> Sent:
-        front, message = taken.connection, taken.message
-        incoming = message if isinstance(message, Incoming) else Incoming(front, NO_HEAD, None)
+    async def _handle(self, taken: Taken) -> Sent:
+        front, incoming = taken.front, taken.incoming
         try:
-            if isinstance(message, FramingError):
-                await incoming.reply(*error_reply(message.status, str(message)))
-            else:
-                await self._serving.handle(incoming)
+            await self._serving.handle(incoming)
         except DownstreamGoneError:
             if incoming.gone:
                 self._serving.incidents.caller_left(front.peer)

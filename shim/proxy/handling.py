@@ -13,7 +13,7 @@ from shim.http1.grammar import FramingError, LimitError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.old_calls import OldCalls
-from shim.proxy.replies import CRASHED, error_reply
+from shim.proxy.replies import answer_to
 from shim.record.incidents import Incidents
 from shim.record.recorder import Recorder
 from shim.route.caller import Identity, Network, identify
@@ -51,6 +51,10 @@ class Proxy:
     async def handle(self, downstream: Downstream) -> None:
         """Answer one request; raise ``DownstreamGoneError`` where its answer cannot be ended."""
         head = downstream.head
+        if head.refusal is not None and not head.method:
+            self._incidents.unreadable(head.refusal, downstream.peer)
+            await downstream.reply(*answer_to(head.refusal))
+            return
         meaning = interpret(head.method, head.target)
         self.in_flight += 1
         readable = True
@@ -78,17 +82,13 @@ class Proxy:
 
     async def _fail(self, downstream: Downstream, meaning: Meaning, error: Exception) -> None:
         """Tell what went wrong, and answer in upstream's place, unless an answer has begun."""
-        answer = CRASHED
-        if isinstance(error, UpstreamError):
-            self._incidents.upstream_failed(error)
-        elif isinstance(error, FramingError):
+        if isinstance(error, FramingError):
             self._incidents.refused(error, downstream.peer)
         else:
-            self._incidents.crashed(error)
+            self._incidents.failed(error)
         if downstream.begun:
             raise DownstreamGoneError from error
-        if isinstance(error, FramingError | UpstreamError):
-            answer = error_reply(error.status, str(error))
+        answer = answer_to(error)
         if _is_malformed(error):
             self._recorder.malformed(error.status)
         else:

@@ -13,7 +13,7 @@ from shim.ledger.records import Decision
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.exchange import Exchange
 from shim.proxy.forwarding import Forwarder
-from shim.proxy.replies import CRASHED, Reply, error_reply, reply
+from shim.proxy.replies import Reply, answer_to, reply
 from shim.record.incidents import Incidents
 from shim.record.outcome import Outcome
 from shim.record.recorder import Recorder
@@ -89,13 +89,6 @@ class OldCalls:
             if ruling.refusal is not None:
                 return _refuse(call, live, ruling.refusal)
             return await self._translate(downstream, call, live)
-        except UpstreamError as error:
-            self._incidents.upstream_failed(error)
-            message = str(error)
-            return Served(
-                Outcome(Decision.FAILED, error.status, error=message),
-                error_reply(error.status, message),
-            )
         except FramingError as error:
             return _invalid(error)
         except DownstreamGoneError:
@@ -104,11 +97,11 @@ class OldCalls:
             # Its record is the last that becomes of this request.
             return _unanswered("The shim was stopped before upstream answered")
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the use is on record
-            self._incidents.crashed(error)
-            outcome = Outcome(
-                Decision.FAILED, 500, error=f"The shim failed: {type(error).__name__}"
-            )
-            return Served(outcome, CRASHED)
+            self._incidents.failed(error)
+            ours = not isinstance(error, UpstreamError)
+            message = f"The shim failed: {type(error).__name__}" if ours else str(error)
+            answer = answer_to(error)
+            return Served(Outcome(Decision.FAILED, answer[0].status, error=message), answer)
 
     async def _observe(self, downstream: Downstream) -> Served:
         """Pass the call on unchanged."""
@@ -223,10 +216,8 @@ def _told(decision: Decision, exchange: Exchange) -> Outcome:
 
 
 def _invalid(error: FramingError) -> Served:
-    message = str(error)
-    return Served(
-        Outcome(Decision.INVALID, error.status, error=message), error_reply(error.status, message)
-    )
+    outcome = Outcome(Decision.INVALID, error.status, error=str(error))
+    return Served(outcome, answer_to(error))
 
 
 def _unanswered(message: str) -> Served:

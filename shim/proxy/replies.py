@@ -8,7 +8,9 @@ from typing import Final
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing
 from shim.http1.fields import Field, field
+from shim.http1.grammar import FramingError
 from shim.route.replies import error_body
+from shim.upstream.errors import UpstreamError
 
 Reply = tuple[AnswerHead, bytes]
 """A whole answer: its head and its content."""
@@ -21,11 +23,18 @@ def reply(status: int, reason: bytes, fields: list[Field], content: bytes) -> Re
     return head, content
 
 
-def error_reply(status: int, message: str, *fields: Field) -> Reply:
+def error_reply(status: int, message: str) -> Reply:
     """Return an answer in Restate's error shape."""
     reason = HTTPStatus(status).phrase.encode()
     kind = field(b"content-type", b"application/json")
-    return reply(status, reason, [*fields, kind], error_body(message))
+    return reply(status, reason, [kind], error_body(message))
 
 
-CRASHED: Final = error_reply(500, "The shim failed; its log says how")
+def answer_to(error: Exception) -> Reply:
+    """Return the answer to a request that ``error`` came of: what it says, or that we failed."""
+    if isinstance(error, FramingError | UpstreamError):
+        return error_reply(error.status, str(error))
+    return _CRASHED
+
+
+_CRASHED: Final = error_reply(500, "The shim failed; its log says how")

@@ -6,16 +6,14 @@ Little of it is documented: ``tests/proxy/test_seams.py`` fails where a later ai
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from shim.http1.grammar import FramingError
 from shim.proxy.incoming import Incoming
 
-_C = TypeVar("_C")
-Message = Incoming | FramingError
-"""What the parser hands on: a request, or what is wrong with what came in place of one."""
+if TYPE_CHECKING:
+    from shim.proxy.front import Front
 
 
 class Sent(web.StreamResponse):
@@ -44,10 +42,10 @@ CLOSES: Final = Sent(persists=False)
 class Parser:
     """Stands where aiohttp has its parser: hands on what the connection reads."""
 
-    def __init__(self, read: Callable[[bytes], list[tuple[Message, Any]]]) -> None:
+    def __init__(self, read: Callable[[bytes], list[tuple[Incoming, Any]]]) -> None:
         self._read = read
 
-    def feed_data(self, data: bytes) -> tuple[list[tuple[Message, Any]], bool, bytes]:
+    def feed_data(self, data: bytes) -> tuple[list[tuple[Incoming, Any]], bool, bytes]:
         """Return the messages that ``data`` completes; protocols are never switched."""
         return self._read(data), False, b""
 
@@ -55,12 +53,12 @@ class Parser:
         """Take note that a message was taken off the queue, which never holds another."""
 
 
-class Taken(Generic[_C]):
-    """A message that aiohttp has taken off its queue, with what that asks of a request."""
+class Taken:
+    """A request that aiohttp has taken off its queue, with what that asks of one."""
 
-    def __init__(self, message: Message, connection: _C) -> None:
-        self.message = message
-        self.connection = connection
+    def __init__(self, incoming: Incoming, front: Front) -> None:
+        self.incoming = incoming
+        self.front = front
         self._task: object = None
 
     def _finish(self) -> None:

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from shim.http1.bodies import Framing
 from shim.http1.fields import Fields
-from shim.http1.grammar import FramingError
-from shim.http1.requests import NO_HEAD
+from shim.http1.requests import TOO_SLOW_HEAD, RequestHead
 from shim.http2.events import BrokenError, Code, Content, Event, FloodError, Opened, Reset, Trailers
 from shim.http2.framing import MOST_STREAMS, Framer
 from shim.http2.requests import read_head, trailer_problem
@@ -22,7 +21,6 @@ from shim.proxy.admission import refused_use
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming_stream import Body, IncomingStream
 from shim.proxy.patience import Patience
-from shim.proxy.replies import error_reply
 from shim.proxy.serving import Serving
 
 # From saying that the connection is about to close until saying which stream is the last: what is
@@ -30,7 +28,6 @@ from shim.proxy.serving import Serving
 _NOTICE_SECONDS: Final = 0.5
 # Of what waits to be sent: more is not gathered.
 _MUCH: Final = 64 * 1024
-_NO_HEAD: Final = NO_HEAD._replace(major_version=2)
 _TOO_MANY_TEXT: Final = f"The connection has {MOST_STREAMS} streams open already; try again"
 _TOO_LATE_TEXT: Final = "The connection is about to close; try again on another"
 
@@ -122,47 +119,36 @@ class Streams:
     def _open(self, event: Opened, now: float) -> None:
         """Have a request handled, or refuse it."""
         serving = self._serving
-        unread: FramingError | None = None
-        try:
-            head = read_head(event.pairs, ended=event.ended, max_body=serving.max_body)
-        except FramingError as error:
-            unread = error
-            head = _NO_HEAD
-        length = None if head.framing is Framing.CHUNKED else head.length
-        loop = asyncio.get_running_loop()
-        stream = IncomingStream(self, event.stream, head, Body(loop, length, serving.max_body))
-        if event.ended:
-            stream.feed(b"", ended=True)
+        head = read_head(event.pairs, ended=event.ended, max_body=serving.max_body)
         if self._last_said or len(self._streams) >= MOST_STREAMS:
             self._framer.refuse(event.stream, now)
-            self._record(stream, unread)
+            # An old call is on record, though it is refused with its stream.
+            why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
+            if refused := refused_use(head, why):
+                stream = self._stream(event, refused)
+                stream.caller_left()
+                serving.start(self._handle(stream))
             return
-        self._streams[event.stream] = stream
+        stream = self._streams[event.stream] = self._stream(event, head)
         self._count += 1
         if self._count >= serving.most_requests:
             self.leave()
-        serving.start(self._serve(stream, unread))
+        serving.start(self._serve(stream))
 
-    def _record(self, stream: IncomingStream, unread: FramingError | None) -> None:
-        """Let an old call be on record that is refused with its stream."""
-        why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
-        if unread is None and (refused := refused_use(stream.head, why)):
-            stream.head = refused
-            stream.caller_left()
-            self._serving.start(self._handle(stream))
+    def _stream(self, event: Opened, head: RequestHead) -> IncomingStream:
+        length = None if head.framing is Framing.CHUNKED else head.length
+        body = Body(asyncio.get_running_loop(), length, self._serving.max_body)
+        stream = IncomingStream(self, event.stream, head, body)
+        if event.ended:
+            stream.feed(b"", ended=True)
+        return stream
 
-    async def _serve(self, stream: IncomingStream, unread: FramingError | None) -> None:
+    async def _serve(self, stream: IncomingStream) -> None:
         """Answer one request."""
-        incidents = self._serving.incidents
         try:
-            if unread is None:
-                await self._handle(stream)
-            else:
-                incidents.unreadable(unread, self.peer)
-                with contextlib.suppress(DownstreamGoneError):
-                    await stream.reply(*error_reply(unread.status, str(unread)))
+            await self._handle(stream)
             if stream.gone and not stream.ended:
-                incidents.caller_left(self.peer)
+                self._serving.incidents.caller_left(self.peer)
         finally:
             self._finish(stream)
 
@@ -306,8 +292,7 @@ class Streams:
         if self._paused is not None and now - self._paused > self.patience.stall:
             transport.abort()
         elif began is not None and now - began > serving.head_timeout:
-            message = "The request's head did not arrive in time"
-            self._break_off(BrokenError(408, message, Code.ENHANCE_YOUR_CALM))
+            self._break_off(BrokenError(408, TOO_SLOW_HEAD, Code.ENHANCE_YOUR_CALM))
         elif (self._noticed is not None and now - self._noticed > _NOTICE_SECONDS) or (
             not self._streams and now - self._since > serving.keepalive_timeout
         ):

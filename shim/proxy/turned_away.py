@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Final, cast
 
-from shim.http1.grammar import FramingError
 from shim.http1.hop import for_hop
 from shim.http1.requests import NO_HEAD, RequestFramer, RequestHead
-from shim.http2.events import Opened
+from shim.http2.events import BrokenError, Opened
 from shim.http2.framing import MOST_STREAMS, PREFACE, Framer
 from shim.http2.requests import read_head
 from shim.proxy.admission import refused_use
@@ -95,15 +94,8 @@ class _Overheard:
         """Take bytes in, and yield the heads that they complete."""
         if self._left == MOST_STREAMS and data.startswith(PREFACE):
             self._frames = Framer()
-        if not self._left:
-            return
-        try:
+        if self._left:
             yield from self._read(data) if self._frames is None else self._streams(data)
-        except FramingError as error:
-            self._left = 0
-            refused = self._framer.refused(error)
-            if refused is not None:
-                yield refused
 
     def _read(self, data: bytes) -> Iterator[RequestHead]:
         self._framer.feed(data)
@@ -114,9 +106,12 @@ class _Overheard:
 
     def _streams(self, data: bytes) -> Iterator[RequestHead]:
         assert self._frames is not None
-        for event in self._frames.receive(data, monotonic()):
-            if isinstance(event, Opened):
-                yield read_head(event.pairs, ended=event.ended, max_body=None)
-                self._left -= 1
-                if not self._left:
-                    break
+        try:
+            for event in self._frames.receive(data, monotonic()):
+                if isinstance(event, Opened):
+                    yield read_head(event.pairs, ended=event.ended, max_body=None)
+                    self._left -= 1
+                    if not self._left:
+                        break
+        except BrokenError:
+            self._left = 0

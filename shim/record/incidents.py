@@ -65,6 +65,13 @@ class Incidents:
             **more,
         )
 
+    def failed(self, error: Exception) -> None:
+        """Tell what a request failed with: upstream, or we."""
+        if isinstance(error, UpstreamError):
+            self.upstream_failed(error)
+        else:
+            self._logger.error("handler_failed", exc_info=error)
+
     def upstream_failed(self, error: UpstreamError) -> None:
         """Count that an exchange with upstream failed, and say it where nobody else does."""
         self._metrics.upstream_error(error.kind)
@@ -86,7 +93,3 @@ class Incidents:
         """Count and tell that a caller was one too many; ``limit`` is a setting."""
         self._metrics.connection_refused(limit)
         self._summing.say(WARNING, "connection_refused", limit, limit=limit, client_address=peer)
-
-    def crashed(self, error: BaseException) -> None:
-        """Tell what a handler failed with."""
-        self._logger.error("handler_failed", exc_info=error)

@@ -87,6 +87,8 @@ def _requests(pieces: list[bytes]) -> tuple[Read, int]:
                         break
                 elif head is None and (head := framer.next_head()) is None:
                     break
+                elif head is not None and head.refusal is not None:
+                    return read, head.refusal.status
                 elif not framer.in_body:
                     assert head is not None
                     read.append((head._replace(refusal=None), body))

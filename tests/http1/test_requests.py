@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.http1.grammar import FramingError
-from shim.http1.requests import HeadParser, RequestFramer, RequestHead
+from shim.http1.requests import NO_HEAD, HeadParser, RequestFramer, RequestHead
 from shim.http1.section import MAX_SECTION
 
 HOST = b"Host: a\r\n"
@@ -32,6 +32,8 @@ def read(framer: RequestFramer, *pieces: bytes) -> Told:
                 head = framer.next_head()
                 if head is None:
                     break
+                if head.refusal is not None:
+                    return [*told, head.refusal.status]
                 told.append((head.method, head.target))
         except FramingError as error:
             return [*told, error.status]
@@ -319,12 +321,11 @@ def test_what_is_refused_is_known_as_far_as_it_can_be_read(
 ) -> None:
     framer = RequestFramer()
     framer.feed(data)
-    with pytest.raises(FramingError) as caught:
-        framer.next_head()
-    head = framer.refused(caught.value)
+    head = framer.next_head()
     assert head is not None
     assert (head.method, head.target, [name for name, *_ in head.fields]) == (method, target, names)
-    assert (head.refusal, head.keep_alive, head.has_body) == (caught.value, False, False)
+    assert head.refusal is not None
+    assert (head.keep_alive, head.has_body) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -341,18 +342,19 @@ def test_what_is_refused_is_known_as_far_as_it_can_be_read(
 def test_what_is_no_request_is_not_known(data: bytes) -> None:
     framer = RequestFramer()
     framer.feed(data)
-    with pytest.raises(FramingError) as caught:
-        framer.next_head()
-    assert framer.refused(caught.value) is None
+    head = framer.next_head()
+    assert head is not None
+    assert head.refusal is not None
+    assert head._replace(refusal=None) == NO_HEAD
 
 
 def test_a_head_that_has_only_begun_is_known_by_its_line() -> None:
     framer, error = RequestFramer(), FramingError(408, "late")
     framer.feed(b"GET /a HT")
     assert framer.next_head() is None
-    assert framer.refused(error) is None
+    assert framer.give_up(error) == NO_HEAD._replace(refusal=error)
     framer.feed(b"TP/1.1\r\nA: 1\r\nB: 2")
     assert framer.next_head() is None
-    head = framer.refused(error)
-    assert head is not None
+    head = framer.give_up(error)
     assert (head.target, [name for name, *_ in head.fields]) == (b"/a", [b"a"])
+    assert head.refusal is error

@@ -37,6 +37,7 @@ from shim.record.incidents import Incidents
 from shim.record.metrics import Metrics
 from shim.record.recorder import Recorder
 from shim.upstream.connection import Connection
+from shim.upstream.errors import UpstreamError
 from shim.upstream.node import Node
 from shim.upstream.pool import Pool
 from tests.support.nodes import a_node, quiet
@@ -128,10 +129,11 @@ class Watched(Incidents):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.crashes: list[BaseException] = []
+        self.crashes: list[Exception] = []
 
-    def crashed(self, error: BaseException) -> None:
-        self.crashes.append(error)
+    def failed(self, error: Exception) -> None:
+        if not isinstance(error, UpstreamError):
+            self.crashes.append(error)
 
 
 @dataclass

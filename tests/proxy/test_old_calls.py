@@ -51,7 +51,7 @@ class Told:
         del elapsed
         self.outcomes.append(words[-1])
 
-    def crashed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         self.crashes.append(error)
 
 
