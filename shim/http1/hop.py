@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from shim.http1.answers import WITHOUT_BODY, AnswerHead
+from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Framing
 from shim.http1.fields import Fields, end_to_end, field
 from shim.http1.requests import RequestHead
@@ -29,7 +29,6 @@ def for_hop(request: RequestHead, answer: AnswerHead, *, persists: bool) -> ForH
     """Frame ``answer`` for the sender of ``request`` (RFC 9112 sections 6.3 and 9.3)."""
     http_11 = request.minor_version == 1
     ends = answer.framing in (Framing.NONE, Framing.LENGTH)
-    ends = ends or request.method == b"HEAD" or answer.status in WITHOUT_BODY
     chunked = http_11 and not ends
     # Where upstream's chunks go on as chunks, the field stays at its place.
     kept = chunked and answer.framing is Framing.CHUNKED

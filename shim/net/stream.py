@@ -52,6 +52,11 @@ class Stream:
             self.failure = failure
             self._wake()
 
+    @property
+    def empty(self) -> bool:
+        """Whether all that has come has been read."""
+        return not self._pieces
+
     def take(self) -> bytes:
         """Return what has come and has not been read."""
         return b"".join(self._take())

@@ -6,8 +6,8 @@ import asyncio
 from time import monotonic
 from typing import Final, NoReturn, Protocol
 
-from shim.http1.answers import WITHOUT_BODY, AnswerHead
-from shim.http1.bodies import Framing, Piece
+from shim.http1.answers import AnswerHead
+from shim.http1.bodies import Piece
 from shim.http1.fields import Fields, end_to_end
 from shim.http1.grammar import FramingError, LimitError
 from shim.http1.requests import RequestHead, too_large
@@ -197,8 +197,7 @@ class IncomingStream:
 
     async def begin(self, answer: AnswerHead) -> None:
         """Send the head of an answer whose body follows, piece by piece."""
-        bodiless = self.head.method == b"HEAD" or answer.status in WITHOUT_BODY
-        await self._send_head(answer, ended=bodiless or answer.framing is Framing.NONE)
+        await self._send_head(answer, ended=False)
 
     async def write(self, pieces: list[Piece]) -> None:
         """Send a part of the body."""

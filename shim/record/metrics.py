@@ -9,7 +9,7 @@ callers, which are there only where they were asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from shim.ledger.records import UNCLEAR, Decision
 from shim.record.exposition import Counts, Numbers, Series, Times, families
 from shim.route.meaning import Mode
+from shim.upstream.errors import Failure
 
 METHODS: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
@@ -29,10 +30,6 @@ OVERHEAD_BOUNDS: Final = (
 UPSTREAM_BOUNDS: Final = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-)
-_ERROR_KINDS: Final = (
-    *("aborted", "bad_answer", "busy", "closed", "connect", "connect_timeout"),
-    *("stalled", "timeout", "tls", "truncated"),
 )
 MAX_CONNECTIONS: Final = "max_connections"
 MAX_PER_ADDRESS: Final = "max_connections_per_address"
@@ -58,7 +55,7 @@ class Metrics(Collector):
         self.numbers: Callable[[], Numbers] | None = None
         self._counts = Counts(
             uses=dict.fromkeys(_EXPECTED_USES, 0),
-            errors=dict.fromkeys(_ERROR_KINDS, 0),
+            errors=dict.fromkeys(get_args(Failure), 0),
             refused=dict.fromkeys((MAX_CONNECTIONS, MAX_PER_ADDRESS), 0),
         )
         # Looked into for each request.

@@ -48,14 +48,14 @@ class Answering:
 
     @property
     def persists(self) -> bool:
-        """Whether it ended well, was read to its end, and lets another follow."""
+        """Whether it ended well, all of it has been read, and another may follow."""
         return (
             self.final is not None
             and self.body.ended
             and self.failure is None
             and self.final.keep_alive
             and not (self._framer is not None and self._framer.unread)
-            and not self.body.take()
+            and self.body.empty
         )
 
     async def next_head(self) -> AnswerHead:
@@ -70,11 +70,8 @@ class Answering:
             await self._reader
         return self._heads.popleft()
 
-    def receive(self, data: bytes) -> bool:
-        """Take bytes in; return whether the final head came with them.
-
-        Raises ``FramingError``.
-        """
+    def receive(self, data: bytes) -> AnswerHead | None:
+        """Take bytes in; return the final head if it came with them; raise ``FramingError``."""
         framer = self._framer
         if framer is None:
             whole = None if self._head_only else self._plain.whole(data)
@@ -84,15 +81,15 @@ class Answering:
                 self.body.feed((whole[1],))
                 self.body.end()
                 self._wake()
-                return True
+                return whole[0]
             framer = self._framer = AnswerFramer(head_only=self._head_only)
         framer.feed(data)
-        begins = self.final is None and self._read_heads(framer)
+        final = self._read_heads(framer) if self.final is None else None
         if framer.in_body:
             self.body.feed(framer.read_body())
         if framer.ended:
             self.body.end()
-        return begins
+        return final
 
     def close(self, *, cleanly: bool) -> None:
         """Take note that the connection has ended, ``cleanly`` or by a reset."""
@@ -100,7 +97,7 @@ class Answering:
             return
         framer = self._framer
         if framer is None:
-            self.fail(ClosedBeforeAnswerError("closed", "Upstream closed before it answered"))
+            self.fail(ClosedBeforeAnswerError("Upstream closed before it answered"))
         elif framer.in_body and cleanly and framer.close():
             # RFC 9112 section 6.3, rule 8: without a length it ends where the connection does.
             self.body.end()
@@ -115,14 +112,14 @@ class Answering:
             self.body.fail(self.failure)
         self._wake()
 
-    def _read_heads(self, framer: AnswerFramer) -> bool:
+    def _read_heads(self, framer: AnswerFramer) -> AnswerHead | None:
         while self.final is None and (head := framer.next_head()) is not None:
             if head.interim:
                 self._heads.append(head)
             else:
                 self._begin_body(head)
         self._wake()
-        return self.final is not None
+        return self.final
 
     def _begin_body(self, head: AnswerHead) -> None:
         self._heads.append(head)

@@ -215,18 +215,17 @@ class Connection(asyncio.Protocol):
             # What nobody asked for desynchronises whoever asks next.
             self._close()
             return
-        answering = self.answering
         try:
-            begins = answering.receive(data)
+            final = self.answering.receive(data)
         except FramingError as error:
             self._fail(UpstreamError("bad_answer", str(error)))
             return
-        if begins and answering.final is not None:
+        if final is not None:
             now = monotonic()
             self.deadline = math.inf
             self.node.answered(now)
             if self.node.witness.due(now):
-                self.node.witness.hear(find(answering.final.fields, b"date") or b"", now)
+                self.node.witness.hear(find(final.fields, b"date") or b"", now)
 
     def _may_be_left(self, status: int) -> bool:
         """Whether upstream may not have read the request's body, and closes for that.
@@ -239,9 +238,7 @@ class Connection(asyncio.Protocol):
         self._answering = Answering(self._loop, self._transport, self._plain, head_only=head_only)
         if self._transport.is_closing():
             self.state = State.CLOSED
-            self._answering.fail(
-                ClosedBeforeAnswerError("closed", "Upstream closed the connection")
-            )
+            self._answering.fail(ClosedBeforeAnswerError("Upstream closed the connection"))
         else:
             self.state = State.ANSWERING
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-# These kinds of failure say something of upstream as a whole; others concern one exchange.
-OUTAGES: Final = frozenset(("connect", "connect_timeout", "tls", "timeout"))
+Failure = Literal[
+    "aborted",
+    "bad_answer",
+    "busy",
+    "closed",
+    "connect",
+    "connect_timeout",
+    "stalled",
+    "timeout",
+    "tls",
+    "truncated",
+]
+"""What an exchange can fail with, as it is counted."""
+# These say something of upstream as a whole; others concern one exchange.
+OUTAGES: Final[frozenset[Failure]] = frozenset(("connect", "connect_timeout", "tls", "timeout"))
 
 
 class UpstreamError(Exception):
@@ -13,13 +26,13 @@ class UpstreamError(Exception):
 
     status = 502
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: Failure, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
 class UpstreamTimeoutError(UpstreamError):
-    """Upstream did not begin its answer in time."""
+    """Upstream did not accept a connection, read on or begin its answer in time."""
 
     status = 504
 
@@ -35,3 +48,6 @@ class UpstreamBusyError(UpstreamError):
 
 class ClosedBeforeAnswerError(UpstreamError):
     """The connection closed before a byte of the answer came: nobody knows whether it was read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("closed", message)
