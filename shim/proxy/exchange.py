@@ -69,20 +69,18 @@ class Exchange:
             raise UpstreamError("stalled", f"Upstream sent nothing for {seconds:g} s") from None
 
     async def send_down(self) -> None:
-        """Send the answer down as it came, and end the exchange."""
+        """Send the answer down as it came; :meth:`close` is the caller's to do behind it."""
         downstream, answer, body = self._downstream, self.answer, self._answering.body
-        try:
-            if body.ended:
-                content, raw = body.take(), self._answering.raw
-                self.close()
-                await downstream.reply(answer, content, raw)
-                return
-            # Whatever the call was, its effect is known and recorded by now.
-            downstream.upstream = self._connection
-            await downstream.begin(answer)
-            # No bound between pieces: a query may think for long, and a caller that leaves ends it.
-            while pieces := await body.read():
-                await downstream.write(pieces)
-            await downstream.end()
-        finally:
+        if body.ended:
+            content, raw = body.take(), self._answering.raw
+            # Others need not wait for a caller that reads slowly.
             self.close()
+            await downstream.reply(answer, content, raw)
+            return
+        # Whatever the call was, its effect is known and recorded by now.
+        downstream.upstream = self._connection
+        await downstream.begin(answer)
+        # No bound between pieces: a query may think for long, and a caller that leaves ends it.
+        while pieces := await body.read():
+            await downstream.write(pieces)
+        await downstream.end()

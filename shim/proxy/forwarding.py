@@ -134,26 +134,27 @@ class Forwarder:
         ``DownstreamGoneError``.
         """
         connection, downstream.relayed = downstream.relayed, None
-        if connection is not None:
-            begun = self._answer(downstream, connection)
-        else:
+        sent = connection is not None
+        if connection is None:
             connection = self._pool.take() or await self._connection(downstream, request)
-            begun = self._attempt(downstream, request, connection)
-        choice = len(self._pool.nodes) > 1
-        for _ in range(max(1, len(self._pool.nodes) - 1)):
+        nodes = len(self._pool.nodes)
+        attempts = max(2, nodes) if request.repeatable else 1
+        while True:
+            attempts -= 1
             try:
-                return await begun
+                if sent:
+                    return await self._answer(downstream, connection)
+                return await self._attempt(downstream, request, connection)
             except (ClosedBeforeAnswerError, UpstreamTimeoutError) as error:
                 stale = isinstance(error, ClosedBeforeAnswerError) and connection.used
-                if not request.repeatable or not (stale or choice):
+                if not attempts or not (stale or nodes > 1):
                     raise
                 self._incidents.upstream_failed(error)
             # In the stead of one that has closed; or, where a node does not answer, elsewhere.
             connection = await self._connection(
                 downstream, request, but=None if stale else connection.node, fresh=stale
             )
-            begun = self._attempt(downstream, request, connection)
-        return await begun
+            sent = False
 
     async def _connection(
         self,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import Final, Protocol
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece, as_chunk, one_chunk
 from shim.http1.fields import end_to_end
-from shim.http1.grammar import FramingError, LimitError
+from shim.http1.grammar import FramingError
 from shim.http1.hop import ForHop, for_hop, head_bytes
 from shim.http1.requests import RequestHead
 from shim.net.stream import Stream
@@ -103,14 +102,7 @@ class Incoming:
         """Return what has come of the body, nothing at its end."""
         if self._body is None or self._waiting is None:
             return []
-        began = monotonic()
-        try:
-            async with asyncio.timeout(self._waiting.left()):
-                pieces = await self._body.read()
-        except TimeoutError:
-            raise LimitError(408, "The request's body did not arrive in time") from None
-        self._waiting.add(monotonic() - began, sum(map(len, pieces)))
-        return pieces
+        return await self._waiting.read(self._body)
 
     def interim(self, answer: AnswerHead) -> None:
         """Send a 1xx answer before the final one (RFC 9110 section 15.2: not to HTTP/1.0)."""

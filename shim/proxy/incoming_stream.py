@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import Final, NoReturn, Protocol
 
 from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece
 from shim.http1.fields import Fields, end_to_end
-from shim.http1.grammar import FramingError, LimitError
+from shim.http1.grammar import FramingError
 from shim.http1.requests import RequestHead, too_large
 from shim.http2.requests import TOO_SHORT
 from shim.proxy.downstream import Abortable, DownstreamGoneError, Memory
@@ -102,7 +101,7 @@ class Body:
         self._buffer.clear()
         return data
 
-    async def read(self) -> bytes:
+    async def read(self) -> list[Piece]:
         """Wait for more; return all that has come, nothing at the body's end.
 
         Raises what the body failed with.
@@ -111,10 +110,10 @@ class Body:
             if self.failure is not None:
                 raise self.failure
             if self.ended:
-                return b""
+                return []
             self._reader = self._loop.create_future()
             await self._reader
-        return self.take()
+        return [self.take()]
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
@@ -166,15 +165,9 @@ class IncomingStream:
         Who asks for more has got rid of what it had, so that the caller may send as much again.
         """
         self._acknowledge()
-        began = monotonic()
-        try:
-            async with asyncio.timeout(self._waiting.left()):
-                data = await self._body.read()
-        except TimeoutError:
-            raise LimitError(408, "The request's body did not arrive in time") from None
-        self._waiting.add(monotonic() - began, len(data))
-        self._taken += len(data)
-        return [data] if data else []
+        pieces = await self._waiting.read(self._body)
+        self._taken += sum(map(len, pieces))
+        return pieces
 
     def _acknowledge(self) -> None:
         taken, self._taken = self._taken, 0

@@ -58,22 +58,22 @@ class OldCalls:
         started = time.monotonic()
         ruling = live.policy.rule(identity.caller, call.invocation_id)
         served = await self._serve(downstream, call, live, ruling)
-        exchange = served.answer if isinstance(served.answer, Exchange) else None
         try:
             elapsed = time.monotonic() - started
             target = downstream.head.target
             await self._recorder.use(
                 identity, call, target, ruling, served.outcome, elapsed=elapsed
             )
-            if exchange is not None:
-                await exchange.send_down()
-            elif isinstance(served.answer, tuple):
-                await downstream.reply(*served.answer)
-            else:
-                raise DownstreamGoneError
+            match served.answer:
+                case Exchange() as exchange:
+                    await exchange.send_down()
+                case (head, content):
+                    await downstream.reply(head, content)
+                case None:
+                    raise DownstreamGoneError
         finally:
-            if exchange is not None:
-                exchange.close()
+            if isinstance(served.answer, Exchange):
+                served.answer.close()
 
     async def _serve(
         self, downstream: Downstream, call: OldCall, live: Live, ruling: Ruling

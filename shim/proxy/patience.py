@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import asyncio
+from time import monotonic
+from typing import Final, NamedTuple, Protocol
+
+from shim.http1.bodies import Piece
+from shim.http1.grammar import LimitError
 
 # As Apache's mod_reqtimeout: "body=20,MinRate=500".
 _GRACE_SECONDS: Final = 20.0
@@ -14,6 +19,13 @@ class Patience(NamedTuple):
     stall: float
     total: float
     rate: int
+
+
+class Readable(Protocol):
+    """A body on its way."""
+
+    async def read(self) -> list[Piece]:
+        """Wait for more; return all that has come, nothing at its end."""
 
 
 class Waiting:
@@ -31,6 +43,17 @@ class Waiting:
         if rate:
             left = min(left, _GRACE_SECONDS + self._came / rate - self._waited)
         return max(left, 0.0)
+
+    async def read(self, body: Readable) -> list[Piece]:
+        """Return what comes next of ``body``; raise ``LimitError`` where it takes too long."""
+        began = monotonic()
+        try:
+            async with asyncio.timeout(self.left()):
+                pieces = await body.read()
+        except TimeoutError:
+            raise LimitError(408, "The request's body did not arrive in time") from None
+        self.add(monotonic() - began, sum(map(len, pieces)))
+        return pieces
 
     def add(self, seconds: float, size: int) -> None:
         """Take note that ``size`` bytes came after a wait of so many ``seconds``."""
