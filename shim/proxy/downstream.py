@@ -1,5 +1,6 @@
 """What a handler needs of a caller: a head, a body to read, an answer to write.
 
+Besides, what is remembered of its connection, and what upstream does for it, should it leave.
 Which version of HTTP the caller speaks, how an answer is framed for it and whether its connection
 persists are no concern of a handler's.
 """

@@ -5,6 +5,11 @@ here: a lane for plain requests before the parser, one message at a time, and ho
 silent.  Where a connection turns out to be HTTP/2, what it reads goes to
 :mod:`shim.proxy.streams`, and aiohttp sees none of it.
 
+What the relay lane leaves goes this way: ``Front.data_received``, aiohttp's of the same name, the
+parser's ``feed_data``, ``Front._read``, and from there as one request at a time onto aiohttp's
+queue, whose end is ``FrontServer._handle``.  Once that is done, ``Front.next_message`` sends what
+has come meanwhile the same way.
+
 What is used of aiohttp beyond its documented interface is in :mod:`shim.proxy.seams`, and of its
 ``RequestHandler`` the attributes ``_parser``, ``_loop``, ``writing_paused`` and ``force_close``;
 ``tests/proxy/test_seams.py`` fails where a later aiohttp moves any of it.
@@ -100,7 +105,10 @@ class Front(web.RequestHandler):
         self._streams: Streams | None = None
         self.turn = Turn.NEW
         self.since = monotonic()
-        """When the turn became the caller's, or the head began (``time.monotonic``)."""
+        """Since when the caller is waited for: to begin, to go on, or to read its last answer.
+
+        By ``time.monotonic``.
+        """
         self.memory = Memory()
         self.peer = ""
         self.patience = serving.patience

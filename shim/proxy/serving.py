@@ -25,7 +25,10 @@ class Serving:
     """
 
     handle: Callable[[Downstream], Awaitable[None]]
-    """Answers one request; raises ``DownstreamGoneError`` where that cannot be done."""
+    """:meth:`shim.proxy.handling.Proxy.handle`: answers one request.
+
+    Raises ``DownstreamGoneError`` where that cannot be done.
+    """
     lane: RelayLane
     incidents: Incidents
     admission: Admission

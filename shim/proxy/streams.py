@@ -233,9 +233,9 @@ class Streams:
     def resumed(self) -> None:
         """Take note that the caller reads again."""
         self._paused = None
-        self._wake()
+        self._wake_senders()
 
-    def _wake(self) -> None:
+    def _wake_senders(self) -> None:
         """Let those go on who can, first come first served, as far as the connection's window."""
         if self.writing_paused:
             return
@@ -262,7 +262,7 @@ class Streams:
         if data and transport is not None:
             transport.write(data)
         if self._waiting:
-            self._wake()
+            self._wake_senders()
 
     # Ends
 
