@@ -101,7 +101,6 @@ class Front(web.RequestHandler):
         self._left: asyncio.Future[None] | None = None
         self._closing: asyncio.Transport | None = None
         self._answered = 0
-        self._first = b""
         self._streams: Streams | None = None
         self.turn = Turn.NEW
         self.since = monotonic()
@@ -185,7 +184,7 @@ class Front(web.RequestHandler):
         elif self._streams is not None:
             self._streams.data_received(data)
         elif self.turn is Turn.NEW:
-            self._tell_version(self._first + data)
+            self._tell_version(data)
         elif self.turn is not Turn.OVER:
             super().data_received(data)
 
@@ -193,17 +192,18 @@ class Front(web.RequestHandler):
 
     def _tell_version(self, data: bytes) -> None:
         """Find out from the first bytes of a connection what its caller speaks."""
+        before = self._framer.take_back()
+        data = before + data
         if data.startswith(PREFACE):
             self._speak_http2(data)
         elif PREFACE.startswith(data):
             # It may become a POST, too.
-            if not self._first:
+            if not before:
                 self.since = monotonic()
-            self._first = data
+            self._framer.feed(data)
         else:
             self.turn = _IDLE
-            held, self._first = self._first, b""
-            if held:
+            if before:
                 # What came in pieces is not for the relay lane.
                 super().data_received(data)
             else:
@@ -211,7 +211,6 @@ class Front(web.RequestHandler):
 
     def _speak_http2(self, data: bytes) -> None:
         self.turn = Turn.STREAMS
-        self._first = b""
         self._streams = Streams(self._serving, self)
         self._streams.data_received(data)
         if self._serving.draining:
@@ -331,12 +330,11 @@ class Front(web.RequestHandler):
                 self._closing.abort()
         elif self._streams is not None:
             self._streams.check(now)
-        elif self.turn is Turn.HEAD or self._first:
+        elif self.turn is Turn.HEAD or (self.turn is Turn.NEW and self._framer.waiting):
             if now - self.since > self._serving.head_timeout:
                 self._too_slow = True
                 self.turn = Turn.HEAD
-                first, self._first = self._first, b""
-                super().data_received(first)
+                super().data_received(b"")
         elif now - self.since > self._serving.keepalive_timeout:
             self.close_idle()
 
