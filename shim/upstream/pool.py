@@ -66,7 +66,9 @@ class Pool:
         self._loop = loop
         self._most = most
         self._most_waiting = most_waiting
+        # Connections that are being opened, or that somebody has been given leave to open.
         self._opening = 0
+        # Each gets a connection, or leave to open one: then it is None, and counted above.
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
