@@ -32,7 +32,7 @@ from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.places import PlacesError, read_places
 from shim.report.text import plain, plural
 from shim.report.verdict import DEFAULT_WINDOW
-from shim.route.policy import CallerRule, entry_for, owner_matches
+from shim.route.policy import CallerEntry, entry_for, owner_matches
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
 from shim.settings.parsers import parse_positive
@@ -158,7 +158,7 @@ def _report(
         since=since,
         shown=shown,
         owner=args.owner,
-        rules=settings.callers,
+        entries=settings.callers,
         instances=settings.instances,
         verdict_window=window,
         lost=lost,
@@ -195,9 +195,9 @@ def _print_uses(
                 _write_uses(theirs(uses if len(ledgers) == 1 else _each_once(uses)), out)
 
 
-def _is_of(owner: str, caller: str, rules: Sequence[CallerRule], now: datetime) -> bool:
-    rule = entry_for(rules, caller, now)
-    return owner_matches(owner, rule.owner if rule else None)
+def _is_of(owner: str, caller: str, entries: Sequence[CallerEntry], now: datetime) -> bool:
+    entry = entry_for(entries, caller, now)
+    return owner_matches(owner, entry.owner if entry else None)
 
 
 def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -84,7 +84,7 @@ class Reports:
             since=since,
             shown=shown,
             owner=owner,
-            rules=settings.callers,
+            entries=settings.callers,
             instances=settings.instances,
             verdict_window=window,
             sunset=settings.sunset,

@@ -1,4 +1,4 @@
-"""From evidence to report: a pure function of what was recorded, the rules and the clock."""
+"""From evidence to report: a pure function of what was recorded, the entries and the clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State
 from shim.report.places import Place, nobody_s, places_of
 from shim.report.proof import Proof
 from shim.report.verdict import DEFAULT_WINDOW, judge
-from shim.route.policy import CallerRule, entry_for, owner_matches
+from shim.route.policy import CallerEntry, entry_for, owner_matches
 from shim.settings.parsers import Instances
 
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
@@ -32,7 +32,7 @@ def build_report(
     since: datetime | None = None,
     shown: Evidence | None = None,
     owner: str | None = None,
-    rules: Sequence[CallerRule] = (),
+    entries: Sequence[CallerEntry] = (),
     instances: Instances | None = None,
     verdict_window: timedelta | None = None,
     lost: int = 0,
@@ -59,7 +59,7 @@ def build_report(
             name,
             sums,
             days.get(name, {}),
-            None if name == OTHER else entry_for(rules, name, now),
+            None if name == OTHER else entry_for(entries, name, now),
             now,
         )
         for name, sums in whole.items()
@@ -117,7 +117,7 @@ def build_report(
             cautions(
                 evidence,
                 histories.values(),
-                rules=rules,
+                entries=entries,
                 unreadable=unreadable,
                 now=now,
                 window=window,
@@ -148,7 +148,7 @@ def _history(
     name: str,
     sums: Sequence[Sum],
     days: Mapping[str, Sequence[DayCount]],
-    rule: CallerRule | None,
+    entry: CallerEntry | None,
     now: datetime,
 ) -> History:
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
@@ -159,7 +159,7 @@ def _history(
         habits,
         days.get("", ()),
         only_refused=all(sum_.decision == Decision.REFUSED for sum_ in uses),
-        rule=rule,
+        entry=entry,
     )
 
 
@@ -226,7 +226,7 @@ def _caller(
     user_agent = facts.user_agent if facts else None
     clients = facts.clients if facts else ()
     mode = main_mode(modes)
-    rule, waited_for, habit = history.rule, history.waited_for(now), history.habit(now)
+    entry, waited_for, habit = history.entry, history.waited_for(now), history.habit(now)
     return CallerReport(
         caller=name,
         caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
@@ -259,12 +259,12 @@ def _caller(
             for one in clients
             if one.address in address_names
         },
-        owner=rule.owner,
-        contact=rule.contact,
-        note=rule.note,
-        acknowledged_until=rule.acknowledged_until,
+        owner=entry.owner,
+        contact=entry.contact,
+        note=entry.note,
+        acknowledged_until=entry.acknowledged_until,
         acknowledged=history.is_acknowledged(now),
-        retired=rule.retired,
+        retired=entry.retired,
         interval=habit.interval,
         due=habit.due if waited_for is not None else None,
         moved_percent=_moved(days, start.date()),

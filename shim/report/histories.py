@@ -19,7 +19,7 @@ from typing import Final
 from shim.ledger.records import OTHER
 from shim.report.model import DayCount, State
 from shim.report.rhythm import CLEARLY_LONGER, gaps_of, has_come_back, rhythm
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 
 RECENT: Final = timedelta(days=7)
 """How long ago the last use of an active caller is at most."""
@@ -80,8 +80,7 @@ class History:
     """One caller on the whole record, whatever part of it is shown.
 
     Its habit is looked at over all and in each of its ``modes``: what it does daily must not hide
-    what it does once a month.  ``rule`` is the ``[[caller]]`` entry that counts now: what its owner
-    says.
+    what it does once a month.  ``entry`` is the one that counts now: what its owner says.
     """
 
     caller: str
@@ -89,7 +88,7 @@ class History:
     modes: Sequence[Habit]
     came_back: bool
     only_refused: bool
-    rule: CallerRule
+    entry: CallerEntry
 
     @property
     def last_use(self) -> datetime | None:
@@ -98,12 +97,12 @@ class History:
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Tell whether it is tolerated today: up to the day named, that day included."""
-        until = self.rule.acknowledged_until
+        until = self.entry.acknowledged_until
         return until is not None and now.date() <= until
 
     def is_retired(self, now: datetime) -> bool:
         """Tell whether its owner says that it is gone by now, and nothing speaks against it."""
-        since = self.rule.retired
+        since = self.entry.retired
         if since is None or since > now.date():
             return False
         return self.last_use is None or self.last_use.date() <= since
@@ -136,11 +135,11 @@ def history_of(
     days: Sequence[DayCount],
     *,
     only_refused: bool,
-    rule: CallerRule | None,
+    entry: CallerEntry | None,
 ) -> History:
     """Put a caller's ``habits`` together, by mode, with that over all under ``""``.
 
-    Those past the cap are nobody in particular, whom nobody can speak for: no ``rule`` is theirs.
+    Those past the cap are nobody in particular, whom nobody can speak for: no ``entry`` is theirs.
     """
     whole = habits[""]
     if caller == OTHER and whole.last_use is not None:
@@ -152,7 +151,7 @@ def history_of(
         modes=[habit for mode, habit in habits.items() if mode],
         came_back=has_come_back(gaps_of(days)),
         only_refused=only_refused,
-        rule=rule or CallerRule(match=caller),
+        entry=entry or CallerEntry(match=caller),
     )
 
 

@@ -18,7 +18,7 @@ from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.net.tls import server_context, upstream_context
 from shim.route.caller import Network
-from shim.route.policy import CallerRule, Phase, Terms
+from shim.route.policy import CallerEntry, Phase, Terms
 from shim.route.replies import Replies
 from shim.route.windows import Spec, parse_share, parse_window
 from shim.settings.parsers import (
@@ -344,7 +344,7 @@ class Settings:
         "LEVEL",
         "debug, info, warning or error; uses are logged at info",
     )
-    callers: tuple[CallerRule, ...] = ()
+    callers: tuple[CallerEntry, ...] = ()
     config: Path | None = None
 
     @property

@@ -18,7 +18,7 @@ from shim.report.build import build_report
 from shim.report.formats.markdown import usage_markdown
 from shim.report.formats.spreadsheet import usage_csv
 from shim.report.formats.terminal import print_table
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 from tests.support.samples import (
     DAY,
     HOSTILE,
@@ -35,7 +35,7 @@ MINUTE = timedelta(minutes=1)
 HOSTILE_REPORT = build_report(
     hostile_evidence(),
     now=NOW,
-    rules=[CallerRule(match="*", owner=HOSTILE["formula"], note=HOSTILE["markdown"])],
+    entries=[CallerEntry(match="*", owner=HOSTILE["formula"], note=HOSTILE["markdown"])],
 )
 
 
@@ -71,15 +71,15 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
         spans=[up(NOW - 60 * DAY)],
         traffic=[Traffic(instance="shim-a", hour=NOW - 30 * MINUTE, requests=7)],
     )
-    rules = [
-        CallerRule(
+    entries = [
+        CallerEntry(
             match="ci*",
             owner="platform",
             contact="#platform",
             acknowledged_until=date(2026, 12, 31),
         )
     ]
-    report = build_report(evidence, now=NOW, since=NOW - 30 * DAY, rules=rules)
+    report = build_report(evidence, now=NOW, since=NOW - 30 * DAY, entries=entries)
     found = json.loads(json.dumps(report.as_json()))
     reason = found["verdict"].pop("reason")
     assert reason.startswith("1 caller used the route in the last 14 days: ops.")

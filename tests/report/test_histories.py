@@ -10,7 +10,7 @@ from shim.ledger.evidence import Evidence, merge
 from shim.report.build import build_report
 from shim.report.histories import Habit, habit_of
 from shim.report.model import CallerReport, DayCount, State
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, used
 
 EVERY_DAY = tuple(range(20, 60))
@@ -18,9 +18,9 @@ MONTHLY = (20, 50, 80, 110)
 SECOND = timedelta(seconds=1)
 
 
-def caller_of(*parts: Evidence, rule: CallerRule | None = None) -> CallerReport:
-    rules = [] if rule is None else [rule]
-    (caller,) = build_report(merge(parts), now=NOW, rules=rules).callers
+def caller_of(*parts: Evidence, entry: CallerEntry | None = None) -> CallerReport:
+    entries = [] if entry is None else [entry]
+    (caller,) = build_report(merge(parts), now=NOW, entries=entries).callers
     return caller
 
 
@@ -235,8 +235,8 @@ def test_what_is_done_daily_does_not_hide_what_is_done_once_a_month() -> None:
 def test_nobody_waits_for_a_caller_that_is_retired_unless_it_was_seen_since(
     retired: date, waited_for: bool
 ) -> None:
-    rule = CallerRule(match="a", retired=retired)
-    caller = caller_of(used("a", *MONTHLY), rule=rule)
+    entry = CallerEntry(match="a", retired=retired)
+    caller = caller_of(used("a", *MONTHLY), entry=entry)
     assert (caller.due is not None) == waited_for
     assert caller.retired == retired
 

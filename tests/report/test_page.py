@@ -23,7 +23,7 @@ from shim.report.formats.page import (
     render_page,
 )
 from shim.report.model import DayCount
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 from tests.support import samples
 from tests.support.samples import (
     DAY,
@@ -164,8 +164,8 @@ def test_the_callers_are_shown_with_what_they_must_change() -> None:
 
 
 def test_callers_are_grouped_by_what_is_to_be_done_about_them() -> None:
-    rules = [CallerRule(match="ci-7", acknowledged_until=NOW.date(), owner="platform")]
-    text = render_page(build_report(samples.lively_evidence(), now=NOW, rules=rules))
+    entries = [CallerEntry(match="ci-7", acknowledged_until=NOW.date(), owner="platform")]
+    text = render_page(build_report(samples.lively_evidence(), now=NOW, entries=entries))
     at = [
         text.index(f">{part}") for part in ("Who must change", "Acknowledged <b>1", "Migrated <b>2")
     ]
@@ -177,13 +177,13 @@ def test_callers_are_grouped_by_what_is_to_be_done_about_them() -> None:
 
 
 def test_an_owner_s_callers_are_found_and_those_without_one_are_marked() -> None:
-    rules = [CallerRule(match="etl", owner="data"), CallerRule(match="ci-7", owner="platform")]
-    report = build_report(samples.lively_evidence(), now=NOW, rules=rules)
+    entries = [CallerEntry(match="etl", owner="data"), CallerEntry(match="ci-7", owner="platform")]
+    report = build_report(samples.lively_evidence(), now=NOW, entries=entries)
     everything = Document(render_page(report)).said()
     assert "no owner 4 " in everything
     assert "data 1 platform 1 " in everything
     for owner, shown, count in (("data", "data", 1), ("", "no owner", 6), ("x", "x", 0)):
-        part = build_report(samples.lively_evidence(), now=NOW, rules=rules, owner=owner)
+        part = build_report(samples.lively_evidence(), now=NOW, entries=entries, owner=owner)
         page = render_page(part, filters=Filters.from_query({"owner": shown}))
         assert page.count("<article") == count
         # Not only the rows, and the way to the others stays.

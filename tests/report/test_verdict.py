@@ -12,7 +12,7 @@ from shim.ledger.evidence import CallerFacts, Evidence, Kind, Traffic, merge
 from shim.report.build import build_report
 from shim.report.model import Status
 from shim.report.words import headline
-from shim.route.policy import CallerRule, Phase
+from shim.route.policy import CallerEntry, Phase
 from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, use_sum, used
 
 SECOND = timedelta(seconds=1)
@@ -60,13 +60,13 @@ def test_a_use_blocks_for_as_long_as_the_window(
 def test_an_acknowledged_caller_does_not_block_up_to_its_day(
     until: date | None, status: Status, said: str
 ) -> None:
-    rules = [
-        CallerRule(match="CI-*", acknowledged_until=date(2099, 1, 1)),
-        CallerRule(match="ci-*", owner="platform", acknowledged_until=until),
-        CallerRule(match="*", acknowledged_until=date(2099, 1, 1)),
+    entries = [
+        CallerEntry(match="CI-*", acknowledged_until=date(2099, 1, 1)),
+        CallerEntry(match="ci-*", owner="platform", acknowledged_until=until),
+        CallerEntry(match="*", acknowledged_until=date(2099, 1, 1)),
     ]
     evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
-    report = build_report(evidence, now=NOW, rules=rules)
+    report = build_report(evidence, now=NOW, entries=entries)
     assert report.verdict.status is status
     assert said in report.verdict.reason
     assert report.callers[0].owner == "platform"
@@ -75,18 +75,18 @@ def test_an_acknowledged_caller_does_not_block_up_to_its_day(
 # The report had a matcher of its own, which did not look at `until`: the policy went by the second
 # entry, the verdict by the first, and said "safe" of a caller whom nobody tolerated any more.
 def test_an_entry_that_has_expired_lends_neither_owner_nor_acknowledgement() -> None:
-    rules = [
-        CallerRule(
+    entries = [
+        CallerEntry(
             match="ci-*",
             owner="platform",
             note="PLAT-812",
             until=NOW.date() - DAY,
             acknowledged_until=NOW.date() + 30 * DAY,
         ),
-        CallerRule(match="ci-*", owner="builds", phase=Phase.REJECT),
+        CallerEntry(match="ci-*", owner="builds", phase=Phase.REJECT),
     ]
     evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
-    report = build_report(evidence, now=NOW, rules=rules)
+    report = build_report(evidence, now=NOW, entries=entries)
     (caller,) = report.callers
     assert (caller.owner, caller.note, caller.acknowledged_until) == ("builds", None, None)
     assert (report.verdict.status, report.verdict.exit_code) == (Status.IN_USE, 3)
@@ -95,16 +95,18 @@ def test_an_entry_that_has_expired_lends_neither_owner_nor_acknowledgement() -> 
 @pytest.mark.parametrize(("days_left", "owner"), [(0, "platform"), (-1, None)])
 def test_an_entry_holds_to_the_end_of_its_last_day(days_left: int, owner: str | None) -> None:
     until = NOW.date() + days_left * DAY
-    rules = [CallerRule(match="ci-*", owner="platform", until=until)]
+    entries = [CallerEntry(match="ci-*", owner="platform", until=until)]
     evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
-    (caller,) = build_report(evidence, now=NOW, rules=rules).callers
+    (caller,) = build_report(evidence, now=NOW, entries=entries).callers
     assert caller.owner == owner
 
 
 def test_an_acknowledged_caller_does_not_hide_another() -> None:
-    rules = [CallerRule(match="a", acknowledged_until=date(2099, 1, 1))]
+    entries = [CallerEntry(match="a", acknowledged_until=date(2099, 1, 1))]
     sums = [use_sum("a", NOW), use_sum("b", NOW - DAY)]
-    verdict = build_report(Evidence(sums=sums, spans=[up(LONG_AGO)]), now=NOW, rules=rules).verdict
+    verdict = build_report(
+        Evidence(sums=sums, spans=[up(LONG_AGO)]), now=NOW, entries=entries
+    ).verdict
     assert verdict.status is Status.IN_USE
     assert "b was last" in verdict.reason
 
@@ -184,7 +186,7 @@ def test_100_percent_is_said_only_of_what_is_whole() -> None:
 
 
 FOREVER = up(LONG_AGO)
-ACKNOWLEDGED = CallerRule(match="ci-*", owner="ci", acknowledged_until=date(2027, 1, 31))
+ACKNOWLEDGED = CallerEntry(match="ci-*", owner="ci", acknowledged_until=date(2027, 1, 31))
 
 
 def hours_of(instance: str, requests: int | None, days: int = 70) -> list[Traffic]:
@@ -227,43 +229,43 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
     ),
     "that job is said to be retired": (
         [used("monthly", 20, 50, 80), recorded(FOREVER)],
-        {"rules": [CallerRule(match="monthly", retired=date(2026, 11, 10))]},
+        {"entries": [CallerEntry(match="monthly", retired=date(2026, 11, 10))]},
         Status.SAFE,
         "Retired, by what is said of them: monthly since 2026-11-10.",
     ),
     "that job is said to retire next year": (
         [used("monthly", 20, 50, 80), recorded(FOREVER)],
-        {"rules": [CallerRule(match="monthly", retired=date(2027, 12, 10))]},
+        {"entries": [CallerEntry(match="monthly", retired=date(2027, 12, 10))]},
         Status.UNPROVEN,
         "monthly, which calls every 30 days or so",
     ),
     "that job is said to be retired, and ran once more": (
         [used("monthly", 2, 32, 62), recorded(FOREVER)],
-        {"rules": [CallerRule(match="monthly", retired=date(2026, 11, 10))]},
+        {"entries": [CallerEntry(match="monthly", retired=date(2026, 11, 10))]},
         Status.IN_USE,
         "monthly is not retired, as it is said to be since 2026-11-10",
     ),
     "a tolerated job is due again": (
         [used("ci-7", 20, 50, 80), recorded(FOREVER)],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.ACKNOWLEDGED,
         "ci-7 until 2027-01-31 (ci)",
     ),
     "only tolerated callers use it, every day": (
         [used("ci-7", *range(30)), recorded(FOREVER)],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.ACKNOWLEDGED,
         "Removing it breaks those who are acknowledged: ci-7 until 2027-01-31 (ci)",
     ),
     "tolerated callers use it, and the record has a hole": (
         [used("ci-7", *range(30)), recorded(up(LONG_AGO, NOW - 3 * DAY), up(NOW - 2 * DAY))],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.UNPROVEN,
         "one gap of 1 day",
     ),
     "a tolerated caller and another": (
         [used("ci-7", 1), used("b", 2), recorded(FOREVER)],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.IN_USE,
         "b was last",
     ),
@@ -414,7 +416,7 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
     ),
     "somebody past the cap called, and all of them are acknowledged": (
         [used("(other)", 1, times=30), recorded(FOREVER)],
-        {"rules": [CallerRule(match="*", acknowledged_until=date(2027, 1, 1))]},
+        {"entries": [CallerEntry(match="*", acknowledged_until=date(2027, 1, 1))]},
         Status.IN_USE,
         "(other)",
     ),
@@ -481,19 +483,19 @@ def test_the_earliest_day_on_which_it_can_be_safe(
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("entry", "said"),
     [
-        (CallerRule(match="*", acknowledged_until=date(2027, 1, 1)), "acknowledges every caller"),
-        (CallerRule(match="ci-*", acknowledged_until=date(2028, 1, 1)), "for more than a year"),
-        (CallerRule(match="ci-*", acknowledged_until=date(2027, 1, 1)), None),
-        (CallerRule(match="*", acknowledged_until=date(2026, 1, 1)), None),
-        (CallerRule(match="*", owner="all"), None),
-        (CallerRule(match="*", retired=date(2026, 1, 1)), "calls every caller retired"),
-        (CallerRule(match="a", retired=date(2027, 1, 1)), "which has not come yet"),
+        (CallerEntry(match="*", acknowledged_until=date(2027, 1, 1)), "acknowledges every caller"),
+        (CallerEntry(match="ci-*", acknowledged_until=date(2028, 1, 1)), "for more than a year"),
+        (CallerEntry(match="ci-*", acknowledged_until=date(2027, 1, 1)), None),
+        (CallerEntry(match="*", acknowledged_until=date(2026, 1, 1)), None),
+        (CallerEntry(match="*", owner="all"), None),
+        (CallerEntry(match="*", retired=date(2026, 1, 1)), "calls every caller retired"),
+        (CallerEntry(match="a", retired=date(2027, 1, 1)), "which has not come yet"),
     ],
 )
-def test_an_acknowledgement_of_too_much_is_warned_of(rule: CallerRule, said: str | None) -> None:
-    warnings = build_report(recorded(FOREVER), now=NOW, rules=[rule]).warnings
+def test_an_acknowledgement_of_too_much_is_warned_of(entry: CallerEntry, said: str | None) -> None:
+    warnings = build_report(recorded(FOREVER), now=NOW, entries=[entry]).warnings
     assert (said is None) == (warnings == ())
     assert said is None or said in warnings[0]
 
