@@ -138,12 +138,12 @@ class ProxyPlane:
         return self._serving.draining
 
     @property
-    def callers(self) -> int:
+    def connections(self) -> int:
         """How many connections from callers there are."""
         return self._serving.admission.open
 
     @property
-    def connections(self) -> PoolStats:
+    def upstream_connections(self) -> PoolStats:
         """The connections to upstream, in numbers."""
         return self._pool.count()
 
