@@ -18,6 +18,7 @@ from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.net.tls import server_context, upstream_context
 from shim.route.caller import Network
+from shim.route.notice import NO_NOTICE, Notice, make_notice
 from shim.route.policy import CallerEntry, Phase, Terms
 from shim.route.replies import Replies
 from shim.route.windows import Spec, parse_share, parse_window
@@ -351,6 +352,18 @@ class Settings:
     def terms(self) -> Terms:
         """What the policy is made from."""
         return Terms(**{one.name: getattr(self, one.name) for one in fields(Terms)})
+
+    @property
+    def notice(self) -> Notice:
+        """What the answers to old calls say of the route's retirement."""
+        if self.no_headers:
+            return NO_NOTICE
+        return make_notice(
+            since=self.deprecated_since,
+            sunset=self.sunset,
+            docs_url=self.docs_url,
+            warning=self.warning_header,
+        )
 
     @property
     def record(self) -> str | Path | None:
