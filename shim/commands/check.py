@@ -16,7 +16,7 @@ from shim.ledger.errors import LedgerError
 from shim.ledger.tables.opening import open_fleet, reading
 from shim.moments import rfc3339
 from shim.net.addresses import Address
-from shim.route.policy import in_force
+from shim.route.policy import phases_in_words
 from shim.route.windows import Schedule
 from shim.settings.declared import Settings
 
@@ -207,7 +207,7 @@ def _summary(settings: Settings, now: datetime) -> dict[str, str]:
     return {
         "listen": str(settings.listen) + (" (TLS)" if settings.tls_cert else ""),
         "ops-listen": str(settings.ops_listen),
-        "phase": in_force(settings.terms, now),
+        "phase": phases_in_words(settings.terms, now),
         "brownout": brownout,
         "replies": settings.replies,
         "headers": "none" if settings.no_headers else f"Deprecation, Link{sunset}",

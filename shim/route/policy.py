@@ -108,7 +108,7 @@ class Terms:
     """Whether everything is served, and only noted what would have been refused."""
 
 
-def in_force(terms: Terms, now: datetime) -> str:
+def phases_in_words(terms: Terms, now: datetime) -> str:
     """Return the phases in a few words: of everyone, and of the callers with one of their own."""
     today = now.astimezone(UTC).date()
     entries = (

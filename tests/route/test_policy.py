@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shim.route.policy import Phase, Policy, Refused, in_force
+from shim.route.policy import Phase, Policy, Refused, phases_in_words
 from shim.settings.entries import parse_entries
 from tests.support.clock import Clock
 from tests.support.terms import FROZEN, terms
@@ -139,12 +139,15 @@ def test_what_is_in_force_is_told_in_a_few_words() -> None:
         [{"match": "ci-*", "phase": "reject"}, {"match": "x", "owner": "team"}, {"match": "y"}]
     )
     now = at(OUTSIDE)
-    assert in_force(terms(), now) == "translate"
-    assert in_force(terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
-    assert in_force(terms(callers=entries), now) == "translate, ci-*: reject"
+    assert phases_in_words(terms(), now) == "translate"
+    assert phases_in_words(terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
+    assert phases_in_words(terms(callers=entries), now) == "translate, ci-*: reject"
     until = parse_entries([{"match": "old", "phase": "reject", "until": date(2026, 12, 1)}])
-    assert in_force(terms(callers=until), at("2026-12-01T23:59:59Z")) == "translate, old: reject"
-    assert in_force(terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
+    assert (
+        phases_in_words(terms(callers=until), at("2026-12-01T23:59:59Z"))
+        == "translate, old: reject"
+    )
+    assert phases_in_words(terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
 
 
 def test_a_callers_own_brownout_uses_the_windows_of_all() -> None:
