@@ -26,12 +26,12 @@ from shim.ledger import events
 from shim.ledger.log_lines import Lines
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
+from shim.report.asked import DEFAULT_WINDOW, Asked
 from shim.report.build import build_report
 from shim.report.formats.rendering import render
 from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.places import PlacesError, read_places
 from shim.report.text import plain, plural
-from shim.report.verdict import DEFAULT_WINDOW
 from shim.route.policy import CallerEntry, entry_for, owner_matches
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
                 _print_uses(args, since, now, out, err)
             if window is None:
                 return 0
-        report = _report(args, since, window, now, err)
+        report = _report(args, since, window or DEFAULT_WINDOW, now, err)
         if not args.uses:
             with written(out):
                 _print(report, args.format, out)
@@ -129,7 +129,7 @@ def _window(text: str | None) -> timedelta | None:
 def _report(
     args: argparse.Namespace,
     since: datetime | None,
-    window: timedelta | None,
+    window: timedelta,
     now: datetime,
     err: TextIO,
 ) -> Report:
@@ -139,7 +139,7 @@ def _report(
     with contextlib.ExitStack() as stack:
         ledgers, sources = record(args, settings, stack)
         if sources:
-            lines = Lines(since, lost_since=now - (window or DEFAULT_WINDOW))
+            lines = Lines(since, lost_since=now - window)
             evidence = lines.evidence(sources)
             shown = lines.shown
             lost = lines.lost
@@ -152,20 +152,18 @@ def _report(
                 evidence = read_all(ledgers)
                 if since is not None:
                     shown = read_all(ledgers, since)
-    report = build_report(
-        evidence,
+    asked = Asked(
         now=now,
+        window=window,
         since=since,
-        shown=shown,
         owner=args.owner,
         entries=settings.callers,
         instances=settings.instances,
-        verdict_window=window,
-        lost=lost,
         sunset=settings.sunset,
         address_names=read_address_names(settings.address_names),
         places=read_places(args.scan),
     )
+    report = build_report(evidence, asked, shown=shown, lost=lost)
     err.writelines(f"restate-shim report: {plain(text, None)}\n" for text in report.warnings)
     return report
 

@@ -4,54 +4,36 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from types import MappingProxyType
+from datetime import date, datetime
 from typing import Final
 
 from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Span, Sum
 from shim.ledger.records import OTHER, UNCLEAR, Decision, PhaseChange
 from shim.report.advice import advice_for, main_mode, replacement_for
+from shim.report.asked import Asked
 from shim.report.cautions import cautions
 from shim.report.coverage import observe
 from shim.report.histories import Habit, History, habit_of, history_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
-from shim.report.places import Place, nobody_s, places_of
+from shim.report.places import nobody_s, places_of
 from shim.report.proof import Proof
-from shim.report.verdict import DEFAULT_WINDOW, judge
+from shim.report.verdict import judge
 from shim.route.policy import CallerEntry, entry_for, owner_matches
-from shim.settings.parsers import Instances
 
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
 
 
 def build_report(
-    evidence: Evidence,
-    *,
-    now: datetime,
-    since: datetime | None = None,
-    shown: Evidence | None = None,
-    owner: str | None = None,
-    entries: Sequence[CallerEntry] = (),
-    instances: Instances | None = None,
-    verdict_window: timedelta | None = None,
-    lost: int = 0,
-    sunset: datetime | None = None,
-    address_names: Mapping[str, str] = MappingProxyType({}),
-    places: Sequence[Place] = (),
+    evidence: Evidence, asked: Asked, *, shown: Evidence | None = None, lost: int = 0
 ) -> Report:
-    """Build the report at ``now``; ``evidence`` is the whole record.
+    """Build the report that is ``asked`` for; ``evidence`` is the whole record.
 
-    ``shown`` is the part of it from ``since`` on: the sums of the report are about that, and the
-    states of its callers and the verdict about all.  The verdict's window is ``verdict_window``, by
-    default 14 days.  ``instances`` are the shims that should record.  ``lost`` is the number of
-    records known to be missing: with one missing, silence is no proof.  ``address_names`` is what
-    the team calls its callers' addresses, ``sunset`` when the route is to go, ``places`` where in
-    source code the old call is made.  Where an ``owner`` (a glob) is named, only theirs are listed;
-    the verdict is about all.
+    ``shown`` is the part of it from ``asked.since`` on: the sums of the report are about that, and
+    the states of its callers and the verdict about all.  ``lost`` is the number of records known
+    to be missing: with one missing, silence is no proof.
     """
-    window = verdict_window or DEFAULT_WINDOW
-    start = now - window
+    now, start, instances = asked.now, asked.start, asked.instances
     days = _days(evidence)
     whole = _by_caller(evidence.sums)
     histories = {
@@ -59,7 +41,7 @@ def build_report(
             name,
             sums,
             days.get(name, {}),
-            None if name == OTHER else entry_for(entries, name, now),
+            None if name == OTHER else entry_for(asked.entries, name, now),
             now,
         )
         for name, sums in whole.items()
@@ -86,48 +68,35 @@ def build_report(
                 part.callers.get(name) or evidence.callers.get(name),
                 days=days.get(name, {}).get("", ()),
                 names=tuple(evidence.others) if name == OTHER else (),
-                address_names=address_names,
-                places=places,
-                now=now,
-                since=since,
-                start=start,
+                asked=asked,
             )
             for name, sums in _by_caller(part.sums).items()
         ),
         key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
     )
-    unseen = nobody_s(places, (caller.places for caller in callers))
+    unseen = nobody_s(asked.places, (caller.places for caller in callers))
     owners = Counter(caller.owner or "" for caller in callers if caller.is_acute)
     sums = part.sums
-    if owner is not None:
-        callers = [caller for caller in callers if owner_matches(owner, caller.owner)]
+    if asked.owner is not None:
+        callers = [caller for caller in callers if owner_matches(asked.owner, caller.owner)]
         theirs = {caller.caller for caller in callers}
         sums = [sum_ for sum_ in sums if sum_.caller in theirs]
     unreadable = _unreadable(evidence.sums, start)
     return Report(
         generated_at=now,
-        since=since,
-        owner=owner,
+        since=asked.since,
+        owner=asked.owner,
         totals=_totals(sums),
         owners=dict(sorted(owners.items(), key=lambda one: (-one[1], one[0]))),
         instances=members_of(evidence, start, now),
         callers=tuple(callers),
         verdict=judge(histories.values(), proof),
-        warnings=tuple(
-            cautions(
-                evidence,
-                histories.values(),
-                entries=entries,
-                unreadable=unreadable,
-                now=now,
-                window=window,
-            )
-        ),
+        warnings=tuple(cautions(evidence, histories.values(), unreadable, asked)),
         unreadable=unreadable,
         recording_since=recording_since,
-        coverage=_strip(evidence, since or _first_known(evidence), now, instances),
+        coverage=_strip(evidence, asked),
         phase_changes=_phase_changes(evidence.phase_changes),
-        sunset=sunset,
+        sunset=asked.sunset,
         unseen_places=unseen,
     )
 
@@ -203,12 +172,9 @@ def _caller(
     *,
     days: Sequence[DayCount],
     names: tuple[str, ...],
-    address_names: Mapping[str, str],
-    places: Sequence[Place],
-    now: datetime,
-    since: datetime | None,
-    start: datetime,
+    asked: Asked,
 ) -> CallerReport:
+    now = asked.now
     uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
     misses = [sum_ for sum_ in sums if sum_.kind is Kind.NEAR_MISS]
     modes: Counter[str] = Counter()
@@ -253,11 +219,11 @@ def _caller(
         user_agent=user_agent,
         clients=clients,
         names=names,
-        places=places_of(places, _agents(user_agent, clients), modes) if uses else (),
+        places=places_of(asked.places, _agents(user_agent, clients), modes) if uses else (),
         address_names={
-            one.address: address_names[one.address]
+            one.address: asked.address_names[one.address]
             for one in clients
-            if one.address in address_names
+            if one.address in asked.address_names
         },
         owner=entry.owner,
         contact=entry.contact,
@@ -267,8 +233,8 @@ def _caller(
         retired=entry.retired,
         interval=habit.interval,
         due=habit.due if waited_for is not None else None,
-        moved_percent=_moved(days, start.date()),
-        days=tuple(day for day in days if since is None or day.day >= since.date()),
+        moved_percent=_moved(days, asked.start.date()),
+        days=tuple(day for day in days if asked.since is None or day.day >= asked.since.date()),
     )
 
 
@@ -341,13 +307,14 @@ def _first_known(evidence: Evidence) -> datetime | None:
     return min(moments if recording_since is None else [*moments, recording_since], default=None)
 
 
-def _strip(
-    evidence: Evidence, start: datetime | None, now: datetime, instances: Instances | None
-) -> tuple[DayCoverage, ...]:
+def _strip(evidence: Evidence, asked: Asked) -> tuple[DayCoverage, ...]:
     """Cover the report's whole time by days."""
-    if start is None or start >= now:
+    start = asked.since or _first_known(evidence)
+    if start is None or start >= asked.now:
         return ()
-    coverage = observe(evidence.spans, start, now, beat=evidence.beat, instances=instances)
+    coverage = observe(
+        evidence.spans, start, asked.now, beat=evidence.beat, instances=asked.instances
+    )
     return coverage.by_day()
 
 

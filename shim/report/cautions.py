@@ -8,6 +8,7 @@ from typing import Final
 
 from shim.ledger.evidence import Evidence
 from shim.moments import length, minute
+from shim.report.asked import Asked
 from shim.report.histories import History
 from shim.report.text import listed, name_of, plain, plural
 from shim.route.policy import CallerEntry
@@ -21,16 +22,11 @@ _UP: Final = timedelta(hours=2)
 
 
 def cautions(
-    evidence: Evidence,
-    histories: Iterable[History],
-    *,
-    entries: Iterable[CallerEntry],
-    unreadable: Mapping[str, int],
-    now: datetime,
-    window: timedelta,
+    evidence: Evidence, histories: Iterable[History], unreadable: Mapping[str, int], asked: Asked
 ) -> Iterator[str]:
-    """Yield the sentences; ``unreadable`` counts requests in the ``window`` by address."""
-    for entry in entries:
+    """Yield the sentences; ``unreadable`` counts requests in the window by address."""
+    now, window = asked.now, asked.window
+    for entry in asked.entries:
         yield from _of_entry(entry, now.date())
     ahead = [name_of(one.caller) for one in histories if one.last_use and one.last_use > now]
     if ahead:

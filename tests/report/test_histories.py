@@ -7,11 +7,10 @@ from datetime import date, timedelta
 import pytest
 
 from shim.ledger.evidence import Evidence, merge
-from shim.report.build import build_report
 from shim.report.histories import Habit, habit_of
 from shim.report.model import CallerReport, DayCount, State
 from shim.route.policy import CallerEntry
-from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, used
+from tests.support.samples import DAY, HOUR, NOW, moved, recorded, report_of, up, used
 
 EVERY_DAY = tuple(range(20, 60))
 MONTHLY = (20, 50, 80, 110)
@@ -20,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 def caller_of(*parts: Evidence, entry: CallerEntry | None = None) -> CallerReport:
     entries = [] if entry is None else [entry]
-    (caller,) = build_report(merge(parts), now=NOW, entries=entries).callers
+    (caller,) = report_of(merge(parts), entries=entries).callers
     return caller
 
 
@@ -191,7 +190,7 @@ def test_a_caller_comes_back_by_its_own_rhythm_whatever_is_shown() -> None:
     whole = merge([used("a", 0, 30, 31, 32), recorded(up(NOW - 60 * DAY))])
     shown = merge([used("a", 0), recorded(up(NOW - 60 * DAY))])
     since = NOW - DAY
-    (caller,) = build_report(whole, shown=shown, since=since, now=NOW).callers
+    (caller,) = report_of(whole, shown=shown, since=since).callers
     assert (caller.came_back, caller.state, caller.uses) == (True, State.CAME_BACK, 1)
 
 
