@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -13,13 +13,14 @@ from shim.report.advice import advice_for, main_mode, replacement_for
 from shim.report.asked import Asked
 from shim.report.cautions import cautions
 from shim.report.coverage import observe
-from shim.report.histories import Habit, History, habit_of, history_of
+from shim.report.histories import History, histories_of
 from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
 from shim.report.places import nobody_s, places_of
 from shim.report.proof import Proof
+from shim.report.tallies import by_caller
 from shim.report.verdict import judge
-from shim.route.policy import CallerEntry, entry_for, owner_matches
+from shim.route.policy import owner_matches
 
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
 
@@ -34,18 +35,7 @@ def build_report(
     to be missing: with one missing, silence is no proof.
     """
     now, start, instances = asked.now, asked.start, asked.instances
-    days = _days(evidence)
-    whole = _by_caller(evidence.sums)
-    histories = {
-        name: _history(
-            name,
-            sums,
-            days.get(name, {}),
-            None if name == OTHER else entry_for(asked.entries, name, now),
-            now,
-        )
-        for name, sums in whole.items()
-    }
+    histories = histories_of(evidence, asked)
     idle = idle_among(evidence, start, now, instances)
     coverage = observe(evidence.spans, start, now, beat=evidence.beat, instances=instances)
     recording_since = _recording_since(evidence.spans)
@@ -66,11 +56,10 @@ def build_report(
                 sums,
                 histories[name],
                 part.callers.get(name) or evidence.callers.get(name),
-                days=days.get(name, {}).get("", ()),
                 names=tuple(evidence.others) if name == OTHER else (),
                 asked=asked,
             )
-            for name, sums in _by_caller(part.sums).items()
+            for name, sums in by_caller(part.sums).items()
         ),
         key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
     )
@@ -105,60 +94,6 @@ def _agents(user_agent: str | None, clients: Iterable[Client]) -> set[str | None
     return {user_agent, *(client.user_agent for client in clients)}
 
 
-def _by_caller(sums: Iterable[Sum]) -> dict[str, list[Sum]]:
-    found: defaultdict[str, list[Sum]] = defaultdict(list)
-    for sum_ in sums:
-        if sum_.kind is not Kind.UNREADABLE and sum_.count:
-            found[sum_.caller].append(sum_)
-    return found
-
-
-def _history(
-    name: str,
-    sums: Sequence[Sum],
-    days: Mapping[str, Sequence[DayCount]],
-    entry: CallerEntry | None,
-    now: datetime,
-) -> History:
-    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
-    modes = {sum_.mode or UNCLEAR for sum_ in uses}
-    habits = {mode: _habit(sums, days, mode, now) for mode in ("", *sorted(modes))}
-    return history_of(
-        name,
-        habits,
-        days.get("", ()),
-        only_refused=all(sum_.decision == Decision.REFUSED for sum_ in uses),
-        entry=entry,
-    )
-
-
-def _habit(
-    sums: Sequence[Sum], days: Mapping[str, Sequence[DayCount]], mode: str, now: datetime
-) -> Habit:
-    """Read the habit of one ``mode``, ``""`` for all."""
-    uses = [one for one in sums if one.kind is Kind.USE and mode in ("", one.mode or UNCLEAR)]
-    # Any new call is what an unclear old one meant.
-    any_new = mode in ("", UNCLEAR)
-    new = [one for one in sums if _is_new_call(one) and (any_new or one.mode == mode)]
-    own = days.get(mode, ())
-    if mode == UNCLEAR:
-        new_days = {day.day: day.replacement_calls for day in days.get("", ())}
-        used = {day.day: day.uses for day in own}
-        own = [
-            DayCount(day=day, uses=used.get(day, 0), replacement_calls=new_days.get(day, 0))
-            for day in sorted({*used, *new_days})
-        ]
-    return habit_of(
-        own,
-        now=now,
-        uses=sum(one.count for one in uses),
-        first=min((one.first for one in uses), default=None),
-        last=max((one.last for one in uses), default=None),
-        # One that is dated ahead tells nothing of when it was made.
-        last_new=max((min(one.last, now) for one in new if one.first <= now), default=None),
-    )
-
-
 def _is_new_call(sum_: Sum) -> bool:
     """Tell whether these calls to a new endpoint reached it."""
     return sum_.kind is Kind.REPLACEMENT_CALL and sum_.decision == REACHED
@@ -170,7 +105,6 @@ def _caller(
     history: History,
     facts: CallerFacts | None,
     *,
-    days: Sequence[DayCount],
     names: tuple[str, ...],
     asked: Asked,
 ) -> CallerReport:
@@ -233,8 +167,10 @@ def _caller(
         retired=entry.retired,
         interval=habit.interval,
         due=habit.due if waited_for is not None else None,
-        moved_percent=_moved(days, asked.start.date()),
-        days=tuple(day for day in days if asked.since is None or day.day >= asked.since.date()),
+        moved_percent=_moved(history.days, asked.start.date()),
+        days=tuple(
+            day for day in history.days if asked.since is None or day.day >= asked.since.date()
+        ),
     )
 
 
@@ -246,31 +182,6 @@ def _moved(days: Iterable[DayCount], start: date) -> int | None:
             uses += day.uses
             new += day.replacement_calls
     return 100 * new // (uses + new) if uses + new else None
-
-
-def _days(evidence: Evidence) -> Mapping[str, Mapping[str, list[DayCount]]]:
-    """Return each caller's days by mode, in order; under ``""`` those over all."""
-    counts: defaultdict[str, defaultdict[str, Counter[tuple[date, Kind]]]] = defaultdict(
-        lambda: defaultdict(Counter)
-    )
-    for day in evidence.days:
-        if day.kind in (Kind.USE, Kind.REPLACEMENT_CALL):
-            for mode in ("", day.mode or UNCLEAR):
-                counts[day.caller][mode][day.day, day.kind] += day.count
-    return {
-        caller: {
-            mode: [
-                DayCount(
-                    day=day,
-                    uses=of_mode[day, Kind.USE],
-                    replacement_calls=of_mode[day, Kind.REPLACEMENT_CALL],
-                )
-                for day in sorted({day for day, _ in of_mode})
-            ]
-            for mode, of_mode in modes.items()
-        }
-        for caller, modes in counts.items()
-    }
 
 
 def _totals(sums: Iterable[Sum]) -> Totals:

@@ -8,9 +8,21 @@ import pytest
 
 from shim.ledger.evidence import Evidence, merge
 from shim.report.histories import Habit, habit_of
-from shim.report.model import CallerReport, DayCount, State
+from shim.report.model import CallerReport, State
+from shim.report.tallies import day_counts
 from shim.route.policy import CallerEntry
-from tests.support.samples import DAY, HOUR, NOW, moved, recorded, report_of, up, used
+from tests.support.samples import (
+    DAY,
+    HOUR,
+    NOW,
+    days_of,
+    moved,
+    recorded,
+    report_of,
+    up,
+    use_sum,
+    used,
+)
 
 EVERY_DAY = tuple(range(20, 60))
 MONTHLY = (20, 50, 80, 110)
@@ -25,15 +37,8 @@ def caller_of(*parts: Evidence, entry: CallerEntry | None = None) -> CallerRepor
 
 def habit(*days_ago: float, uses: int | None = None) -> Habit:
     moments = sorted(NOW - ago * DAY for ago in days_ago)
-    days = sorted({moment.date() for moment in moments})
-    return habit_of(
-        [DayCount(day=day, uses=1, replacement_calls=0) for day in days],
-        now=NOW,
-        uses=len(moments) if uses is None else uses,
-        first=moments[0],
-        last=moments[-1],
-        last_new=None,
-    )
+    sums = [use_sum("a", *moments, count=len(moments) if uses is None else uses)]
+    return habit_of(sums, [], day_counts(days_of("a", *moments)), NOW)
 
 
 @pytest.mark.parametrize(
