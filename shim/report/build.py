@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Final
 
-from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Span, Sum
-from shim.ledger.records import OTHER, UNCLEAR, Decision, PhaseChange
+from shim.ledger.evidence import CallerFacts, Evidence, Kind, Span, Sum
+from shim.ledger.records import OTHER, Decision, PhaseChange
 from shim.report.advice import advice_for, main_mode, replacement_for
 from shim.report.asked import Asked
 from shim.report.cautions import cautions
@@ -18,11 +18,20 @@ from shim.report.members import idle_among, members_of
 from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
 from shim.report.places import nobody_s, places_of
 from shim.report.proof import Proof
-from shim.report.tallies import by_caller
+from shim.report.tallies import (
+    by_caller,
+    count_of,
+    mode_of,
+    near_misses_in,
+    new_calls_in,
+    unreached_in,
+    uses_in,
+)
 from shim.report.verdict import judge
 from shim.route.policy import owner_matches
 
 _ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
+_UNKNOWN: Final = CallerFacts(user_agent=None, replacement=None)
 
 
 def build_report(
@@ -52,12 +61,11 @@ def build_report(
     callers = sorted(
         (
             _caller(
-                name,
                 sums,
                 histories[name],
-                part.callers.get(name) or evidence.callers.get(name),
-                names=tuple(evidence.others) if name == OTHER else (),
-                asked=asked,
+                part.callers.get(name) or evidence.callers.get(name) or _UNKNOWN,
+                tuple(evidence.others) if name == OTHER else (),
+                asked,
             )
             for name, sums in by_caller(part.sums).items()
         ),
@@ -90,27 +98,16 @@ def build_report(
     )
 
 
-def _agents(user_agent: str | None, clients: Iterable[Client]) -> set[str | None]:
-    return {user_agent, *(client.user_agent for client in clients)}
-
-
-def _is_new_call(sum_: Sum) -> bool:
-    """Tell whether these calls to a new endpoint reached it."""
-    return sum_.kind is Kind.REPLACEMENT_CALL and sum_.decision == REACHED
-
-
 def _caller(
-    name: str,
     sums: Sequence[Sum],
     history: History,
-    facts: CallerFacts | None,
-    *,
+    facts: CallerFacts,
     names: tuple[str, ...],
     asked: Asked,
 ) -> CallerReport:
-    now = asked.now
-    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
-    misses = [sum_ for sum_ in sums if sum_.kind is Kind.NEAR_MISS]
+    """Report on one caller; of those past the cap, who are one, ``names`` are some."""
+    now, entry, habit = asked.now, history.entry, history.habit(asked.now)
+    uses, misses = uses_in(sums), near_misses_in(sums)
     modes: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     masked: Counter[str] = Counter({"404": 0, "409": 0})
@@ -118,42 +115,36 @@ def _caller(
     for sum_ in misses:
         near_misses[sum_.mode or "other"] += sum_.count
     for sum_ in uses:
-        modes[sum_.mode or UNCLEAR] += sum_.count
+        modes[mode_of(sum_)] += sum_.count
         decisions[sum_.decision or "unknown"] += sum_.count
         if sum_.masked:
             masked[str(sum_.upstream_status)] += sum_.count
     last_seen = max((sum_.last for sum_ in uses), default=None)
-    user_agent = facts.user_agent if facts else None
-    clients = facts.clients if facts else ()
-    mode = main_mode(modes)
-    entry, waited_for, habit = history.entry, history.waited_for(now), history.habit(now)
+    user_agent, clients, mode = facts.user_agent, facts.clients, main_mode(modes)
+    agents = {user_agent, *(client.user_agent for client in clients)}
     return CallerReport(
-        caller=name,
+        caller=history.caller,
         caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
         state=history.state(now),
-        uses=sum(sum_.count for sum_ in uses),
+        uses=count_of(uses),
         first_seen=min((sum_.first for sum_ in uses), default=None),
         last_seen=last_seen,
         days_quiet=max(0, (now - last_seen).days) if last_seen else None,
         modes=dict(sorted(modes.items())),
         decisions=dict(sorted(decisions.items())),
         masked=dict(sorted(masked.items())),
-        replacement_calls=sum(sum_.count for sum_ in sums if _is_new_call(sum_)),
-        unreached_calls=sum(
-            sum_.count
-            for sum_ in sums
-            if sum_.kind is Kind.REPLACEMENT_CALL and not _is_new_call(sum_)
-        ),
+        replacement_calls=count_of(new_calls_in(sums)),
+        unreached_calls=count_of(unreached_in(sums)),
         near_misses=near_misses.total(),
         near_miss_kinds=dict(near_misses.most_common()),
         near_miss_last=max((sum_.last for sum_ in misses), default=None),
         came_back=history.came_back,
         hint=advice_for(user_agent, mode, times_masked=masked.total()) if uses else None,
-        replacement=replacement_for(facts.replacement if facts else None, mode),
+        replacement=replacement_for(facts.replacement, mode),
         user_agent=user_agent,
         clients=clients,
         names=names,
-        places=places_of(asked.places, _agents(user_agent, clients), modes) if uses else (),
+        places=places_of(asked.places, agents, modes) if uses else (),
         address_names={
             one.address: asked.address_names[one.address]
             for one in clients
@@ -166,7 +157,7 @@ def _caller(
         acknowledged=history.is_acknowledged(now),
         retired=entry.retired,
         interval=habit.interval,
-        due=habit.due if waited_for is not None else None,
+        due=None if history.waited_for(now) is None else habit.due,
         moved_percent=_moved(history.days, asked.start.date()),
         days=tuple(
             day for day in history.days if asked.since is None or day.day >= asked.since.date()
@@ -184,19 +175,16 @@ def _moved(days: Iterable[DayCount], start: date) -> int | None:
     return 100 * new // (uses + new) if uses + new else None
 
 
-def _totals(sums: Iterable[Sum]) -> Totals:
-    counts: Counter[str] = Counter()
-    for sum_ in sums:
-        if sum_.kind is Kind.NEAR_MISS:
-            counts["near_misses"] += sum_.count
-        elif sum_.kind is Kind.REPLACEMENT_CALL:
-            counts["replacement_calls"] += sum_.count if _is_new_call(sum_) else 0
-        elif sum_.kind is Kind.USE:
-            counts["uses"] += sum_.count
-            counts["masked"] += sum_.count if sum_.masked else 0
-            if sum_.decision in (Decision.REFUSED, Decision.FAILED):
-                counts[sum_.decision] += sum_.count
-    return Totals(**counts)
+def _totals(sums: Sequence[Sum]) -> Totals:
+    uses = uses_in(sums)
+    return Totals(
+        uses=count_of(uses),
+        masked=count_of(one for one in uses if one.masked),
+        refused=count_of(one for one in uses if one.decision == Decision.REFUSED),
+        failed=count_of(one for one in uses if one.decision == Decision.FAILED),
+        near_misses=count_of(near_misses_in(sums)),
+        replacement_calls=count_of(new_calls_in(sums)),
+    )
 
 
 def _unreadable(sums: Iterable[Sum], start: datetime) -> dict[str, int]:
