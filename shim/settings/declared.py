@@ -24,7 +24,6 @@ from shim.route.replies import Replies
 from shim.route.windows import Spec, parse_share, parse_window
 from shim.settings.parsers import (
     Instances,
-    parse_choice,
     parse_count,
     parse_file,
     parse_fleet,
@@ -204,10 +203,10 @@ class Settings:
         secret=True,
     )
     phase: Phase = _setting(
-        parse_choice(Phase), "translate", "PHASE", "how far the retirement is", live=True
+        parse_one_of(*Phase), "translate", "PHASE", "how far the retirement is", live=True
     )
     replies: Replies = _setting(
-        parse_choice(Replies),
+        parse_one_of(*Replies),
         "legacy",
         "REPLIES",
         "what old callers get: legacy (always 202), documented (404, 409 too) or native",

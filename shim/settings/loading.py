@@ -81,10 +81,11 @@ def _parse(setting: Setting, text: str | Sequence[str], origin: str) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(text))
         # What the environment says stands in no line of the file.
         about = () if origin == setting.variable else (setting.key,)
-        raise SettingError(f"{origin}: got {got}, takes {error}", settings=about) from None
+        raise SettingError(
+            f"{origin}: got {_shown(setting, text)}, takes {error}", settings=about
+        ) from None
 
 
 def _as_text(setting: Setting, value: object, config: Path | None) -> str | list[str]:
@@ -95,13 +96,18 @@ def _as_text(setting: Setting, value: object, config: Path | None) -> str | list
     if isinstance(value, str | int | date):
         text = value.isoformat() if isinstance(value, date) else str(value)
         return [text] if setting.repeatable else text
-    got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(value))
+    got = _shown(setting, value)
     takes = "strings" if setting.repeatable else "a string"
     if setting.key == "caller":
         takes += "; what is known about callers is written [[caller]]"
     raise SettingError(
         f"{setting.name} in {config}: got {got}, takes {takes}", settings=(setting.key,)
     )
+
+
+def _shown(setting: Setting, value: object) -> str:
+    """Return a value as it may be shown: a secret never is."""
+    return "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(value))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
