@@ -17,12 +17,7 @@ from shim.report.members import idle_among, members_of
 from shim.report.model import DayCoverage, Report, Totals
 from shim.report.places import nobody_s
 from shim.report.proof import Proof
-from shim.report.tallies import (
-    count_of,
-    near_misses_in,
-    new_calls_in,
-    uses_in,
-)
+from shim.report.tallies import count_of, near_misses_in, new_calls_in, uses_in
 from shim.report.verdict import judge
 from shim.route.policy import owner_matches
 
