@@ -16,13 +16,13 @@ from shim.ledger.errors import LedgerError
 from shim.ledger.tables.opening import open_fleet, reading
 from shim.moments import rfc3339
 from shim.net.addresses import Address
-from shim.route.policy import in_force
+from shim.route.meaning import Mode
+from shim.route.policy import phases_in_words
 from shim.route.windows import Schedule
 from shim.settings.declared import Settings
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _OLD_PATH: Final = "/invocations/{invocation_id}"
-_MODES: Final = ("cancel", "kill", "purge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Finding:
 async def check(settings: Settings, style: str, out: TextIO, now: datetime) -> int:
     """Look at every upstream and print what was found; return 0 if all is well, else 1."""
     findings = [await look(settings, address) for address in settings.upstream]
-    fleet = await asyncio.to_thread(_look_at_fleet, settings.fleet)
-    ok = all(finding.ok for finding in findings) and fleet.error is None
+    fleet_error = await asyncio.to_thread(_look_at_fleet, settings.fleet)
+    ok = all(finding.ok for finding in findings) and fleet_error is None
     if style == "json":
         body = {
             "ok": ok,
             "upstreams": [{**asdict(finding), "ok": finding.ok} for finding in findings],
-            "fleet": {"asked_for": fleet.asked_for, "error": fleet.error},
+            "fleet": {"asked_for": settings.fleet is not None, "error": fleet_error},
             "settings": _summary(settings, now),
         }
         out.write(json.dumps(body, indent=2) + "\n")
@@ -60,32 +60,27 @@ async def check(settings: Settings, style: str, out: TextIO, now: datetime) -> i
         summary = _summary(settings, now)
         width = max(map(len, summary))
         lines = [line for finding in findings for line in _sentences(finding)]
-        if fleet.asked_for:
-            lines.append(fleet.error or "the fleet takes records")
+        if settings.fleet is not None:
+            lines.append(fleet_error or "the fleet takes records")
         lines += [f"  {name:<{width}}  {value}" for name, value in summary.items()]
         lines.append("ready to serve" if ok else "not ready to serve: see above")
         out.write("\n".join(lines) + "\n")
     return 0 if ok else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """Whether there is to be a fleet, and why it cannot be written."""
+def _look_at_fleet(url: str | None) -> str | None:
+    """Open the fleet, if there is to be one, as a shim does, and return why it cannot be written.
 
-    asked_for: bool
-    error: str | None = None
-
-
-def _look_at_fleet(url: str | None) -> Fleet:
-    """Open the fleet as a shim does, which makes its tables where they are missing."""
+    That makes its tables where they are missing.
+    """
     if url is None:
-        return Fleet(asked_for=False)
+        return None
     try:
         with reading(url):
             open_fleet(url).close()
     except LedgerError as error:
-        return Fleet(asked_for=True, error=f"fleet: {error}")
-    return Fleet(asked_for=True)
+        return f"fleet: {error}"
+    return None
 
 
 async def look(settings: Settings, address: Address) -> Finding:
@@ -112,7 +107,7 @@ async def look(settings: Settings, address: Address) -> Finding:
         return Finding(address.url, reachable=True, error=what)
     paths = openapi.get("paths", {}) if isinstance(openapi, dict) else {}
     old = "delete" in paths.get(_OLD_PATH, {})
-    new = all("patch" in paths.get(f"{_OLD_PATH}/{mode}", {}) for mode in _MODES)
+    new = all("patch" in paths.get(f"{_OLD_PATH}/{mode}", {}) for mode in Mode)
     low, high = version.get("min_admin_api_version"), version.get("max_admin_api_version")
     return Finding(
         address.url,
@@ -207,7 +202,7 @@ def _summary(settings: Settings, now: datetime) -> dict[str, str]:
     return {
         "listen": str(settings.listen) + (" (TLS)" if settings.tls_cert else ""),
         "ops-listen": str(settings.ops_listen),
-        "phase": in_force(settings.terms, now),
+        "phase": phases_in_words(settings.terms, now),
         "brownout": brownout,
         "replies": settings.replies,
         "headers": "none" if settings.no_headers else f"Deprecation, Link{sunset}",

@@ -26,13 +26,13 @@ from shim.ledger import events
 from shim.ledger.log_lines import Lines
 from shim.moments import parse_since
 from shim.report.address_names import AddressNamesError, read_address_names
+from shim.report.asked import DEFAULT_WINDOW, Asked
 from shim.report.build import build_report
 from shim.report.formats.rendering import render
 from shim.report.model import EXIT_CODES, Report, Status
 from shim.report.places import PlacesError, read_places
 from shim.report.text import plain, plural
-from shim.report.verdict import DEFAULT_WINDOW
-from shim.route.policy import CallerRule, entry_for, owner_matches
+from shim.route.policy import CallerEntry, entry_for, owner_matches
 from shim.settings.declared import SettingError, Settings
 from shim.settings.loading import load
 from shim.settings.parsers import parse_positive
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, *, out: TextIO, err: TextIO, now: datetime) ->
                 _print_uses(args, since, now, out, err)
             if window is None:
                 return 0
-        report = _report(args, since, window, now, err)
+        report = _report(args, since, window or DEFAULT_WINDOW, now, err)
         if not args.uses:
             with written(out):
                 _print(report, args.format, out)
@@ -129,7 +129,7 @@ def _window(text: str | None) -> timedelta | None:
 def _report(
     args: argparse.Namespace,
     since: datetime | None,
-    window: timedelta | None,
+    window: timedelta,
     now: datetime,
     err: TextIO,
 ) -> Report:
@@ -139,7 +139,7 @@ def _report(
     with contextlib.ExitStack() as stack:
         ledgers, sources = record(args, settings, stack)
         if sources:
-            lines = Lines(since, lost_since=now - (window or DEFAULT_WINDOW))
+            lines = Lines(since, lost_since=now - window)
             evidence = lines.evidence(sources)
             shown = lines.shown
             lost = lines.lost
@@ -152,20 +152,18 @@ def _report(
                 evidence = read_all(ledgers)
                 if since is not None:
                     shown = read_all(ledgers, since)
-    report = build_report(
-        evidence,
+    asked = Asked(
         now=now,
+        window=window,
         since=since,
-        shown=shown,
         owner=args.owner,
-        rules=settings.callers,
+        entries=settings.callers,
         instances=settings.instances,
-        verdict_window=window,
-        lost=lost,
         sunset=settings.sunset,
         address_names=read_address_names(settings.address_names),
         places=read_places(args.scan),
     )
+    report = build_report(evidence, asked, shown=shown, lost=lost)
     err.writelines(f"restate-shim report: {plain(text, None)}\n" for text in report.warnings)
     return report
 
@@ -195,9 +193,9 @@ def _print_uses(
                 _write_uses(theirs(uses if len(ledgers) == 1 else _each_once(uses)), out)
 
 
-def _is_of(owner: str, caller: str, rules: Sequence[CallerRule], now: datetime) -> bool:
-    rule = entry_for(rules, caller, now)
-    return owner_matches(owner, rule.owner if rule else None)
+def _is_of(owner: str, caller: str, entries: Sequence[CallerEntry], now: datetime) -> bool:
+    entry = entry_for(entries, caller, now)
+    return owner_matches(owner, entry.owner if entry else None)
 
 
 def _each_once(uses: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from shim.ledger.recent import read_recent
 from shim.ledger.records import Use
 from shim.moments import parse_since
 from shim.ops.reports import Reports
+from shim.report.asked import DEFAULT_WINDOW
 from shim.report.formats import FORMATS
 from shim.report.formats.page import (
     CONTENT_SECURITY_POLICY,
@@ -164,8 +165,10 @@ def _check_names(request: web.Request, *known: str) -> None:
 
 
 def _within(request: web.Request) -> timedelta:
+    if "within" not in request.query:
+        return DEFAULT_WINDOW
     try:
-        return parse_positive(request.query.get("within", "14d"))
+        return parse_positive(request.query["within"])
     except ValueError:
         reason = "within takes a duration above zero such as 14d"
         raise web.HTTPBadRequest(reason=reason) from None

@@ -9,7 +9,7 @@ from shim.ledger import events
 from shim.moments import rfc3339
 from shim.proxy.plane import ProxyPlane
 from shim.record.plane import RecordPlane
-from shim.route.policy import in_force
+from shim.route.policy import phases_in_words
 from shim.settings.declared import Settings
 from shim.settings.reload import Reload
 
@@ -23,7 +23,7 @@ class PhaseWatch:
         self._record = record
         self._proxy = proxy
         self._reload = reload
-        self.shown = in_force(reload.settings.terms, record.clock())
+        self.shown = phases_in_words(reload.settings.terms, record.clock())
         record.ledger.phase_changed(self.shown)
         self._tell_metrics(reload.settings)
 
@@ -59,7 +59,7 @@ class PhaseWatch:
 
     def _look(self, settings: Settings, before: Settings) -> None:
         """Tell what is in force if it is not what was."""
-        shown = in_force(settings.terms, self._record.clock())
+        shown = phases_in_words(settings.terms, self._record.clock())
         if shown == self.shown:
             return
         self.shown = shown

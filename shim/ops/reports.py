@@ -16,9 +16,9 @@ from shim.ledger.evidence import Evidence
 from shim.ledger.ledger import Ledger
 from shim.ledger.reading import read_evidence
 from shim.report.address_names import AddressNamesError, read_address_names
+from shim.report.asked import DEFAULT_WINDOW, Asked
 from shim.report.build import build_report
 from shim.report.model import Report
-from shim.report.verdict import DEFAULT_WINDOW
 from shim.settings.reload import Reload
 
 _FRESH_SECONDS: Final = 1.0
@@ -78,18 +78,17 @@ class Reports:
         except AddressNamesError as error:
             problems.append(f"Addresses have no names: {error}.")
         shown = None if since is None else self._read(self.source, since)
-        report = build_report(
-            evidence,
+        asked = Asked(
             now=self._clock(),
+            window=window,
             since=since,
-            shown=shown,
             owner=owner,
-            rules=settings.callers,
+            entries=settings.callers,
             instances=settings.instances,
-            verdict_window=window,
             sunset=settings.sunset,
             address_names=names,
         )
+        report = build_report(evidence, asked, shown=shown)
         return replace(report, warnings=(*report.warnings, *problems))
 
     def now(self) -> datetime:

@@ -137,7 +137,7 @@ class OldCalls:
             return await self._fall_back(downstream, call, live, new.seconds)
         status = new.answer.status
         mapped = map_reply(live.replies, status)
-        notice = live.deprecation_fields(call.new_target)
+        notice = live.notice.fields(call.new_target)
         fields = end_to_end(new.answer.fields, _LENGTHS if mapped.with_body else _ABOUT_THE_BODY)
         reason = new.answer.reason
         if mapped.status != status:
@@ -163,7 +163,7 @@ class OldCalls:
         status = old.answer.status
         if reached_handler(status, old.body):
             decision, error = Decision.FELL_BACK, None
-            notice = live.deprecation_fields(None)
+            notice = live.notice.fields(None)
             self._without_new[call.api_version] = time.monotonic() + _FALLBACK_SECONDS
         else:
             decision = Decision.FAILED
@@ -225,7 +225,7 @@ def _unanswered(message: str) -> Served:
 
 
 def _refuse(call: OldCall, live: Live, refused: Refused) -> Served:
-    notice = live.deprecation_fields(call.new_target)
+    notice = live.notice.fields(call.new_target)
     body = error_body(
         "DELETE /invocations/{invocation_id} is deprecated, "
         f"use {call.replacement} instead{refused.suffix}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
-from shim.http1.fields import Field
 from shim.net.addresses import Address
 from shim.net.descriptors import raise_limit, share
 from shim.net.listening import (
@@ -31,7 +30,6 @@ from shim.proxy.relay import RelayLane
 from shim.proxy.serving import Serving
 from shim.record.plane import RecordPlane
 from shim.route.in_force import Live
-from shim.route.notice import deprecation_fields
 from shim.route.policy import Policy
 from shim.settings.declared import Settings
 from shim.upstream import health
@@ -138,12 +136,12 @@ class ProxyPlane:
         return self._serving.draining
 
     @property
-    def callers(self) -> int:
+    def connections(self) -> int:
         """How many connections from callers there are."""
         return self._serving.admission.open
 
     @property
-    def connections(self) -> PoolStats:
+    def upstream_connections(self) -> PoolStats:
         """The connections to upstream, in numbers."""
         return self._pool.count()
 
@@ -216,18 +214,7 @@ class ProxyPlane:
     def _live(self, settings: Settings) -> Live:
         record = self._record
         policy = Policy(settings.terms, clock=record.clock, is_known=record.ledger.is_known)
-        return Live(policy, settings.replies, _deprecation(settings))
-
-
-def _deprecation(settings: Settings) -> Callable[[bytes | None], list[Field]]:
-    if settings.no_headers:
-        return lambda _: []
-    return deprecation_fields(
-        since=settings.deprecated_since,
-        sunset=settings.sunset,
-        docs_url=settings.docs_url,
-        warning=settings.warning_header,
-    )
+        return Live(policy, settings.replies, settings.notice)
 
 
 def _default_host(address: Address) -> bytes:

@@ -25,8 +25,8 @@ class Numbers:
     in_flight: int
     upstream_up: bool
     draining: bool
-    callers: int
-    connections: PoolStats
+    connections: int
+    upstream_connections: PoolStats
     ledger: LedgerState
     log_lines_dropped: int
     config_ok: bool
@@ -87,7 +87,7 @@ def families(counts: Counts, numbers: Numbers | None) -> Iterable[Metric]:
     yield from _of_requests(counts)
     if numbers is not None:
         yield _gauge("restate_shim_in_flight_requests", "Requests under way.", numbers.in_flight)
-        yield _gauge("restate_shim_connections", "Connections from callers.", numbers.callers)
+        yield _gauge("restate_shim_connections", "Connections from callers.", numbers.connections)
     yield _counter(
         "restate_shim_connections_refused",
         "Connections from callers that were one too many, by limit.",
@@ -107,7 +107,7 @@ def families(counts: Counts, numbers: Numbers | None) -> Iterable[Metric]:
             "1 while an upstream answers, or takes connections, else 0.",
             numbers.upstream_up,
         )
-        yield from _of_connections(numbers.connections)
+        yield from _of_pool(numbers.upstream_connections)
         yield from _of_the_ledger(numbers.ledger, counts.ledger_errors)
         yield from _of_the_process(numbers)
     if counts.phase:
@@ -186,7 +186,7 @@ def _of_the_old_route(counts: Counts) -> Iterable[Metric]:
         )
 
 
-def _of_connections(pool: PoolStats) -> Iterable[Metric]:
+def _of_pool(pool: PoolStats) -> Iterable[Metric]:
     yield _gauge(
         "restate_shim_upstream_connections",
         "Connections to upstream, by state.",

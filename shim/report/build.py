@@ -1,69 +1,38 @@
-"""From evidence to report: a pure function of what was recorded, the rules and the clock."""
+"""From evidence to report: a pure function of what was recorded, the entries and the clock."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from types import MappingProxyType
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Span, Sum
-from shim.ledger.records import OTHER, UNCLEAR, Decision, PhaseChange
-from shim.report.advice import advice_for, main_mode, replacement_for
+from shim.ledger.evidence import Evidence, Kind, Span, Sum
+from shim.ledger.records import Decision, PhaseChange
+from shim.report.asked import Asked
+from shim.report.callers import callers_of
 from shim.report.cautions import cautions
 from shim.report.coverage import observe
-from shim.report.histories import Habit, History, habit_of, history_of
+from shim.report.histories import histories_of
 from shim.report.members import idle_among, members_of
-from shim.report.model import CallerReport, DayCount, DayCoverage, Report, State, Totals
-from shim.report.places import Place, nobody_s, places_of
+from shim.report.model import DayCoverage, Report, Totals
+from shim.report.places import nobody_s
 from shim.report.proof import Proof
-from shim.report.verdict import DEFAULT_WINDOW, judge
-from shim.route.policy import CallerRule, entry_for, owner_matches
-from shim.settings.parsers import Instances
-
-_ORDER: Final = {State.CAME_BACK: 0, State.ACTIVE: 1, State.QUIET: 2, State.MIGRATED: 3}
+from shim.report.tallies import count_of, near_misses_in, new_calls_in, uses_in
+from shim.report.verdict import judge
+from shim.route.policy import owner_matches
 
 
 def build_report(
-    evidence: Evidence,
-    *,
-    now: datetime,
-    since: datetime | None = None,
-    shown: Evidence | None = None,
-    owner: str | None = None,
-    rules: Sequence[CallerRule] = (),
-    instances: Instances | None = None,
-    verdict_window: timedelta | None = None,
-    lost: int = 0,
-    sunset: datetime | None = None,
-    address_names: Mapping[str, str] = MappingProxyType({}),
-    places: Sequence[Place] = (),
+    evidence: Evidence, asked: Asked, *, shown: Evidence | None = None, lost: int = 0
 ) -> Report:
-    """Build the report at ``now``; ``evidence`` is the whole record.
+    """Build the report that is ``asked`` for; ``evidence`` is the whole record.
 
-    ``shown`` is the part of it from ``since`` on: the sums of the report are about that, and the
-    states of its callers and the verdict about all.  The verdict's window is ``verdict_window``, by
-    default 14 days.  ``instances`` are the shims that should record.  ``lost`` is the number of
-    records known to be missing: with one missing, silence is no proof.  ``address_names`` is what
-    the team calls its callers' addresses, ``sunset`` when the route is to go, ``places`` where in
-    source code the old call is made.  Where an ``owner`` (a glob) is named, only theirs are listed;
-    the verdict is about all.
+    ``shown`` is the part of it from ``asked.since`` on: the sums of the report are about that, and
+    the states of its callers and the verdict about all.  ``lost`` is the number of records known
+    to be missing: with one missing, silence is no proof.
     """
-    window = verdict_window or DEFAULT_WINDOW
-    start = now - window
-    days = _days(evidence)
-    whole = _by_caller(evidence.sums)
-    histories = {
-        name: _history(
-            name,
-            sums,
-            days.get(name, {}),
-            None if name == OTHER else entry_for(rules, name, now),
-            now,
-        )
-        for name, sums in whole.items()
-    }
+    now, start, instances = asked.now, asked.start, asked.instances
+    histories = histories_of(evidence, asked)
     idle = idle_among(evidence, start, now, instances)
     coverage = observe(evidence.spans, start, now, beat=evidence.beat, instances=instances)
     recording_since = _recording_since(evidence.spans)
@@ -77,249 +46,44 @@ def build_report(
         silent_sources=tuple(evidence.silent_sources),
     )
     part = evidence if shown is None else shown
-    callers = sorted(
-        (
-            _caller(
-                name,
-                sums,
-                histories[name],
-                part.callers.get(name) or evidence.callers.get(name),
-                days=days.get(name, {}).get("", ()),
-                names=tuple(evidence.others) if name == OTHER else (),
-                address_names=address_names,
-                places=places,
-                now=now,
-                since=since,
-                start=start,
-            )
-            for name, sums in _by_caller(part.sums).items()
-        ),
-        key=lambda caller: (_ORDER[caller.state], -caller.uses, caller.caller),
-    )
-    unseen = nobody_s(places, (caller.places for caller in callers))
+    callers = callers_of(part, evidence, histories, asked)
+    unseen = nobody_s(asked.places, (caller.places for caller in callers))
     owners = Counter(caller.owner or "" for caller in callers if caller.is_acute)
     sums = part.sums
-    if owner is not None:
-        callers = [caller for caller in callers if owner_matches(owner, caller.owner)]
+    if asked.owner is not None:
+        callers = [caller for caller in callers if owner_matches(asked.owner, caller.owner)]
         theirs = {caller.caller for caller in callers}
         sums = [sum_ for sum_ in sums if sum_.caller in theirs]
     unreadable = _unreadable(evidence.sums, start)
     return Report(
         generated_at=now,
-        since=since,
-        owner=owner,
+        since=asked.since,
+        owner=asked.owner,
         totals=_totals(sums),
         owners=dict(sorted(owners.items(), key=lambda one: (-one[1], one[0]))),
         instances=members_of(evidence, start, now),
         callers=tuple(callers),
         verdict=judge(histories.values(), proof),
-        warnings=tuple(
-            cautions(
-                evidence,
-                histories.values(),
-                rules=rules,
-                unreadable=unreadable,
-                now=now,
-                window=window,
-            )
-        ),
+        warnings=tuple(cautions(evidence, histories.values(), unreadable, asked)),
         unreadable=unreadable,
         recording_since=recording_since,
-        coverage=_strip(evidence, since or _first_known(evidence), now, instances),
+        coverage=_strip(evidence, asked),
         phase_changes=_phase_changes(evidence.phase_changes),
-        sunset=sunset,
+        sunset=asked.sunset,
         unseen_places=unseen,
     )
 
 
-def _agents(user_agent: str | None, clients: Iterable[Client]) -> set[str | None]:
-    return {user_agent, *(client.user_agent for client in clients)}
-
-
-def _by_caller(sums: Iterable[Sum]) -> dict[str, list[Sum]]:
-    found: defaultdict[str, list[Sum]] = defaultdict(list)
-    for sum_ in sums:
-        if sum_.kind is not Kind.UNREADABLE and sum_.count:
-            found[sum_.caller].append(sum_)
-    return found
-
-
-def _history(
-    name: str,
-    sums: Sequence[Sum],
-    days: Mapping[str, Sequence[DayCount]],
-    rule: CallerRule | None,
-    now: datetime,
-) -> History:
-    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
-    modes = {sum_.mode or UNCLEAR for sum_ in uses}
-    habits = {mode: _habit(sums, days, mode, now) for mode in ("", *sorted(modes))}
-    return history_of(
-        name,
-        habits,
-        days.get("", ()),
-        only_refused=all(sum_.decision == Decision.REFUSED for sum_ in uses),
-        rule=rule,
+def _totals(sums: Sequence[Sum]) -> Totals:
+    uses = uses_in(sums)
+    return Totals(
+        uses=count_of(uses),
+        masked=count_of(one for one in uses if one.masked),
+        refused=count_of(one for one in uses if one.decision == Decision.REFUSED),
+        failed=count_of(one for one in uses if one.decision == Decision.FAILED),
+        near_misses=count_of(near_misses_in(sums)),
+        replacement_calls=count_of(new_calls_in(sums)),
     )
-
-
-def _habit(
-    sums: Sequence[Sum], days: Mapping[str, Sequence[DayCount]], mode: str, now: datetime
-) -> Habit:
-    """Read the habit of one ``mode``, ``""`` for all."""
-    uses = [one for one in sums if one.kind is Kind.USE and mode in ("", one.mode or UNCLEAR)]
-    # Any new call is what an unclear old one meant.
-    any_new = mode in ("", UNCLEAR)
-    new = [one for one in sums if _is_new_call(one) and (any_new or one.mode == mode)]
-    own = days.get(mode, ())
-    if mode == UNCLEAR:
-        new_days = {day.day: day.replacement_calls for day in days.get("", ())}
-        used = {day.day: day.uses for day in own}
-        own = [
-            DayCount(day=day, uses=used.get(day, 0), replacement_calls=new_days.get(day, 0))
-            for day in sorted({*used, *new_days})
-        ]
-    return habit_of(
-        own,
-        now=now,
-        uses=sum(one.count for one in uses),
-        first=min((one.first for one in uses), default=None),
-        last=max((one.last for one in uses), default=None),
-        # One that is dated ahead tells nothing of when it was made.
-        last_new=max((min(one.last, now) for one in new if one.first <= now), default=None),
-    )
-
-
-def _is_new_call(sum_: Sum) -> bool:
-    """Tell whether these calls to a new endpoint reached it."""
-    return sum_.kind is Kind.REPLACEMENT_CALL and sum_.decision == REACHED
-
-
-def _caller(
-    name: str,
-    sums: Sequence[Sum],
-    history: History,
-    facts: CallerFacts | None,
-    *,
-    days: Sequence[DayCount],
-    names: tuple[str, ...],
-    address_names: Mapping[str, str],
-    places: Sequence[Place],
-    now: datetime,
-    since: datetime | None,
-    start: datetime,
-) -> CallerReport:
-    uses = [sum_ for sum_ in sums if sum_.kind is Kind.USE]
-    misses = [sum_ for sum_ in sums if sum_.kind is Kind.NEAR_MISS]
-    modes: Counter[str] = Counter()
-    decisions: Counter[str] = Counter()
-    masked: Counter[str] = Counter({"404": 0, "409": 0})
-    near_misses: Counter[str] = Counter()
-    for sum_ in misses:
-        near_misses[sum_.mode or "other"] += sum_.count
-    for sum_ in uses:
-        modes[sum_.mode or UNCLEAR] += sum_.count
-        decisions[sum_.decision or "unknown"] += sum_.count
-        if sum_.masked:
-            masked[str(sum_.upstream_status)] += sum_.count
-    last_seen = max((sum_.last for sum_ in uses), default=None)
-    user_agent = facts.user_agent if facts else None
-    clients = facts.clients if facts else ()
-    mode = main_mode(modes)
-    rule, waited_for, habit = history.rule, history.waited_for(now), history.habit(now)
-    return CallerReport(
-        caller=name,
-        caller_source=max(sums, key=lambda sum_: sum_.last).caller_source,
-        state=history.state(now),
-        uses=sum(sum_.count for sum_ in uses),
-        first_seen=min((sum_.first for sum_ in uses), default=None),
-        last_seen=last_seen,
-        days_quiet=max(0, (now - last_seen).days) if last_seen else None,
-        modes=dict(sorted(modes.items())),
-        decisions=dict(sorted(decisions.items())),
-        masked=dict(sorted(masked.items())),
-        replacement_calls=sum(sum_.count for sum_ in sums if _is_new_call(sum_)),
-        unreached_calls=sum(
-            sum_.count
-            for sum_ in sums
-            if sum_.kind is Kind.REPLACEMENT_CALL and not _is_new_call(sum_)
-        ),
-        near_misses=near_misses.total(),
-        near_miss_kinds=dict(near_misses.most_common()),
-        near_miss_last=max((sum_.last for sum_ in misses), default=None),
-        came_back=history.came_back,
-        hint=advice_for(user_agent, mode, times_masked=masked.total()) if uses else None,
-        replacement=replacement_for(facts.replacement if facts else None, mode),
-        user_agent=user_agent,
-        clients=clients,
-        names=names,
-        places=places_of(places, _agents(user_agent, clients), modes) if uses else (),
-        address_names={
-            one.address: address_names[one.address]
-            for one in clients
-            if one.address in address_names
-        },
-        owner=rule.owner,
-        contact=rule.contact,
-        note=rule.note,
-        acknowledged_until=rule.acknowledged_until,
-        acknowledged=history.is_acknowledged(now),
-        retired=rule.retired,
-        interval=habit.interval,
-        due=habit.due if waited_for is not None else None,
-        moved_percent=_moved(days, start.date()),
-        days=tuple(day for day in days if since is None or day.day >= since.date()),
-    )
-
-
-def _moved(days: Iterable[DayCount], start: date) -> int | None:
-    """Return the share of new calls since ``start``, rounded down; ``None`` without any call."""
-    uses = new = 0
-    for day in days:
-        if day.day >= start:
-            uses += day.uses
-            new += day.replacement_calls
-    return 100 * new // (uses + new) if uses + new else None
-
-
-def _days(evidence: Evidence) -> Mapping[str, Mapping[str, list[DayCount]]]:
-    """Return each caller's days by mode, in order; under ``""`` those over all."""
-    counts: defaultdict[str, defaultdict[str, Counter[tuple[date, Kind]]]] = defaultdict(
-        lambda: defaultdict(Counter)
-    )
-    for day in evidence.days:
-        if day.kind in (Kind.USE, Kind.REPLACEMENT_CALL):
-            for mode in ("", day.mode or UNCLEAR):
-                counts[day.caller][mode][day.day, day.kind] += day.count
-    return {
-        caller: {
-            mode: [
-                DayCount(
-                    day=day,
-                    uses=of_mode[day, Kind.USE],
-                    replacement_calls=of_mode[day, Kind.REPLACEMENT_CALL],
-                )
-                for day in sorted({day for day, _ in of_mode})
-            ]
-            for mode, of_mode in modes.items()
-        }
-        for caller, modes in counts.items()
-    }
-
-
-def _totals(sums: Iterable[Sum]) -> Totals:
-    counts: Counter[str] = Counter()
-    for sum_ in sums:
-        if sum_.kind is Kind.NEAR_MISS:
-            counts["near_misses"] += sum_.count
-        elif sum_.kind is Kind.REPLACEMENT_CALL:
-            counts["replacement_calls"] += sum_.count if _is_new_call(sum_) else 0
-        elif sum_.kind is Kind.USE:
-            counts["uses"] += sum_.count
-            counts["masked"] += sum_.count if sum_.masked else 0
-            if sum_.decision in (Decision.REFUSED, Decision.FAILED):
-                counts[sum_.decision] += sum_.count
-    return Totals(**counts)
 
 
 def _unreadable(sums: Iterable[Sum], start: datetime) -> dict[str, int]:
@@ -341,13 +105,14 @@ def _first_known(evidence: Evidence) -> datetime | None:
     return min(moments if recording_since is None else [*moments, recording_since], default=None)
 
 
-def _strip(
-    evidence: Evidence, start: datetime | None, now: datetime, instances: Instances | None
-) -> tuple[DayCoverage, ...]:
+def _strip(evidence: Evidence, asked: Asked) -> tuple[DayCoverage, ...]:
     """Cover the report's whole time by days."""
-    if start is None or start >= now:
+    start = asked.since or _first_known(evidence)
+    if start is None or start >= asked.now:
         return ()
-    coverage = observe(evidence.spans, start, now, beat=evidence.beat, instances=instances)
+    coverage = observe(
+        evidence.spans, start, asked.now, beat=evidence.beat, instances=asked.instances
+    )
     return coverage.by_day()
 
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from shim.ledger.evidence import Evidence
 from shim.moments import length, minute
+from shim.report.asked import Asked
 from shim.report.histories import History
 from shim.report.text import listed, name_of, plain, plural
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 
 # How many requests that cannot be read are worth a word, and how many names stand in it.
 _MANY: Final = 10
@@ -21,17 +22,12 @@ _UP: Final = timedelta(hours=2)
 
 
 def cautions(
-    evidence: Evidence,
-    histories: Iterable[History],
-    *,
-    rules: Iterable[CallerRule],
-    unreadable: Mapping[str, int],
-    now: datetime,
-    window: timedelta,
+    evidence: Evidence, histories: Iterable[History], unreadable: Mapping[str, int], asked: Asked
 ) -> Iterator[str]:
-    """Yield the sentences; ``unreadable`` counts requests in the ``window`` by address."""
-    for rule in rules:
-        yield from _of_rule(rule, now.date())
+    """Yield the sentences; ``unreadable`` counts requests in the window by address."""
+    now, window = asked.now, asked.window
+    for entry in asked.entries:
+        yield from _of_entry(entry, now.date())
     ahead = [name_of(one.caller) for one in histories if one.last_use and one.last_use > now]
     if ahead:
         who = listed(ahead, _NAMED)
@@ -51,18 +47,18 @@ def cautions(
         )
 
 
-def _of_rule(rule: CallerRule, today: date) -> Iterator[str]:
-    if rule.until is not None and rule.until < today:
+def _of_entry(entry: CallerEntry, today: date) -> Iterator[str]:
+    if entry.until is not None and entry.until < today:
         return
-    named, everyone = plain(rule.match), not rule.match.strip("*?")
-    if rule.retired is not None and everyone:
+    named, everyone = plain(entry.match), not entry.match.strip("*?")
+    if entry.retired is not None and everyone:
         yield (
             f'The entry "{named}" calls every caller retired: nobody is waited for, however rarely '
             "they call."
         )
-    if rule.retired is not None and rule.retired > today:
-        yield f'The entry "{named}" is retired from {rule.retired} on, which has not come yet.'
-    until = rule.acknowledged_until
+    if entry.retired is not None and entry.retired > today:
+        yield f'The entry "{named}" is retired from {entry.retired} on, which has not come yet.'
+    until = entry.acknowledged_until
     if until is None or until < today:
         return
     if everyone:

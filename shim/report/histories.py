@@ -11,15 +11,18 @@ it is retired.  Until then its silence proves nothing, however short the verdict
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shim.ledger.records import OTHER
+from shim.ledger.evidence import DaySum, Evidence, Kind, Sum
+from shim.ledger.records import OTHER, UNCLEAR, Decision
+from shim.report.asked import Asked
 from shim.report.model import DayCount, State
 from shim.report.rhythm import CLEARLY_LONGER, gaps_of, has_come_back, rhythm
-from shim.route.policy import CallerRule
+from shim.report.tallies import by_caller, count_of, day_counts, mode_of, new_calls_in, uses_in
+from shim.route.policy import CallerEntry, entry_for
 
 RECENT: Final = timedelta(days=7)
 """How long ago the last use of an active caller is at most."""
@@ -80,16 +83,17 @@ class History:
     """One caller on the whole record, whatever part of it is shown.
 
     Its habit is looked at over all and in each of its ``modes``: what it does daily must not hide
-    what it does once a month.  ``rule`` is the ``[[caller]]`` entry that counts now: what its owner
-    says.
+    what it does once a month.  ``days`` are over all.  ``entry`` is the one that counts
+    now: what its owner says.
     """
 
     caller: str
+    days: Sequence[DayCount]
     whole: Habit
     modes: Sequence[Habit]
     came_back: bool
     only_refused: bool
-    rule: CallerRule
+    entry: CallerEntry
 
     @property
     def last_use(self) -> datetime | None:
@@ -98,12 +102,12 @@ class History:
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Tell whether it is tolerated today: up to the day named, that day included."""
-        until = self.rule.acknowledged_until
+        until = self.entry.acknowledged_until
         return until is not None and now.date() <= until
 
     def is_retired(self, now: datetime) -> bool:
         """Tell whether its owner says that it is gone by now, and nothing speaks against it."""
-        since = self.rule.retired
+        since = self.entry.retired
         if since is None or since > now.date():
             return False
         return self.last_use is None or self.last_use.date() <= since
@@ -130,47 +134,66 @@ class History:
         return next((one for until, one in waited if until == longest), self.whole)
 
 
-def history_of(
-    caller: str,
-    habits: Mapping[str, Habit],
-    days: Sequence[DayCount],
-    *,
-    only_refused: bool,
-    rule: CallerRule | None,
-) -> History:
-    """Put a caller's ``habits`` together, by mode, with that over all under ``""``.
+def histories_of(evidence: Evidence, asked: Asked) -> dict[str, History]:
+    """Return the history of each caller on record, by name."""
+    days = by_caller(evidence.days)
+    return {
+        caller: _history(caller, sums, days.get(caller, []), asked)
+        for caller, sums in by_caller(evidence.sums).items()
+    }
 
-    Those past the cap are nobody in particular, whom nobody can speak for: no ``rule`` is theirs.
-    """
-    whole = habits[""]
-    if caller == OTHER and whole.last_use is not None:
-        interval = max(whole.interval or _OTHERS_INTERVAL, _OTHERS_INTERVAL)
-        whole = replace(whole, interval=interval)
+
+def _history(caller: str, sums: Sequence[Sum], days: Sequence[DaySum], asked: Asked) -> History:
+    now, uses, new, counts = asked.now, uses_in(sums), new_calls_in(sums), day_counts(days)
+    whole = habit_of(uses, new, counts, now)
+    entry = entry_for(asked.entries, caller, now)
+    if caller == OTHER:
+        # They are nobody in particular, whom nobody can speak for.
+        entry = None
+        if whole.last_use is not None:
+            interval = max(whole.interval or _OTHERS_INTERVAL, _OTHERS_INTERVAL)
+            whole = replace(whole, interval=interval)
     return History(
         caller=caller,
+        days=counts,
         whole=whole,
-        modes=[habit for mode, habit in habits.items() if mode],
-        came_back=has_come_back(gaps_of(days)),
-        only_refused=only_refused,
-        rule=rule or CallerRule(match=caller),
+        modes=[_habit_in(mode, uses, new, days, now) for mode in sorted({*map(mode_of, uses)})],
+        came_back=has_come_back(gaps_of(counts)),
+        only_refused=all(one.decision == Decision.REFUSED for one in uses),
+        entry=entry or CallerEntry(match=caller),
+    )
+
+
+def _habit_in(
+    mode: str, uses: Sequence[Sum], new: Sequence[Sum], days: Sequence[DaySum], now: datetime
+) -> Habit:
+    """Read the habit of one mode: any new call may be what an unclear old one meant."""
+    unclear = mode == UNCLEAR
+    return habit_of(
+        [one for one in uses if mode_of(one) == mode],
+        [one for one in new if unclear or mode_of(one) == mode],
+        day_counts(
+            one
+            for one in days
+            if mode_of(one) == mode or (unclear and one.kind is Kind.REPLACEMENT_CALL)
+        ),
+        now,
     )
 
 
 def habit_of(
-    days: Sequence[DayCount],
-    *,
-    now: datetime,
-    uses: int,
-    first: datetime | None,
-    last: datetime | None,
-    last_new: datetime | None,
+    uses: Sequence[Sum], new: Sequence[Sum], days: Sequence[DayCount], now: datetime
 ) -> Habit:
-    """Read ``days``, in order; the moments are those of the uses and of the new calls."""
+    """Read the habit that ``uses`` and ``new`` calls show, and ``days``, which come by time."""
+    first = min((one.first for one in uses), default=None)
+    last = max((one.last for one in uses), default=None)
+    # One that is dated ahead tells nothing of when it was made.
+    last_new = max((min(one.last, now) for one in new if one.first <= now), default=None)
     gaps = gaps_of(days)
     interval = None
-    if first is not None and last is not None and uses >= _LEAST_USES:
+    if first is not None and last is not None and (count := count_of(uses)) >= _LEAST_USES:
         # Two days that meet at midnight are no day apart.
-        typical = timedelta(days=rhythm(gaps)) if gaps else (last - first) / (uses - 1)
+        typical = timedelta(days=rhythm(gaps)) if gaps else (last - first) / (count - 1)
         interval = min(typical, last - first)
     new_calls = sum(
         day.replacement_calls

@@ -112,12 +112,12 @@ class DayCoverage:
 class Totals:
     """Sums over all callers."""
 
-    uses: int = 0
-    masked: int = 0
-    refused: int = 0
-    failed: int = 0
-    near_misses: int = 0
-    replacement_calls: int = 0
+    uses: int
+    masked: int
+    refused: int
+    failed: int
+    near_misses: int
+    replacement_calls: int
 
     def as_json(self) -> dict[str, int]:
         """Return the object of the specification."""

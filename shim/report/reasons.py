@@ -25,15 +25,15 @@ def who_uses_it(blocking: Sequence[History], window: timedelta, now: datetime) -
     text += f"{_names(blocking)}. {name_of(latest.caller)} was last, {_ago(latest, now)}."
     if all(one.only_refused for one in blocking):
         text += " All of their calls were refused."
-    run_out = [one for one in blocking if one.rule.acknowledged_until]
+    run_out = [one for one in blocking if one.entry.acknowledged_until]
     for one in run_out[:_NAMED]:
         text += f" The acknowledgement of {name_of(one.caller)} ran out on "
-        text += f"{one.rule.acknowledged_until}."
+        text += f"{one.entry.acknowledged_until}."
     if len(run_out) > _NAMED:
         text += f" So did {len(run_out) - _NAMED} more."
-    for one in [one for one in blocking if one.rule.retired][:_NAMED]:
+    for one in [one for one in blocking if one.entry.retired][:_NAMED]:
         text += f" {name_of(one.caller)} is not retired, as it is said to be since "
-        text += f"{one.rule.retired}."
+        text += f"{one.entry.retired}."
     return text
 
 
@@ -55,7 +55,7 @@ def nobody(users: Sequence[History], now: datetime, start: datetime) -> str:
 def taken_for_gone(users: Sequence[History], now: datetime) -> list[str]:
     """Say of whom nobody would wait for another call but for what their owner says."""
     gone = [
-        f"{name_of(one.caller)} since {one.rule.retired}"
+        f"{name_of(one.caller)} since {one.entry.retired}"
         for one in users
         if one.is_retired(now) and one.habit(now).waited_for(now)
     ]
@@ -173,8 +173,8 @@ def _waits(one: History, now: datetime) -> str:
 def acknowledged(callers: Sequence[History]) -> str:
     """Say whom the team tolerates."""
     shown = [
-        f"{name_of(one.caller)} until {one.rule.acknowledged_until}"
-        + (f" ({plain(one.rule.owner)})" if one.rule.owner else "")
+        f"{name_of(one.caller)} until {one.entry.acknowledged_until}"
+        + (f" ({plain(one.entry.owner)})" if one.entry.owner else "")
         for one in callers
     ]
     return f"Removing it breaks those who are acknowledged: {listed(shown, _NAMED)}."

@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from shim.clocks import LONGEST_SILENCE
 from shim.report import reasons
 from shim.report.histories import History, last_use_of
 from shim.report.model import Status, Verdict
 from shim.report.proof import Proof
-
-DEFAULT_WINDOW: Final = timedelta(days=14)
 
 
 def judge(histories: Iterable[History], proof: Proof) -> Verdict:

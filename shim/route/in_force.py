@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from shim.http1.fields import Field
+from shim.route.notice import Notice
 from shim.route.policy import Policy
 from shim.route.replies import Replies
 
@@ -16,4 +15,4 @@ class Live:
 
     policy: Policy
     replies: Replies
-    deprecation_fields: Callable[[bytes | None], list[Field]]
+    notice: Notice

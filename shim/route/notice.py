@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
@@ -20,40 +20,53 @@ _NOT_IN_A_URI: Final = re.compile(rb"[^!#-;=?-Z\[\]_a-z~]|%(?![0-9A-Fa-f]{2})")
 _LONGEST_TARGET: Final = 1024
 
 
-def deprecation_fields(
-    *,
-    since: datetime,
-    sunset: datetime | None,
-    docs_url: str,
-    warning: bool,
-) -> Callable[[bytes | None], list[Field]]:
-    """Return what makes the fields for a call from its replacement's path.
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The part of the fields that is the same for all calls, made once.
 
-    ``None`` stands for a call that nothing replaces, on a server without the new endpoints.
+    ``always`` are whole fields, ``links`` the beginning of ``Link``.
     """
-    always = [field(b"deprecation", b"@%d" % int(since.timestamp()))]
-    docs = f'<{docs_url}>; rel="deprecation"; type="text/html"'
-    if sunset is not None:
-        always.append(field(b"sunset", format_datetime(sunset, usegmt=True).encode()))
-        docs += f', <{docs_url}>; rel="sunset"; type="text/html"'
-    link = docs.encode()
 
-    def fields(new_target: bytes | None) -> list[Field]:
+    always: tuple[Field, ...]
+    links: bytes
+    warning: bool
+
+    def fields(self, new_target: bytes | None) -> list[Field]:
+        """Return the fields for a call that ``new_target`` replaces.
+
+        ``None`` stands for a call that nothing replaces, on a server without the new endpoints.
+        """
+        if not self.links:
+            return []
         if new_target is None:
-            return [*always, field(b"link", link)]
+            return [*self.always, field(b"link", self.links)]
         path, successor = b"/invocations/{invocation_id}/cancel|kill|purge", b""
         if len(new_target) <= _LONGEST_TARGET:
             path = uri(new_target)
             successor = b', <%s>; rel="successor-version"' % path
-        found = [*always, field(b"link", link + successor)]
-        if warning:
+        found = [*self.always, field(b"link", self.links + successor)]
+        if self.warning:
             text = (
                 b'299 - "DELETE /invocations/{invocation_id} is deprecated, use PATCH %s instead"'
             )
             found.append(field(b"warning", text % path))
         return found
 
-    return fields
+
+NO_NOTICE: Final = Notice((), b"", warning=False)
+"""Nothing is said."""
+
+
+def make_notice(
+    *, since: datetime, sunset: datetime | None, docs_url: str, warning: bool
+) -> Notice:
+    """Return what is said of a route that is deprecated ``since`` then."""
+    always = [field(b"deprecation", b"@%d" % int(since.timestamp()))]
+    links = f'<{docs_url}>; rel="deprecation"; type="text/html"'
+    if sunset is not None:
+        always.append(field(b"sunset", format_datetime(sunset, usegmt=True).encode()))
+        links += f', <{docs_url}>; rel="sunset"; type="text/html"'
+    return Notice(tuple(always), links.encode(), warning)
 
 
 def uri(target: bytes) -> bytes:

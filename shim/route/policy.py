@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallerRule:
+class CallerEntry:
     """What the team knows about the callers whose name the glob ``match`` matches."""
 
     match: str
@@ -47,12 +47,12 @@ class CallerRule:
     note: str | None = None
 
 
-def entry_for(rules: Sequence[CallerRule], caller: str, now: datetime) -> CallerRule | None:
+def entry_for(entries: Sequence[CallerEntry], caller: str, now: datetime) -> CallerEntry | None:
     """Return the entry that counts for ``caller``: the first that matches and still holds."""
     today = now.astimezone(UTC).date()
-    for rule in rules:
-        if _holds(rule, today) and _matcher(rule.match)(caller):
-            return rule
+    for entry in entries:
+        if _holds(entry, today) and _matcher(entry.match)(caller):
+            return entry
     return None
 
 
@@ -62,8 +62,8 @@ def owner_matches(glob: str, owner: str | None) -> bool:
     return fnmatchcase(owner or "", glob)
 
 
-def _holds(rule: CallerRule, today: date) -> bool:
-    return rule.until is None or today <= rule.until
+def _holds(entry: CallerEntry, today: date) -> bool:
+    return entry.until is None or today <= entry.until
 
 
 @cache
@@ -95,7 +95,7 @@ class Terms:
 
     phase: Phase
     """Of callers without one of their own."""
-    callers: tuple[CallerRule, ...] = ()
+    callers: tuple[CallerEntry, ...] = ()
     brownout: tuple[Spec, ...] = ()
     """When phase ``brownout`` refuses."""
     brownout_jitter: timedelta = timedelta()
@@ -108,15 +108,15 @@ class Terms:
     """Whether everything is served, and only noted what would have been refused."""
 
 
-def in_force(terms: Terms, now: datetime) -> str:
+def phases_in_words(terms: Terms, now: datetime) -> str:
     """Return the phases in a few words: of everyone, and of the callers with one of their own."""
     today = now.astimezone(UTC).date()
-    rules = (
-        f"{rule.match}: {rule.phase}"
-        for rule in terms.callers
-        if rule.phase is not None and _holds(rule, today)
+    entries = (
+        f"{entry.match}: {entry.phase}"
+        for entry in terms.callers
+        if entry.phase is not None and _holds(entry, today)
     )
-    return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *rules))
+    return ", ".join((terms.phase + (" (dry run)" if terms.dry_run else ""), *entries))
 
 
 class Policy:
@@ -130,7 +130,7 @@ class Policy:
         is_known: Callable[[str], bool],
     ) -> None:
         self._phase = terms.phase
-        self._rules = terms.callers
+        self._entries = terms.callers
         self._schedule = Schedule(terms.brownout, terms.brownout_jitter)
         self._jitter = terms.brownout_jitter
         self._share = terms.brownout_share
@@ -164,23 +164,23 @@ class Policy:
                 "share": self._share,
                 "jitter_seconds": self._jitter.total_seconds(),
             },
-            "rules": len(self._rules),
+            "rules": len(self._entries),
         }
         if caller is not None:
             facts["caller"] = self._describe_caller(caller, now)
         return facts
 
-    def _applying(self, caller: str, now: datetime) -> tuple[CallerRule | None, Phase]:
+    def _applying(self, caller: str, now: datetime) -> tuple[CallerEntry | None, Phase]:
         """Return the entry that counts for ``caller``, and its phase."""
-        rule = entry_for(self._rules, caller, now)
-        return rule, self._phase if rule is None or rule.phase is None else rule.phase
+        entry = entry_for(self._entries, caller, now)
+        return entry, self._phase if entry is None or entry.phase is None else entry.phase
 
     def windows(self, after: datetime, count: int) -> list[Window]:
         """Return the next ``count`` brownout windows that end after ``after``."""
         return list(islice(self._schedule.following(after), count))
 
     def _describe_caller(self, caller: str, now: datetime) -> dict[str, Any]:
-        rule, phase = self._applying(caller, now)
+        entry, phase = self._applying(caller, now)
         # An open window with a share refuses some invocations only: here None is the id of any.
         refusal = self._refusal(phase, caller, None, now)
         share = self._share if phase is Phase.BROWNOUT else 1.0
@@ -193,14 +193,14 @@ class Policy:
             "refused_share": 0.0 if refusal is None or self._dry_run else share,
             "retry_after": None if refusal is None else refusal.retry_after,
             "rule": None
-            if rule is None
+            if entry is None
             else {
-                "entry": self._rules.index(rule) + 1,
-                "match": rule.match,
-                "phase": rule.phase,
-                "until": None if rule.until is None else rule.until.isoformat(),
-                "owner": rule.owner,
-                "note": rule.note,
+                "entry": self._entries.index(entry) + 1,
+                "match": entry.match,
+                "phase": entry.phase,
+                "until": None if entry.until is None else entry.until.isoformat(),
+                "owner": entry.owner,
+                "note": entry.note,
             },
         }
 

@@ -18,12 +18,12 @@ from shim.moments import parse_duration, parse_moment
 from shim.net.addresses import DEFAULT_ADMIN_PORT, Address, parse_listen, parse_upstreams
 from shim.net.tls import server_context, upstream_context
 from shim.route.caller import Network
-from shim.route.policy import CallerRule, Phase, Terms
+from shim.route.notice import NO_NOTICE, Notice, make_notice
+from shim.route.policy import CallerEntry, Phase, Terms
 from shim.route.replies import Replies
 from shim.route.windows import Spec, parse_share, parse_window
 from shim.settings.parsers import (
     Instances,
-    parse_choice,
     parse_count,
     parse_file,
     parse_fleet,
@@ -203,10 +203,10 @@ class Settings:
         secret=True,
     )
     phase: Phase = _setting(
-        parse_choice(Phase), "translate", "PHASE", "how far the retirement is", live=True
+        parse_one_of(*Phase), "translate", "PHASE", "how far the retirement is", live=True
     )
     replies: Replies = _setting(
-        parse_choice(Replies),
+        parse_one_of(*Replies),
         "legacy",
         "REPLIES",
         "what old callers get: legacy (always 202), documented (404, 409 too) or native",
@@ -344,13 +344,25 @@ class Settings:
         "LEVEL",
         "debug, info, warning or error; uses are logged at info",
     )
-    callers: tuple[CallerRule, ...] = ()
+    callers: tuple[CallerEntry, ...] = ()
     config: Path | None = None
 
     @property
     def terms(self) -> Terms:
         """What the policy is made from."""
         return Terms(**{one.name: getattr(self, one.name) for one in fields(Terms)})
+
+    @property
+    def notice(self) -> Notice:
+        """What the answers to old calls say of the route's retirement."""
+        if self.no_headers:
+            return NO_NOTICE
+        return make_notice(
+            since=self.deprecated_since,
+            sunset=self.sunset,
+            docs_url=self.docs_url,
+            warning=self.warning_header,
+        )
 
     @property
     def record(self) -> str | Path | None:

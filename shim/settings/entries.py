@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from shim.route.policy import CallerRule, Phase
+from shim.route.policy import CallerEntry, Phase
 
 
 class EntryError(ValueError):
@@ -18,12 +18,12 @@ class EntryError(ValueError):
         self.key = key
 
 
-def parse_caller_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerRule, ...]:
+def parse_entries(tables: Iterable[Mapping[str, Any]]) -> tuple[CallerEntry, ...]:
     """Read the ``[[caller]]`` tables; raise :class:`EntryError`."""
-    return tuple(_parse_rule(number, table) for number, table in enumerate(tables, 1))
+    return tuple(_parse_entry(number, table) for number, table in enumerate(tables, 1))
 
 
-def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
+def _parse_entry(number: int, table: Mapping[str, Any]) -> CallerEntry:
     if not isinstance(table, Mapping):
         raise EntryError(f"got {table!r}, takes a table", entry=number)
     values = dict(table)
@@ -43,4 +43,4 @@ def _parse_rule(number: int, table: Mapping[str, Any]) -> CallerRule:
             raise EntryError(f"{key}: got {got}, takes {takes}", entry=number, key=key)
     if "match" not in values:
         raise EntryError("match is missing, a glob over the caller's name", entry=number)
-    return CallerRule(**values)
+    return CallerEntry(**values)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from shim.moments import rfc3339
 from shim.net.tls import CertificateError
 from shim.settings.declared import SETTINGS, Setting, SettingError, Settings
-from shim.settings.entries import EntryError, parse_caller_rules
+from shim.settings.entries import EntryError, parse_entries
 
 _USERINFO: Final = re.compile(r"//[^/@]*@")
 _SOURCES: Final = "caller_sources"
@@ -36,7 +36,7 @@ def load(
         config = Path(environ["SHIM_CONFIG"])
     table = _read_toml(config) if config else {}
     try:
-        rules = parse_caller_rules(table.pop("caller_rules", ()))
+        entries = parse_entries(table.pop("caller_entries", ()))
     except EntryError as error:
         raise SettingError(f"{config}: {error}", entry=error.entry, key=error.key) from None
     values: dict[str, Any] = {}
@@ -45,7 +45,7 @@ def load(
         if needed is None or setting.key in needed:
             given = _find(setting, flags, environ, table, config)
         values[setting.key] = _default(setting) if given is None else _parse(setting, *given)
-    settings = Settings(**values, callers=rules, config=config)
+    settings = Settings(**values, callers=entries, config=config)
     if needed is None:
         _check_together(settings)
     return settings
@@ -81,10 +81,11 @@ def _parse(setting: Setting, text: str | Sequence[str], origin: str) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(text))
         # What the environment says stands in no line of the file.
         about = () if origin == setting.variable else (setting.key,)
-        raise SettingError(f"{origin}: got {got}, takes {error}", settings=about) from None
+        raise SettingError(
+            f"{origin}: got {_shown(setting, text)}, takes {error}", settings=about
+        ) from None
 
 
 def _as_text(setting: Setting, value: object, config: Path | None) -> str | list[str]:
@@ -95,13 +96,18 @@ def _as_text(setting: Setting, value: object, config: Path | None) -> str | list
     if isinstance(value, str | int | date):
         text = value.isoformat() if isinstance(value, date) else str(value)
         return [text] if setting.repeatable else text
-    got = "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(value))
+    got = _shown(setting, value)
     takes = "strings" if setting.repeatable else "a string"
     if setting.key == "caller":
         takes += "; what is known about callers is written [[caller]]"
     raise SettingError(
         f"{setting.name} in {config}: got {got}, takes {takes}", settings=(setting.key,)
     )
+
+
+def _shown(setting: Setting, value: object) -> str:
+    """Return a value as it may be shown: a secret never is."""
+    return "a value that is not shown" if setting.secret else _USERINFO.sub("//…@", repr(value))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             and isinstance(value, list)
             and any(isinstance(v, dict) for v in value)
         ):
-            table["caller_rules"] = value
+            table["caller_entries"] = value
         elif known in _BY_KEY:
             table[known] = value
         elif known == _SOURCES:

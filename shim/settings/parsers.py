@@ -6,7 +6,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,7 +17,7 @@ from shim.route.caller import Network
 _CREDENTIAL: Final = re.compile(
     r"(?i)authorization|cookie|api-?key|token|secret|password|credential|signature"
 )
-_E = TypeVar("_E", bound=Enum)
+_S = TypeVar("_S", bound=str)
 
 Instances = int | tuple[str, ...]
 """How many shims should record, or their names."""
@@ -54,25 +53,13 @@ def parse_size(text: str) -> int:
     return int(match[1]) * int(base ** " kmg".index(match[2] or " "))
 
 
-def parse_choice(enum: type[_E]) -> Callable[[str], _E]:
-    """Return a parser of the values of ``enum``."""
-
-    def parse(text: str) -> _E:
-        try:
-            return enum(text)
-        except ValueError:
-            raise ValueError("one of " + ", ".join(str(e.value) for e in enum)) from None
-
-    return parse
-
-
-def parse_one_of(*choices: str) -> Callable[[str], str]:
+def parse_one_of(*choices: _S) -> Callable[[str], _S]:
     """Return a parser of ``choices``."""
 
-    def parse(text: str) -> str:
+    def parse(text: str) -> _S:
         if text not in choices:
             raise ValueError("one of " + ", ".join(choices))
-        return text
+        return choices[choices.index(text)]
 
     return parse
 

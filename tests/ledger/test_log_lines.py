@@ -19,9 +19,8 @@ from shim.ledger import events
 from shim.ledger.evidence import REACHED, Evidence, Kind
 from shim.ledger.log_lines import Lines, Source
 from shim.ledger.records import Use
-from shim.report.build import build_report
 from shim.report.model import State, Status
-from tests.support.samples import DAY, HOUR, NOW, as_lines, beats, life_line, use_line
+from tests.support.samples import DAY, HOUR, NOW, as_lines, beats, life_line, report_of, use_line
 
 
 def read(*contents: bytes) -> tuple[Evidence, Lines]:
@@ -190,9 +189,7 @@ def test_lines_that_the_shim_dropped_are_no_proof() -> None:
     dropped = life_line("log_lines_dropped", NOW, lines=12)
     for extra, status in ([], Status.SAFE), ([dropped], Status.UNPROVEN):
         evidence, lines = read(as_lines([*values, *extra]))
-        report = build_report(
-            evidence, now=NOW, verdict_window=timedelta(minutes=50), lost=lines.lost
-        )
+        report = report_of(evidence, window=timedelta(minutes=50), lost=lines.lost)
         assert report.verdict.status is status
 
 
@@ -218,13 +215,13 @@ def test_missing_heartbeats_are_a_gap() -> None:
     values = [line for n, line in enumerate(beats(NOW - HOUR, NOW)) if n not in (20, 21, 22)]
     evidence, _ = read(as_lines(values))
     assert len(evidence.spans) == 2
-    report = build_report(evidence, now=NOW, verdict_window=timedelta(minutes=50))
+    report = report_of(evidence, window=timedelta(minutes=50))
     assert report.verdict.longest_gap_seconds == 240
 
 
 def test_uses_without_heartbeats_prove_nothing() -> None:
     evidence, _ = read(as_lines([use_line(NOW - 20 * DAY)]))
-    assert build_report(evidence, now=NOW).verdict.status is Status.UNPROVEN
+    assert report_of(evidence).verdict.status is Status.UNPROVEN
 
 
 def test_near_misses_count_apart_and_facts_are_those_of_the_latest_use() -> None:
@@ -235,7 +232,7 @@ def test_near_misses_count_apart_and_facts_are_those_of_the_latest_use() -> None
     evidence, _ = read(as_lines(values))
     assert {sum_.kind for sum_ in evidence.sums} == {Kind.USE, Kind.NEAR_MISS}
     assert evidence.callers["ci-7"].user_agent == "new"
-    (caller,) = build_report(evidence, now=NOW).callers
+    (caller,) = report_of(evidence).callers
     assert caller.near_miss_kinds == {"wrong_method": 1}
 
 
@@ -253,7 +250,7 @@ def test_calls_to_the_new_endpoints_count_by_their_sums_and_each_line_once() -> 
         for n in range(3)
     ]
     evidence, _ = read(as_lines([use_line(NOW - 20 * DAY), *lines]), as_lines(lines))
-    report = build_report(evidence, now=NOW)
+    report = report_of(evidence)
     assert report.totals.replacement_calls == 5 + 6 + 7
     (caller,) = report.callers
     assert (caller.replacement_calls, caller.state) == (18, State.MIGRATED)

@@ -8,18 +8,15 @@ import structlog
 
 from shim.ledger.evidence import Evidence, merge
 from shim.ops.callers import Arrivals
-from shim.report.build import build_report
-from shim.route.policy import CallerRule
-from tests.support.samples import HOUR, NOW, recorded, up, used
+from shim.route.policy import CallerEntry
+from tests.support.samples import HOUR, NOW, recorded, report_of, up, used
 
-RULES = [CallerRule(match="etl", owner="data", contact="#data")]
+ENTRIES = [CallerEntry(match="etl", owner="data", contact="#data")]
 
 
 def look(arrivals: Arrivals, *parts: Evidence) -> list[dict[str, Any]]:
     with structlog.testing.capture_logs() as logs:
-        arrivals.look(
-            build_report(merge([*parts, recorded(up(NOW))]), now=NOW, rules=RULES).callers
-        )
+        arrivals.look(report_of(merge([*parts, recorded(up(NOW))]), entries=ENTRIES).callers)
     return [dict(line) for line in logs]
 
 

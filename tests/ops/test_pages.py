@@ -21,7 +21,7 @@ USES = [
     a_use("ci-7", NOON - timedelta(days=2), invocation_id="inv_two", mode="purge"),
     a_use("ops", NOON - timedelta(days=9), invocation_id="inv_three", decision=Decision.REFUSED),
 ]
-RULES = '[[caller]]\nmatch = "ci-*"\nowner = "platform"\n'
+ENTRY = '[[caller]]\nmatch = "ci-*"\nowner = "platform"\n'
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def used(start: Start, tmp_path: Path) -> Ops:
     """One in whose ledger are uses of two callers and a near miss of a third."""
     path = tmp_path / "ledger.db"
     import_records(path, USES)
-    ops = await start(RULES)
+    ops = await start(ENTRY)
     await append(ops.ledger, a_near_miss("third"))
     return ops
 

@@ -10,7 +10,7 @@ from tests.support.ledger_records import NOON, a_use, append
 from tests.support.ops import Ops, Start
 from tests.support.waiting import until
 
-RULES = '[[caller]]\nmatch = "ci-*"\nphase = "reject"\nowner = "platform"\nuntil = 2026-11-20\n'
+ENTRY = '[[caller]]\nmatch = "ci-*"\nphase = "reject"\nowner = "platform"\nuntil = 2026-11-20\n'
 
 
 async def phase(ops: Ops, caller: str | None = None) -> dict[str, Any]:
@@ -21,7 +21,7 @@ async def phase(ops: Ops, caller: str | None = None) -> dict[str, Any]:
 
 
 async def test_it_tells_what_is_in_force_for_everyone(start: Start) -> None:
-    ops = await start('phase = "observe"\nreplies = "native"\nsunset = "2027-01-31"\n' + RULES)
+    ops = await start('phase = "observe"\nreplies = "native"\nsunset = "2027-01-31"\n' + ENTRY)
     told = await phase(ops)
     assert (told["phase"], told["replies"], told["dry_run"]) == ("observe", "native", False)
     assert told["rules"] == 1
@@ -33,7 +33,7 @@ async def test_it_tells_what_is_in_force_for_everyone(start: Start) -> None:
 
 
 async def test_it_tells_a_caller_which_entry_counts_and_what_it_means(start: Start) -> None:
-    ops = await start(RULES)
+    ops = await start(ENTRY)
     told = (await phase(ops, "ci-7"))["caller"]
     assert (told["name"], told["phase"], told["refused"]) == ("ci-7", "reject", True)
     assert told["rule"] == {
@@ -49,7 +49,7 @@ async def test_it_tells_a_caller_which_entry_counts_and_what_it_means(start: Sta
 
 
 async def test_an_entry_ends_with_its_day(start: Start) -> None:
-    ops = await start(RULES)
+    ops = await start(ENTRY)
     ops.clock.moment = NOON.replace(day=21)
     assert (await phase(ops, "ci-7"))["caller"]["rule"] is None
 

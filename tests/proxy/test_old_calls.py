@@ -14,6 +14,7 @@ from shim.record.outcome import Outcome
 from shim.route.caller import Identity
 from shim.route.in_force import Live
 from shim.route.meaning import OldCall, interpret
+from shim.route.notice import NO_NOTICE
 from shim.route.policy import Policy
 from shim.route.replies import Replies
 from tests.support.terms import terms
@@ -63,7 +64,7 @@ async def test_an_old_call_on_which_the_shim_fails_is_on_record() -> None:
     call = interpret(b"DELETE", TARGET)
     assert isinstance(call, OldCall)
     policy = Policy(terms(), clock=lambda: datetime.now(UTC), is_known=lambda _: True)
-    live = Live(policy, Replies.LEGACY, lambda _: [])
+    live = Live(policy, Replies.LEGACY, NO_NOTICE)
     identity = Identity("cron", "user-agent", "192.0.2.1", None, None, None)
     await OldCalls(broken, told, told).serve(caller, call, identity, live)
     ((answer, content),) = caller.answers

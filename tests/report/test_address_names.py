@@ -8,9 +8,8 @@ import pytest
 
 from shim.ledger.evidence import CallerFacts, Client, merge
 from shim.report.address_names import AddressNamesError, read_address_names
-from shim.report.build import build_report
 from shim.report.words import details
-from tests.support.samples import NOW, recorded, up, used
+from tests.support.samples import NOW, recorded, report_of, up, used
 
 
 def test_they_are_read_as_hosts_5_has_them(tmp_path: Path) -> None:
@@ -42,7 +41,7 @@ def test_callers_of_one_name_are_told_apart_by_them() -> None:
     )
     facts = CallerFacts(user_agent="python-requests/2.32.3", replacement=None, clients=clients)
     evidence = merge([used("requests", 1, 2), recorded(up(NOW), callers={"requests": facts})])
-    report = build_report(evidence, now=NOW, address_names={"10.0.0.7": "billing/cron"})
+    report = report_of(evidence, address_names={"10.0.0.7": "billing/cron"})
     (caller,) = report.callers
     assert "from 10.0.0.7 billing/cron 40, 10.0.0.8 3" in details(caller, NOW)
     assert caller.as_json()["addresses"] == {"10.0.0.7": 40, "10.0.0.8": 3}

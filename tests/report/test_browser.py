@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from shim.ledger.evidence import Evidence
-from shim.report.build import build_report
 from shim.report.formats.page import CONTENT_SECURITY_POLICY, Filters, render_document, render_page
 from tests.support.samples import (
     DAY,
@@ -22,6 +21,7 @@ from tests.support.samples import (
     hostile_uses,
     lively_evidence,
     logged_use,
+    report_of,
     up,
 )
 
@@ -69,7 +69,7 @@ class Site:
             "/quick": (lively_evidence(), [], 1),
             "/empty": (Evidence(spans=[up(NOW - DAY)]), [], 0),
         }[path]
-        report = build_report(evidence, now=NOW)
+        report = report_of(evidence)
         filters = Filters.from_query(query)
         return render_page(
             report,
@@ -154,7 +154,7 @@ def test_a_document_opens_from_a_file_in_its_own_style(
     browser: Browser, said: list[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "report.html"
-    file.write_text(render_document(build_report(lively_evidence(), now=NOW)), "utf-8")
+    file.write_text(render_document(report_of(lively_evidence())), "utf-8")
     page = open_page(browser, file.as_uri(), said, 1280, "dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 21, 23)"
     assert said == []

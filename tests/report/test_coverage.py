@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from shim.ledger.evidence import Evidence, Span
-from shim.report.build import build_report
 from shim.report.coverage import Coverage, observe
 from shim.report.model import Status
 from shim.settings.parsers import Instances
-from tests.support.samples import DAY, HOUR, NOW, up
+from tests.support.samples import DAY, HOUR, NOW, report_of, up
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -77,7 +76,7 @@ def gaps(coverage: Coverage) -> list[tuple[timedelta, timedelta, tuple[str, ...]
 def test_silence_counts_only_where_a_shim_was_recording(
     spans: list[Span], status: Status, longest: timedelta
 ) -> None:
-    verdict = build_report(Evidence(spans=spans), now=NOW, verdict_window=WINDOW).verdict
+    verdict = report_of(Evidence(spans=spans), window=WINDOW).verdict
     assert verdict.status is status
     assert verdict.longest_gap_seconds == longest.total_seconds()
     assert (verdict.observed_percent == 100) == (longest == timedelta(0))
@@ -257,7 +256,7 @@ def test_a_sign_that_is_dated_ahead_does_not_make_a_shim_look_gone() -> None:
     # A shim whose clock had been contradicted left one; the beats of the next day were none then.
     sign = up(NOW + DAY, NOW + DAY)
     assert observed(up(LONG_AGO, NOW - SECOND), sign).gaps == ()
-    assert build_report(Evidence(spans=[up(LONG_AGO), sign]), now=NOW).warnings == ()
+    assert report_of(Evidence(spans=[up(LONG_AGO), sign])).warnings == ()
 
 
 def test_coverage_by_day_adds_up() -> None:

@@ -14,11 +14,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from shim.ledger.evidence import REACHED, CallerFacts, Client, Evidence, Kind, Traffic
-from shim.report.build import build_report
 from shim.report.formats.markdown import usage_markdown
 from shim.report.formats.spreadsheet import usage_csv
 from shim.report.formats.terminal import print_table
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 from tests.support.samples import (
     DAY,
     HOSTILE,
@@ -27,15 +26,15 @@ from tests.support.samples import (
     days_of,
     hostile_evidence,
     lively_evidence,
+    report_of,
     up,
     use_sum,
 )
 
 MINUTE = timedelta(minutes=1)
-HOSTILE_REPORT = build_report(
+HOSTILE_REPORT = report_of(
     hostile_evidence(),
-    now=NOW,
-    rules=[CallerRule(match="*", owner=HOSTILE["formula"], note=HOSTILE["markdown"])],
+    entries=[CallerEntry(match="*", owner=HOSTILE["formula"], note=HOSTILE["markdown"])],
 )
 
 
@@ -71,15 +70,15 @@ def test_the_json_has_the_shape_of_the_specification() -> None:
         spans=[up(NOW - 60 * DAY)],
         traffic=[Traffic(instance="shim-a", hour=NOW - 30 * MINUTE, requests=7)],
     )
-    rules = [
-        CallerRule(
+    entries = [
+        CallerEntry(
             match="ci*",
             owner="platform",
             contact="#platform",
             acknowledged_until=date(2026, 12, 31),
         )
     ]
-    report = build_report(evidence, now=NOW, since=NOW - 30 * DAY, rules=rules)
+    report = report_of(evidence, since=NOW - 30 * DAY, entries=entries)
     found = json.loads(json.dumps(report.as_json()))
     reason = found["verdict"].pop("reason")
     assert reason.startswith("1 caller used the route in the last 14 days: ops.")
@@ -186,7 +185,7 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
 
 
 def test_the_csv_carries_the_numbers() -> None:
-    report = build_report(lively_evidence(), now=NOW)
+    report = report_of(lively_evidence())
     rows = {row["caller"]: row for row in csv.DictReader(io.StringIO(usage_csv(report)))}
     for caller in report.callers:
         row = rows[caller.caller]
@@ -225,7 +224,7 @@ def test_the_terminal_gets_no_escape_sequence_from_data(width: int | None) -> No
 
 @pytest.mark.parametrize("width", [200, 120, 100, 80, 60, 40])
 def test_the_table_fits_the_terminal_but_for_what_is_there_to_be_copied(width: int) -> None:
-    report = build_report(lively_evidence(), now=NOW)
+    report = report_of(lively_evidence())
     for line in table_of(report, width).splitlines():
         if line.startswith("  curl"):
             continue

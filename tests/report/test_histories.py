@@ -7,34 +7,38 @@ from datetime import date, timedelta
 import pytest
 
 from shim.ledger.evidence import Evidence, merge
-from shim.report.build import build_report
 from shim.report.histories import Habit, habit_of
-from shim.report.model import CallerReport, DayCount, State
-from shim.route.policy import CallerRule
-from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, used
+from shim.report.model import CallerReport, State
+from shim.report.tallies import day_counts
+from shim.route.policy import CallerEntry
+from tests.support.samples import (
+    DAY,
+    HOUR,
+    NOW,
+    days_of,
+    moved,
+    recorded,
+    report_of,
+    up,
+    use_sum,
+    used,
+)
 
 EVERY_DAY = tuple(range(20, 60))
 MONTHLY = (20, 50, 80, 110)
 SECOND = timedelta(seconds=1)
 
 
-def caller_of(*parts: Evidence, rule: CallerRule | None = None) -> CallerReport:
-    rules = [] if rule is None else [rule]
-    (caller,) = build_report(merge(parts), now=NOW, rules=rules).callers
+def caller_of(*parts: Evidence, entry: CallerEntry | None = None) -> CallerReport:
+    entries = [] if entry is None else [entry]
+    (caller,) = report_of(merge(parts), entries=entries).callers
     return caller
 
 
 def habit(*days_ago: float, uses: int | None = None) -> Habit:
     moments = sorted(NOW - ago * DAY for ago in days_ago)
-    days = sorted({moment.date() for moment in moments})
-    return habit_of(
-        [DayCount(day=day, uses=1, replacement_calls=0) for day in days],
-        now=NOW,
-        uses=len(moments) if uses is None else uses,
-        first=moments[0],
-        last=moments[-1],
-        last_new=None,
-    )
+    sums = [use_sum("a", *moments, count=len(moments) if uses is None else uses)]
+    return habit_of(sums, [], day_counts(days_of("a", *moments)), NOW)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_a_caller_comes_back_by_its_own_rhythm_whatever_is_shown() -> None:
     whole = merge([used("a", 0, 30, 31, 32), recorded(up(NOW - 60 * DAY))])
     shown = merge([used("a", 0), recorded(up(NOW - 60 * DAY))])
     since = NOW - DAY
-    (caller,) = build_report(whole, shown=shown, since=since, now=NOW).callers
+    (caller,) = report_of(whole, shown=shown, since=since).callers
     assert (caller.came_back, caller.state, caller.uses) == (True, State.CAME_BACK, 1)
 
 
@@ -235,8 +239,8 @@ def test_what_is_done_daily_does_not_hide_what_is_done_once_a_month() -> None:
 def test_nobody_waits_for_a_caller_that_is_retired_unless_it_was_seen_since(
     retired: date, waited_for: bool
 ) -> None:
-    rule = CallerRule(match="a", retired=retired)
-    caller = caller_of(used("a", *MONTHLY), rule=rule)
+    entry = CallerEntry(match="a", retired=retired)
+    caller = caller_of(used("a", *MONTHLY), entry=entry)
     assert (caller.due is not None) == waited_for
     assert caller.retired == retired
 

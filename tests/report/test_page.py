@@ -13,7 +13,6 @@ import pytest
 
 from shim.ledger.evidence import CallerFacts, Evidence
 from shim.ledger.records import PhaseChange
-from shim.report.build import build_report
 from shim.report.formats.charts import MOST_DAYS, days_of, draw, series_of, sparkline
 from shim.report.formats.page import (
     CONTENT_SECURITY_POLICY,
@@ -23,7 +22,7 @@ from shim.report.formats.page import (
     render_page,
 )
 from shim.report.model import DayCount
-from shim.route.policy import CallerRule
+from shim.route.policy import CallerEntry
 from tests.support import samples
 from tests.support.samples import (
     DAY,
@@ -33,6 +32,7 @@ from tests.support.samples import (
     hostile_evidence,
     hostile_uses,
     logged_use,
+    report_of,
     up,
     use_sum,
 )
@@ -70,11 +70,11 @@ class Document(HTMLParser):
 
 
 def page_of(evidence: Evidence, **more: object) -> Document:
-    return Document(render_page(build_report(evidence, now=NOW), **more))  # type: ignore[arg-type]  # passed on
+    return Document(render_page(report_of(evidence), **more))  # type: ignore[arg-type]  # passed on
 
 
 def hostile_page() -> str:
-    report = build_report(hostile_evidence(), now=NOW)
+    report = report_of(hostile_evidence())
     filters = Filters.from_query({"caller": HOSTILE["markup"], "since": HOSTILE["quotes"]})
     return render_page(
         report,
@@ -106,7 +106,7 @@ def test_hostile_text_keeps_the_page_small_and_encodable() -> None:
 
 
 def test_links_go_nowhere_else() -> None:
-    for text in (hostile_page(), render_document(build_report(hostile_evidence(), now=NOW))):
+    for text in (hostile_page(), render_document(report_of(hostile_evidence()))):
         for _, attrs in Document(text).elements:
             assert not attrs.keys() & {"src", "style", "onclick", "onerror"}
             for name in ("href", "action"):
@@ -164,8 +164,8 @@ def test_the_callers_are_shown_with_what_they_must_change() -> None:
 
 
 def test_callers_are_grouped_by_what_is_to_be_done_about_them() -> None:
-    rules = [CallerRule(match="ci-7", acknowledged_until=NOW.date(), owner="platform")]
-    text = render_page(build_report(samples.lively_evidence(), now=NOW, rules=rules))
+    entries = [CallerEntry(match="ci-7", acknowledged_until=NOW.date(), owner="platform")]
+    text = render_page(report_of(samples.lively_evidence(), entries=entries))
     at = [
         text.index(f">{part}") for part in ("Who must change", "Acknowledged <b>1", "Migrated <b>2")
     ]
@@ -177,13 +177,13 @@ def test_callers_are_grouped_by_what_is_to_be_done_about_them() -> None:
 
 
 def test_an_owner_s_callers_are_found_and_those_without_one_are_marked() -> None:
-    rules = [CallerRule(match="etl", owner="data"), CallerRule(match="ci-7", owner="platform")]
-    report = build_report(samples.lively_evidence(), now=NOW, rules=rules)
+    entries = [CallerEntry(match="etl", owner="data"), CallerEntry(match="ci-7", owner="platform")]
+    report = report_of(samples.lively_evidence(), entries=entries)
     everything = Document(render_page(report)).said()
     assert "no owner 4 " in everything
     assert "data 1 platform 1 " in everything
     for owner, shown, count in (("data", "data", 1), ("", "no owner", 6), ("x", "x", 0)):
-        part = build_report(samples.lively_evidence(), now=NOW, rules=rules, owner=owner)
+        part = report_of(samples.lively_evidence(), entries=entries, owner=owner)
         page = render_page(part, filters=Filters.from_query({"owner": shown}))
         assert page.count("<article") == count
         # Not only the rows, and the way to the others stays.
@@ -194,7 +194,7 @@ def test_an_owner_s_callers_are_found_and_those_without_one_are_marked() -> None
 def test_the_facts_above_the_fold_are_there() -> None:
     sunset = NOW + 30 * DAY
     evidence = samples.lively_evidence()
-    said = Document(render_page(build_report(evidence, now=NOW, sunset=sunset))).said()
+    said = Document(render_page(report_of(evidence, sunset=sunset))).said()
     for text in (
         "Sunset 2026-12-23, in 30 days",
         "Phase brownout",
@@ -211,7 +211,7 @@ def test_shims_are_listed_with_how_they_do() -> None:
 
 
 def test_a_document_stands_alone() -> None:
-    document = Document(render_document(build_report(samples.lively_evidence(), now=NOW)))
+    document = Document(render_document(report_of(samples.lively_evidence())))
     tags = [tag for tag, _ in document.elements]
     assert not {"script", "a", "form", "noscript"} & set(tags)
     assert "ci-7" in document.said()
@@ -239,7 +239,7 @@ def test_a_filter_link_leads_to_the_same_filter(name: str) -> None:
 
 
 def test_bars_stack_up_to_the_sum_of_the_day_and_stay_inside() -> None:
-    report = build_report(samples.lively_evidence(), now=NOW)
+    report = report_of(samples.lively_evidence())
     series = series_of(report)
     assert len(series) == 7
     chart = draw(report, series, 960, 250)
@@ -254,8 +254,8 @@ def test_bars_stack_up_to_the_sum_of_the_day_and_stay_inside() -> None:
 
 def test_the_plots_show_at_most_three_months_and_at_least_two_weeks() -> None:
     old = Evidence(sums=[use_sum("a", NOW - 400 * DAY)], spans=[up(NOW - 400 * DAY)])
-    assert len(days_of(build_report(old, now=NOW))) == MOST_DAYS
-    assert len(days_of(build_report(Evidence(), now=NOW))) == 14
+    assert len(days_of(report_of(old))) == MOST_DAYS
+    assert len(days_of(report_of(Evidence()))) == 14
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 11, 99, 101, 134, 12_345, 10**12])
@@ -265,7 +265,7 @@ def test_the_axis_reaches_over_the_highest_bar(count: int) -> None:
         days=[day.__class__(day=day.day, caller="a", kind=day.kind, count=count)
               for day in samples.days_of("a", NOW)],
     )  # fmt: skip
-    report = build_report(evidence, now=NOW)
+    report = report_of(evidence)
     (bar,) = draw(report, series_of(report), 960, 250).bars
     assert bar.y >= 26
 
@@ -288,7 +288,7 @@ def test_phase_changes_that_every_instance_repeats_are_marked_once() -> None:
              ("a", "translate")]
         )
     ]  # fmt: skip
-    kept = build_report(Evidence(phase_changes=changes), now=NOW).phase_changes
+    kept = report_of(Evidence(phase_changes=changes)).phase_changes
     assert [change.phase for change in kept] == ["observe", "translate"]
 
 
@@ -298,9 +298,7 @@ def test_every_phase_of_a_day_is_told_where_it_is_marked() -> None:
         PhaseChange(timestamp=NOW - HOUR + n * timedelta(minutes=5), instance="a", phase=phase)
         for n, phase in enumerate(["translate", "reject", "translate"])
     ]
-    page = render_page(
-        build_report(Evidence(sums=[use_sum("ci-7", NOW)], phase_changes=changes), now=NOW)
-    )
+    page = render_page(report_of(Evidence(sums=[use_sum("ci-7", NOW)], phase_changes=changes)))
     begun = f"{NOW - HOUR:%H:%M}"
     assert f"<title>{NOW:%Y-%m-%d}: {begun} translate, " in page
     assert " reject, " in page
@@ -311,7 +309,7 @@ def test_restarts_of_shims_in_different_phases_are_no_phase_changes() -> None:
         PhaseChange(timestamp=NOW - DAY + n * HOUR, instance=instance, phase=phase)
         for n, (instance, phase) in enumerate([("a", "observe"), ("b", "translate")] * 3)
     ]
-    kept = build_report(Evidence(phase_changes=changes), now=NOW).phase_changes
+    kept = report_of(Evidence(phase_changes=changes)).phase_changes
     assert [change.phase for change in kept] == ["observe", "translate"]
 
 
@@ -327,6 +325,6 @@ def test_five_hundred_callers_make_a_page_of_bounded_size() -> None:
         },
         spans=[up(NOW - 90 * DAY)],
     )
-    page = render_page(build_report(evidence, now=NOW))
+    page = render_page(report_of(evidence))
     assert "300 callers more" in page
     assert len(page) < 1_000_000

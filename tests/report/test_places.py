@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from shim.ledger.evidence import CallerFacts, merge
-from shim.report.build import build_report
 from shim.report.formats import FORMATS
 from shim.report.formats.rendering import render
 from shim.report.places import PlacesError, places_of, read_places
 from shim.report.words import details
 from tests.support.running import restate_shim
-from tests.support.samples import NOW, recorded, up, used
+from tests.support.samples import NOW, recorded, report_of, up, used
 
 FINDING = {
     "path": "jobs/reap.py",
@@ -71,7 +70,7 @@ def test_what_looks_like_nobody_s_is_listed_apart_in_every_format(tmp_path: Path
     places = read_places(write(tmp_path, {}, {"path": "cron/yearly.rb", "language": "ruby"}))
     facts = CallerFacts(user_agent="python-requests/2.32.3", replacement=None)
     evidence = merge([used("reaper", 1, mode="kill"), recorded(up(NOW), callers={"reaper": facts})])
-    report = build_report(evidence, now=NOW, places=places)
+    report = report_of(evidence, places=places)
     (caller,) = report.callers
     assert "made, perhaps, at jobs/reap.py:12" in details(caller, NOW)
     assert report.as_json()["unseen_places"] == ["cron/yearly.rb:12"]

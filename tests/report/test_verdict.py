@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from shim.ledger.evidence import CallerFacts, Evidence, Kind, Traffic, merge
-from shim.report.build import build_report
 from shim.report.model import Status
 from shim.report.words import headline
-from shim.route.policy import CallerRule, Phase
-from tests.support.samples import DAY, HOUR, NOW, moved, recorded, up, use_sum, used
+from shim.route.policy import CallerEntry, Phase
+from tests.support.samples import DAY, HOUR, NOW, moved, recorded, report_of, up, use_sum, used
 
 SECOND = timedelta(seconds=1)
 WINDOW = 14 * DAY
@@ -39,7 +38,7 @@ def test_a_use_blocks_for_as_long_as_the_window(
 ) -> None:
     last = NOW - quiet
     evidence = Evidence(sums=[use_sum("ci-7", LONG_AGO, last)], spans=[up(LONG_AGO)])
-    verdict = build_report(evidence, now=NOW, verdict_window=window).verdict
+    verdict = report_of(evidence, window=window).verdict
     assert (verdict.status, verdict.exit_code) == (status, code)
     assert verdict.last_use == last
     assert verdict.quiet_seconds == max(0, quiet.total_seconds())
@@ -60,13 +59,13 @@ def test_a_use_blocks_for_as_long_as_the_window(
 def test_an_acknowledged_caller_does_not_block_up_to_its_day(
     until: date | None, status: Status, said: str
 ) -> None:
-    rules = [
-        CallerRule(match="CI-*", acknowledged_until=date(2099, 1, 1)),
-        CallerRule(match="ci-*", owner="platform", acknowledged_until=until),
-        CallerRule(match="*", acknowledged_until=date(2099, 1, 1)),
+    entries = [
+        CallerEntry(match="CI-*", acknowledged_until=date(2099, 1, 1)),
+        CallerEntry(match="ci-*", owner="platform", acknowledged_until=until),
+        CallerEntry(match="*", acknowledged_until=date(2099, 1, 1)),
     ]
     evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
-    report = build_report(evidence, now=NOW, rules=rules)
+    report = report_of(evidence, entries=entries)
     assert report.verdict.status is status
     assert said in report.verdict.reason
     assert report.callers[0].owner == "platform"
@@ -75,18 +74,18 @@ def test_an_acknowledged_caller_does_not_block_up_to_its_day(
 # The report had a matcher of its own, which did not look at `until`: the policy went by the second
 # entry, the verdict by the first, and said "safe" of a caller whom nobody tolerated any more.
 def test_an_entry_that_has_expired_lends_neither_owner_nor_acknowledgement() -> None:
-    rules = [
-        CallerRule(
+    entries = [
+        CallerEntry(
             match="ci-*",
             owner="platform",
             note="PLAT-812",
             until=NOW.date() - DAY,
             acknowledged_until=NOW.date() + 30 * DAY,
         ),
-        CallerRule(match="ci-*", owner="builds", phase=Phase.REJECT),
+        CallerEntry(match="ci-*", owner="builds", phase=Phase.REJECT),
     ]
     evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
-    report = build_report(evidence, now=NOW, rules=rules)
+    report = report_of(evidence, entries=entries)
     (caller,) = report.callers
     assert (caller.owner, caller.note, caller.acknowledged_until) == ("builds", None, None)
     assert (report.verdict.status, report.verdict.exit_code) == (Status.IN_USE, 3)
@@ -95,27 +94,27 @@ def test_an_entry_that_has_expired_lends_neither_owner_nor_acknowledgement() -> 
 @pytest.mark.parametrize(("days_left", "owner"), [(0, "platform"), (-1, None)])
 def test_an_entry_holds_to_the_end_of_its_last_day(days_left: int, owner: str | None) -> None:
     until = NOW.date() + days_left * DAY
-    rules = [CallerRule(match="ci-*", owner="platform", until=until)]
+    entries = [CallerEntry(match="ci-*", owner="platform", until=until)]
     evidence = Evidence(sums=[use_sum("ci-7", NOW - HOUR)], spans=[up(LONG_AGO)])
-    (caller,) = build_report(evidence, now=NOW, rules=rules).callers
+    (caller,) = report_of(evidence, entries=entries).callers
     assert caller.owner == owner
 
 
 def test_an_acknowledged_caller_does_not_hide_another() -> None:
-    rules = [CallerRule(match="a", acknowledged_until=date(2099, 1, 1))]
+    entries = [CallerEntry(match="a", acknowledged_until=date(2099, 1, 1))]
     sums = [use_sum("a", NOW), use_sum("b", NOW - DAY)]
-    verdict = build_report(Evidence(sums=sums, spans=[up(LONG_AGO)]), now=NOW, rules=rules).verdict
+    verdict = report_of(Evidence(sums=sums, spans=[up(LONG_AGO)]), entries=entries).verdict
     assert verdict.status is Status.IN_USE
     assert "b was last" in verdict.reason
 
 
 def test_a_use_is_said_even_where_the_record_has_gaps() -> None:
-    verdict = build_report(Evidence(sums=[use_sum("a", NOW)]), now=NOW).verdict
+    verdict = report_of(Evidence(sums=[use_sum("a", NOW)])).verdict
     assert verdict.exit_code == 3
 
 
 def test_lost_records_are_no_proof() -> None:
-    verdict = build_report(Evidence(spans=[up(LONG_AGO)]), now=NOW, lost=2).verdict
+    verdict = report_of(Evidence(spans=[up(LONG_AGO)]), lost=2).verdict
     assert verdict.status is Status.UNPROVEN
     assert "2 lines" in verdict.reason
 
@@ -126,12 +125,12 @@ def test_lost_records_are_no_proof() -> None:
 def test_records_that_no_disk_has_taken_are_no_proof(ago: timedelta, status: Status) -> None:
     # The command line cannot see them; it said "safe" for as long as a restart may take.
     evidence = Evidence(spans=[up(LONG_AGO)], unwritten=[NOW - ago])
-    assert build_report(evidence, now=NOW).verdict.status is status
+    assert report_of(evidence).verdict.status is status
 
 
 def test_refused_calls_block_and_are_said_to_be_refused() -> None:
     sums = [use_sum("a", NOW, decision="refused", upstream_status=None)]
-    verdict = build_report(Evidence(sums=sums, spans=[up(LONG_AGO)]), now=NOW).verdict
+    verdict = report_of(Evidence(sums=sums, spans=[up(LONG_AGO)])).verdict
     assert verdict.status is Status.IN_USE
     assert "All of their calls were refused" in verdict.reason
 
@@ -141,7 +140,7 @@ def test_near_misses_and_new_calls_are_no_uses() -> None:
         use_sum("a", NOW, kind=Kind.NEAR_MISS, mode="wrong_method", decision=None),
         use_sum("a", NOW, kind=Kind.REPLACEMENT_CALL, decision=None),
     ]
-    report = build_report(Evidence(sums=sums, spans=[up(LONG_AGO)]), now=NOW)
+    report = report_of(Evidence(sums=sums, spans=[up(LONG_AGO)]))
     assert report.verdict.status is Status.SAFE
     assert (report.totals.uses, report.totals.near_misses) == (0, 1)
 
@@ -150,7 +149,7 @@ def test_near_misses_and_new_calls_are_no_uses() -> None:
 def test_what_is_shown_does_not_change_what_the_verdict_is_about() -> None:
     whole = merge([used("a", 10), recorded(up(LONG_AGO))])
     shown = recorded(up(LONG_AGO))
-    report = build_report(whole, shown=shown, since=NOW - DAY, now=NOW)
+    report = report_of(whole, shown=shown, since=NOW - DAY)
     assert report.verdict.status is Status.IN_USE
     assert report.verdict.window == WINDOW
     assert (report.callers, report.totals.uses) == ((), 0)
@@ -166,25 +165,25 @@ def test_what_is_shown_does_not_change_what_the_verdict_is_about() -> None:
     ],
 )
 def test_a_short_window_is_said_in_the_headline(window: timedelta, said: str) -> None:
-    report = build_report(recorded(up(LONG_AGO)), now=NOW, verdict_window=window)
+    report = report_of(recorded(up(LONG_AGO)), window=window)
     assert headline(report.verdict) == said
 
 
 def test_a_shim_that_was_just_killed_is_not_taken_for_one_that_is_up() -> None:
     spans = [up(LONG_AGO, NOW - 4 * SECOND)]
-    verdict = build_report(Evidence(spans=spans), now=NOW, verdict_window=5 * SECOND).verdict
+    verdict = report_of(Evidence(spans=spans), window=5 * SECOND).verdict
     assert verdict.status is Status.UNPROVEN
 
 
 def test_100_percent_is_said_only_of_what_is_whole() -> None:
     spans = [up(LONG_AGO, NOW - DAY), up(NOW - DAY + SECOND)]
-    verdict = build_report(Evidence(spans=spans), now=NOW, verdict_window=WINDOW).verdict
+    verdict = report_of(Evidence(spans=spans), window=WINDOW).verdict
     assert verdict.observed_percent == 99.99
     assert verdict.status is Status.SAFE
 
 
 FOREVER = up(LONG_AGO)
-ACKNOWLEDGED = CallerRule(match="ci-*", owner="ci", acknowledged_until=date(2027, 1, 31))
+ACKNOWLEDGED = CallerEntry(match="ci-*", owner="ci", acknowledged_until=date(2027, 1, 31))
 
 
 def hours_of(instance: str, requests: int | None, days: int = 70) -> list[Traffic]:
@@ -227,43 +226,43 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
     ),
     "that job is said to be retired": (
         [used("monthly", 20, 50, 80), recorded(FOREVER)],
-        {"rules": [CallerRule(match="monthly", retired=date(2026, 11, 10))]},
+        {"entries": [CallerEntry(match="monthly", retired=date(2026, 11, 10))]},
         Status.SAFE,
         "Retired, by what is said of them: monthly since 2026-11-10.",
     ),
     "that job is said to retire next year": (
         [used("monthly", 20, 50, 80), recorded(FOREVER)],
-        {"rules": [CallerRule(match="monthly", retired=date(2027, 12, 10))]},
+        {"entries": [CallerEntry(match="monthly", retired=date(2027, 12, 10))]},
         Status.UNPROVEN,
         "monthly, which calls every 30 days or so",
     ),
     "that job is said to be retired, and ran once more": (
         [used("monthly", 2, 32, 62), recorded(FOREVER)],
-        {"rules": [CallerRule(match="monthly", retired=date(2026, 11, 10))]},
+        {"entries": [CallerEntry(match="monthly", retired=date(2026, 11, 10))]},
         Status.IN_USE,
         "monthly is not retired, as it is said to be since 2026-11-10",
     ),
     "a tolerated job is due again": (
         [used("ci-7", 20, 50, 80), recorded(FOREVER)],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.ACKNOWLEDGED,
         "ci-7 until 2027-01-31 (ci)",
     ),
     "only tolerated callers use it, every day": (
         [used("ci-7", *range(30)), recorded(FOREVER)],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.ACKNOWLEDGED,
         "Removing it breaks those who are acknowledged: ci-7 until 2027-01-31 (ci)",
     ),
     "tolerated callers use it, and the record has a hole": (
         [used("ci-7", *range(30)), recorded(up(LONG_AGO, NOW - 3 * DAY), up(NOW - 2 * DAY))],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.UNPROVEN,
         "one gap of 1 day",
     ),
     "a tolerated caller and another": (
         [used("ci-7", 1), used("b", 2), recorded(FOREVER)],
-        {"rules": [ACKNOWLEDGED]},
+        {"entries": [ACKNOWLEDGED]},
         Status.IN_USE,
         "b was last",
     ),
@@ -366,19 +365,19 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
     ),
     "nothing came through for longer than anybody looks back": (
         [recorded(up(NOW - 200 * DAY), traffic=hours_of("shim-a", 0, days=201))],
-        {"verdict_window": 90 * DAY},
+        {"window": 90 * DAY},
         Status.UNPROVEN,
         "nothing came through in the last 90 days",
     ),
     "a restart of two minutes, and the last hour": (
         [recorded(up(LONG_AGO, NOW - 30 * 60 * SECOND), up(NOW - 28 * 60 * SECOND))],
-        {"verdict_window": HOUR},
+        {"window": HOUR},
         Status.SAFE,
         "one gap of 2 min",
     ),
     "a restart of two minutes, and the last ten": (
         [recorded(up(LONG_AGO, NOW - 5 * 60 * SECOND), up(NOW - 3 * 60 * SECOND))],
-        {"verdict_window": 10 * 60 * SECOND},
+        {"window": 10 * 60 * SECOND},
         Status.UNPROVEN,
         "only 80 % of the last 10 min was observed",
     ),
@@ -414,7 +413,7 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
     ),
     "somebody past the cap called, and all of them are acknowledged": (
         [used("(other)", 1, times=30), recorded(FOREVER)],
-        {"rules": [CallerRule(match="*", acknowledged_until=date(2027, 1, 1))]},
+        {"entries": [CallerEntry(match="*", acknowledged_until=date(2027, 1, 1))]},
         Status.IN_USE,
         "(other)",
     ),
@@ -454,7 +453,7 @@ STORIES: dict[str, tuple[list[Evidence], dict[str, Any], Status, str]] = {
 @pytest.mark.parametrize("story", STORIES)
 def test_a_sceptical_owner_would_say_the_same(story: str) -> None:
     parts, more, status, said = STORIES[story]
-    report = build_report(merge(parts), now=NOW, **more)
+    report = report_of(merge(parts), **more)
     assert report.verdict.status is status, report.verdict.reason
     assert said in report.verdict.reason
 
@@ -476,24 +475,24 @@ def test_a_sceptical_owner_would_say_the_same(story: str) -> None:
 def test_the_earliest_day_on_which_it_can_be_safe(
     parts: list[Evidence], more: dict[str, Any], days: int | None
 ) -> None:
-    verdict = build_report(merge(parts), now=NOW, **more).verdict
+    verdict = report_of(merge(parts), **more).verdict
     assert verdict.earliest == (None if days is None else NOW + days * DAY)
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("entry", "said"),
     [
-        (CallerRule(match="*", acknowledged_until=date(2027, 1, 1)), "acknowledges every caller"),
-        (CallerRule(match="ci-*", acknowledged_until=date(2028, 1, 1)), "for more than a year"),
-        (CallerRule(match="ci-*", acknowledged_until=date(2027, 1, 1)), None),
-        (CallerRule(match="*", acknowledged_until=date(2026, 1, 1)), None),
-        (CallerRule(match="*", owner="all"), None),
-        (CallerRule(match="*", retired=date(2026, 1, 1)), "calls every caller retired"),
-        (CallerRule(match="a", retired=date(2027, 1, 1)), "which has not come yet"),
+        (CallerEntry(match="*", acknowledged_until=date(2027, 1, 1)), "acknowledges every caller"),
+        (CallerEntry(match="ci-*", acknowledged_until=date(2028, 1, 1)), "for more than a year"),
+        (CallerEntry(match="ci-*", acknowledged_until=date(2027, 1, 1)), None),
+        (CallerEntry(match="*", acknowledged_until=date(2026, 1, 1)), None),
+        (CallerEntry(match="*", owner="all"), None),
+        (CallerEntry(match="*", retired=date(2026, 1, 1)), "calls every caller retired"),
+        (CallerEntry(match="a", retired=date(2027, 1, 1)), "which has not come yet"),
     ],
 )
-def test_an_acknowledgement_of_too_much_is_warned_of(rule: CallerRule, said: str | None) -> None:
-    warnings = build_report(recorded(FOREVER), now=NOW, rules=[rule]).warnings
+def test_an_acknowledgement_of_too_much_is_warned_of(entry: CallerEntry, said: str | None) -> None:
+    warnings = report_of(recorded(FOREVER), entries=[entry]).warnings
     assert (said is None) == (warnings == ())
     assert said is None or said in warnings[0]
 
@@ -516,7 +515,7 @@ def test_an_acknowledgement_of_too_much_is_warned_of(rule: CallerRule, said: str
     ],
 )
 def test_what_looks_wrong_is_said_beside_the_verdict(evidence: Evidence, said: str) -> None:
-    (warning,) = build_report(evidence, now=NOW).warnings
+    (warning,) = report_of(evidence).warnings
     assert said in warning
 
 
@@ -524,9 +523,9 @@ def test_what_could_not_be_read_is_said_beside_the_verdict_where_it_is_much() ->
     few = used("10.0.0.9", 1, kind=Kind.UNREADABLE, decision=None, times=9)
     more = used("10.0.0.8", 2, kind=Kind.UNREADABLE, decision=None)
     old = used("10.0.0.7", 20, kind=Kind.UNREADABLE, decision=None, times=50)
-    report = build_report(merge([few, old, recorded(FOREVER)]), now=NOW)
+    report = report_of(merge([few, old, recorded(FOREVER)]))
     assert (report.warnings, report.unreadable) == ((), {"10.0.0.9": 9})
-    report = build_report(merge([few, more, old, recorded(FOREVER)]), now=NOW)
+    report = report_of(merge([few, more, old, recorded(FOREVER)]))
     assert "10 requests of the last 14 days could not be read, from 10.0.0.9" in report.warnings[0]
     assert report.verdict.status is Status.SAFE
     assert report.callers == ()
@@ -543,4 +542,4 @@ def test_merged_ledgers_keep_the_facts_of_the_latest_use() -> None:
     for parts in ([old, new], [new, old]):
         merged = merge(parts)
         assert merged.callers["a"].user_agent == "new"
-        assert build_report(merged, now=NOW).callers[0].uses == 2
+        assert report_of(merged).callers[0].uses == 2

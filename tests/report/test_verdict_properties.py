@@ -9,9 +9,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from shim.ledger.evidence import Evidence, Span, Traffic, merge
-from shim.report.build import build_report
 from shim.report.model import Status
-from tests.support.samples import DAY, HOUR, NOW, moved, recorded, used
+from tests.support.samples import DAY, HOUR, NOW, moved, recorded, report_of, used
 
 WINDOW = 14 * DAY
 MINUTE = timedelta(minutes=1)
@@ -62,7 +61,7 @@ def test_safe_is_said_of_nothing_that_a_naive_look_speaks_against(
         parts.append(used(name, *uses))
         if new:
             parts.append(moved(name, *new))
-    verdict = build_report(merge(parts), now=NOW).verdict
+    verdict = report_of(merge(parts)).verdict
     event(verdict.status)
     if verdict.status is not Status.SAFE:
         # And what is not safe says why.
@@ -96,7 +95,7 @@ def test_a_use_within_the_window_is_never_overlooked(
     parts = [used(name, *uses) for name, (uses, _) in callers.items()]
     parts.append(used("late", ago, decision="invalid", mode=None))
     spans = [Span(instance="s0", start=NOW - 90 * DAY, end=NOW)]
-    verdict = build_report(merge([*parts, recorded(*spans)]), now=NOW).verdict
+    verdict = report_of(merge([*parts, recorded(*spans)])).verdict
     assert verdict.status is Status.IN_USE
     assert verdict.last_use is not None
     assert verdict.last_use >= NOW - ago * DAY - MINUTE

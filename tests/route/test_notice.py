@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from shim.http1.fields import Field, field
-from shim.route.notice import deprecation_fields, uri
+from shim.route.notice import make_notice, uri
 
 SINCE = datetime(2025, 6, 23, tzinfo=UTC)
 SUNSET = datetime(2027, 1, 31, 12, 30, 5, tzinfo=UTC)
@@ -33,7 +33,7 @@ TARGETS = st.lists(st.integers(0x21, 0xFF).filter(lambda octet: octet != 0x7F), 
 def fields(target: bytes = TARGET, **more: Any) -> CIMultiDict[str]:
     """The field lines as a client's parser (llhttp) reads them."""
     given: dict[str, Any] = {"since": SINCE, "sunset": None, "docs_url": DOCS, "warning": False}
-    made = deprecation_fields(**{**given, **more})(target)
+    made = make_notice(**{**given, **more}).fields(target)
     lines = b"".join(line for _, _, line in made)
     found: CIMultiDict[str] = CIMultiDict()
 
@@ -148,8 +148,8 @@ def complaints(linter: HttpResponseLinter) -> set[str]:
     ids=["plain", "hostile"],
 )
 def test_a_linter_reads_every_field_as_it_was_meant(target: bytes, successor: str) -> None:
-    make = deprecation_fields(since=SINCE, sunset=SUNSET, docs_url=DOCS, warning=True)
-    linter = linted(make(target))
+    notice = make_notice(since=SINCE, sunset=SUNSET, docs_url=DOCS, warning=True)
+    linter = linted(notice.fields(target))
     parsed = linter.headers.parsed
     assert parsed["deprecation"] == (SINCE, {})
     assert parsed["sunset"] == SUNSET.timestamp()

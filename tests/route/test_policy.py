@@ -1,4 +1,4 @@
-"""Phase, rule, window and clock: who is refused, and with which words."""
+"""Phase, entry, window and clock: who is refused, and with which words."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shim.route.policy import CallerRule, Phase, Policy, Refused, in_force
-from shim.settings.entries import parse_caller_rules
+from shim.route.policy import Phase, Policy, Refused, phases_in_words
+from shim.settings.entries import parse_entries
 from tests.support.clock import Clock
 from tests.support.terms import FROZEN, terms
 
@@ -78,10 +78,6 @@ def test_a_dry_run_serves_everyone_and_says_whom_it_would_refuse(
     assert (ruling.phase, ruling.refusal, ruling.would_refuse) == (phase, None, would)
 
 
-def rules(*tables: dict[str, Any]) -> tuple[CallerRule, ...]:
-    return parse_caller_rules(tables)
-
-
 @pytest.mark.parametrize(
     ("entries", "caller", "phase"),
     [
@@ -114,10 +110,10 @@ def rules(*tables: dict[str, Any]) -> tuple[CallerRule, ...]:
         ),
     ],
 )
-def test_a_rule_wins_over_the_phase_of_all(
+def test_an_entry_wins_over_the_phase_of_all(
     entries: list[dict[str, Any]], caller: str, phase: str
 ) -> None:
-    assert World().policy(callers=rules(*entries)).rule(caller, b"inv_1").phase == phase
+    assert World().policy(callers=parse_entries(entries)).rule(caller, b"inv_1").phase == phase
 
 
 @pytest.mark.parametrize(
@@ -132,25 +128,31 @@ def test_a_rule_wins_over_the_phase_of_all(
 )
 def test_until_holds_to_the_end_of_that_day_in_utc(now: str, phase: Phase) -> None:
     entry = {"match": "*", "phase": "reject", "until": date(2027, 1, 31)}
-    assert World(Clock(at(now))).policy(callers=rules(entry)).rule("a", b"inv_1").phase is phase
+    assert (
+        World(Clock(at(now))).policy(callers=parse_entries([entry])).rule("a", b"inv_1").phase
+        is phase
+    )
 
 
 def test_what_is_in_force_is_told_in_a_few_words() -> None:
-    entries = rules(
-        {"match": "ci-*", "phase": "reject"}, {"match": "x", "owner": "team"}, {"match": "y"}
+    entries = parse_entries(
+        [{"match": "ci-*", "phase": "reject"}, {"match": "x", "owner": "team"}, {"match": "y"}]
     )
     now = at(OUTSIDE)
-    assert in_force(terms(), now) == "translate"
-    assert in_force(terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
-    assert in_force(terms(callers=entries), now) == "translate, ci-*: reject"
-    until = rules({"match": "old", "phase": "reject", "until": date(2026, 12, 1)})
-    assert in_force(terms(callers=until), at("2026-12-01T23:59:59Z")) == "translate, old: reject"
-    assert in_force(terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
+    assert phases_in_words(terms(), now) == "translate"
+    assert phases_in_words(terms(Phase.REJECT, dry_run=True), now) == "reject (dry run)"
+    assert phases_in_words(terms(callers=entries), now) == "translate, ci-*: reject"
+    until = parse_entries([{"match": "old", "phase": "reject", "until": date(2026, 12, 1)}])
+    assert (
+        phases_in_words(terms(callers=until), at("2026-12-01T23:59:59Z"))
+        == "translate, old: reject"
+    )
+    assert phases_in_words(terms(callers=until), at("2026-12-02T00:00:00Z")) == "translate"
 
 
 def test_a_callers_own_brownout_uses_the_windows_of_all() -> None:
     world = World(Clock(at(INSIDE)))
-    policy = world.policy(callers=rules({"match": "ci-*", "phase": "brownout"}))
+    policy = world.policy(callers=parse_entries([{"match": "ci-*", "phase": "brownout"}]))
     assert policy.rule("ci-1", b"inv_1").refusal == Refused(retry_after=1200)
     assert policy.rule("other", b"inv_1").refusal is None
 
@@ -179,9 +181,11 @@ def test_a_share_refuses_the_same_invocations_each_time() -> None:
 
 def test_the_description_tells_a_caller_which_entry_counts_and_what_it_means() -> None:
     world = World(Clock(at(INSIDE)))
-    entries = rules(
-        {"match": "x"},
-        {"match": "ci-*", "phase": "brownout", "until": date(2027, 1, 31), "owner": "platform"},
+    entries = parse_entries(
+        [
+            {"match": "x"},
+            {"match": "ci-*", "phase": "brownout", "until": date(2027, 1, 31), "owner": "platform"},
+        ]
     )
     told = world.policy(phase=Phase.FREEZE, callers=entries).describe("ci-1")
     window = {"start": "2026-12-01T10:00:00.000Z", "end": "2026-12-01T10:30:00.000Z"}

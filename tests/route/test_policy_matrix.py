@@ -1,4 +1,4 @@
-"""Every phase under every kind of rule, at both edges of every kind of window."""
+"""Every phase under every kind of entry, at both edges of every kind of window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from shim.route.policy import CallerRule, Phase, Policy, Refused, Terms
+from shim.route.policy import CallerEntry, Phase, Policy, Refused, Terms
 from shim.route.windows import parse_window
 from tests.support.terms import FROZEN
 
@@ -66,25 +66,25 @@ CLOCKS: dict[str, tuple[Callable[[Opening], datetime], bool]] = {
 }
 
 
-def rule_sets(day: date) -> dict[str, tuple[tuple[CallerRule, ...], Phase | None]]:
+def entry_sets(day: date) -> dict[str, tuple[tuple[CallerEntry, ...], Phase | None]]:
     """The entries, and the phase that they give every caller of this test; ``None``: none."""
-    sets: dict[str, tuple[tuple[CallerRule, ...], Phase | None]] = {
+    sets: dict[str, tuple[tuple[CallerEntry, ...], Phase | None]] = {
         "none": ((), None),
-        "of others": ((CallerRule(match="nightly-*", phase=Phase.REJECT),), None),
+        "of others": ((CallerEntry(match="nightly-*", phase=Phase.REJECT),), None),
         "an owner only": (
-            (CallerRule(match="ci-*", owner="x"), CallerRule(match="*", phase=Phase.REJECT)),
+            (CallerEntry(match="ci-*", owner="x"), CallerEntry(match="*", phase=Phase.REJECT)),
             None,
         ),
         "ended yesterday": (
-            (CallerRule(match="*", phase=Phase.REJECT, until=day - timedelta(days=1)),),
+            (CallerEntry(match="*", phase=Phase.REJECT, until=day - timedelta(days=1)),),
             None,
         ),
     }
     for phase in Phase:
         sets[f"{phase} until today"] = (
             (
-                CallerRule(match="ci-*", phase=phase, until=day),
-                CallerRule(match="*", phase=Phase.REJECT),
+                CallerEntry(match="ci-*", phase=phase, until=day),
+                CallerEntry(match="*", phase=Phase.REJECT),
             ),
             phase,
         )
@@ -104,14 +104,14 @@ def expected(phase: Phase, caller: str, *, is_open: bool, left: timedelta) -> Re
 @pytest.mark.parametrize("dry_run", [False, True], ids=["for real", "dry run"])
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_every_phase_under_every_rule_at_every_edge(
+def test_every_phase_under_every_entry_at_every_edge(
     clock: str, window: str, *, dry_run: bool
 ) -> None:
     where, is_open = CLOCKS[clock]
     now = where(WINDOWS[window])
-    rules = rule_sets(now.astimezone(UTC).date())
-    for phase, name, caller in product(Phase, rules, (KNOWN, NEWCOMER)):
-        entries, own = rules[name]
+    sets = entry_sets(now.astimezone(UTC).date())
+    for phase, name, caller in product(Phase, sets, (KNOWN, NEWCOMER)):
+        entries, own = sets[name]
         policy = Policy(
             Terms(
                 phase=phase,
@@ -125,7 +125,7 @@ def test_every_phase_under_every_rule_at_every_edge(
         ruling = policy.rule(caller, b"inv_1")
         applies = own or phase
         refusal = expected(applies, caller, is_open=is_open, left=WINDOWS[window].end - now)
-        what = f"{phase=!s} rule={name} {caller=}"
+        what = f"{phase=!s} entries={name} {caller=}"
         assert ruling.phase is applies, what
         assert ruling.refusal == (None if dry_run else refusal), what
         assert ruling.would_refuse is (dry_run and refusal is not None), what

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shim.settings.entries import parse_caller_rules
+from shim.settings.entries import parse_entries
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ from shim.settings.entries import parse_caller_rules
 )
 def test_a_bad_entry_says_what_it_would_take(table: Any, says: str) -> None:
     with pytest.raises(ValueError, match=r"\[\[caller\]\] entry 2") as error:
-        parse_caller_rules([{"match": "fine"}, table])
+        parse_entries([{"match": "fine"}, table])
     assert says in str(error.value)

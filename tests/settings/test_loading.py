@@ -140,7 +140,7 @@ def test_sources_and_entries_of_callers_fit_into_one_file(tmp_path: Path) -> Non
     text = 'caller-sources = "user-agent,address"\n[[caller]]\nmatch = "a"\n'
     settings = load({}, {}, config(tmp_path, text))
     assert settings.caller == ("user-agent", "address")
-    assert [rule.match for rule in settings.callers] == ["a"]
+    assert [entry.match for entry in settings.callers] == ["a"]
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

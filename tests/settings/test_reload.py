@@ -113,7 +113,7 @@ async def test_a_flag_still_wins_over_the_file(world: World) -> None:
             '[[caller]]\nmatch = "a"\n[[caller]]\nmatch = "b"\nphase = "x"\n',
             5,
             "entry 2: phase: got 'x'",
-            id="bad rule",
+            id="bad entry",
         ),
         pytest.param(
             '[[caller]]\n\n[[caller]]\nmatch = "a"\n', 1, "match is missing", id="no match"

@@ -13,6 +13,9 @@ from shim.ledger import events
 from shim.ledger.evidence import REACHED, CallerFacts, DaySum, Evidence, Kind, Span, Sum
 from shim.ledger.records import PhaseChange, Use
 from shim.moments import rfc3339
+from shim.report.asked import Asked
+from shim.report.build import build_report
+from shim.report.model import Report
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -38,6 +41,13 @@ HOSTILE = {
     "surrogate": "a\ud800b",
     "empty": "",
 }
+
+
+def report_of(
+    evidence: Evidence, *, shown: Evidence | None = None, lost: int = 0, **asked: Any
+) -> Report:
+    """The report at ``NOW``."""
+    return build_report(evidence, Asked(now=NOW, **asked), shown=shown, lost=lost)
 
 
 def use_sum(caller: str, *moments: datetime, **changes: Any) -> Sum:
