@@ -57,10 +57,12 @@ phase
     How far the retirement of the old route is: observe, translate, freeze, brownout, reject.
 entry
     What the team knows about callers: one ``[[caller]]`` table.
-refusal, refused
-    A request that cannot be framed in exactly one way; an old call that its phase keeps away.
-reply
-    What the caller of the old route gets, mapped from what upstream said.
+fault
+    What is wrong with a request whose bytes are not certain, or for which there is no room.
+refuse
+    Keep an old call away because of its phase.
+replies
+    What callers of the old route get where upstream says 404 or 409: as ever, or as documented.
 use
     One call to the old route, as it is recorded.
 near miss

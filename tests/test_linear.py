@@ -145,7 +145,7 @@ def read(framer: RequestFramer | AnswerFramer, data: bytes, step: int) -> None:
     for at in range(0, len(data), step):
         framer.feed(data[at : at + step])
         head = None if framer.in_body else framer.next_head()
-        if isinstance(head, RequestHead) and head.refusal is not None:
+        if isinstance(head, RequestHead) and head.fault is not None:
             return
         if framer.in_body:
             framer.read_body()

@@ -45,7 +45,7 @@ class RequestHead(NamedTuple):
     """The head of one request, as its sender meant it.
 
     ``target`` is in origin-form (or ``*``), ``authority`` that of an absolute-form target.
-    ``length`` is in bytes where ``framing`` is ``LENGTH``.  ``refusal`` says why the request is not
+    ``length`` is in bytes where ``framing`` is ``LENGTH``.  ``fault`` says why the request is not
     taken, where the head shows it.  What came over HTTP/2 (``major_version``) is here as HTTP/1.1
     would have it.
     """
@@ -58,7 +58,7 @@ class RequestHead(NamedTuple):
     framing: Framing
     length: int
     keep_alive: bool
-    refusal: FramingError | None = None
+    fault: FramingError | None = None
     major_version: int = 1
 
     @property
@@ -133,7 +133,7 @@ class RequestFramer:
         if head.framing is Framing.LENGTH:
             self._body = LengthBody(head.length)
             if self._max_body is not None and head.length > self._max_body:
-                return head._replace(refusal=too_large(self._max_body))
+                return head._replace(fault=too_large(self._max_body))
         elif head.framing is Framing.CHUNKED:
             self._body = ChunkedBody(_TRAILERS)
         return head
@@ -142,7 +142,7 @@ class RequestFramer:
         """Return what has come of a head, which is refused with ``error``.
 
         It has the fields up to the first that is none, and no body.  It is :data:`NO_HEAD` but for
-        its refusal where not even its first line has come, or is one.
+        its fault where not even its first line has come, or is one.
         """
         return _known_of(self._section.begun, error)
 
@@ -189,11 +189,11 @@ class RequestFramer:
 def _known_of(raw: bytes, error: FramingError) -> RequestHead:
     line = _REFUSED_LINE.match(raw)
     if line is None:
-        return NO_HEAD._replace(refusal=error)
+        return NO_HEAD._replace(fault=error)
     method, target = line.groups()
     known = _FIELD_LINES.match(raw, line.end())
     fields = parse_fields(raw[: known.end()], line.end()) if known else []
-    return NO_HEAD._replace(method=method, target=target, fields=fields, refusal=error)
+    return NO_HEAD._replace(method=method, target=target, fields=fields, fault=error)
 
 
 def too_large(limit: int) -> LimitError:

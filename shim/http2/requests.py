@@ -52,7 +52,7 @@ class _Read(NamedTuple):
 
 
 def read_head(pairs: Iterable[Pair], *, ended: bool, max_body: int | None) -> RequestHead:
-    """Return the head of a request; its ``refusal`` says what is wrong with it, if anything is.
+    """Return the head of a request; its ``fault`` says what is wrong with it, if anything is.
 
     ``ended`` tells that there is no body, ``max_body`` is the largest in bytes.  It is
     :data:`~shim.http1.requests.NO_HEAD` but for that where not even method and path are certain.
@@ -63,7 +63,7 @@ def read_head(pairs: Iterable[Pair], *, ended: bool, max_body: int | None) -> Re
     target = pseudo.get(b":authority" if connects else b":path", b"")
     if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(target):
         problem = problem or FramingError(400, "A request must have one :method and one :path")
-        return NO_HEAD._replace(refusal=problem, major_version=2)
+        return NO_HEAD._replace(fault=problem, major_version=2)
     authority = pseudo.get(b":authority")
     problem = (
         problem
@@ -85,7 +85,7 @@ def read_head(pairs: Iterable[Pair], *, ended: bool, max_body: int | None) -> Re
         Framing.NONE,
         0,
         keep_alive=True,
-        refusal=problem,
+        fault=problem,
         major_version=2,
     )
     if problem is not None or ended:
@@ -94,7 +94,7 @@ def read_head(pairs: Iterable[Pair], *, ended: bool, max_body: int | None) -> Re
         return head._replace(framing=Framing.CHUNKED)
     length = int(lengths[0])
     if max_body is not None and length > max_body:
-        head = head._replace(refusal=too_large(max_body))
+        head = head._replace(fault=too_large(max_body))
     return head._replace(framing=Framing.LENGTH if length else Framing.NONE, length=length)
 
 

@@ -53,11 +53,11 @@ def _network_of(address: str) -> str:
     return str(IPv6Address(bits >> 64 << 64))
 
 
-def refused_use(head: RequestHead, why: str) -> RequestHead | None:
+def use_without_room(head: RequestHead, why: str) -> RequestHead | None:
     """Return the head of an old call for which there is no room, as one that is refused.
 
     ``None`` for all else: of what is turned away only a use has to be on record.
     """
     if not isinstance(interpret(head.method, head.target), OldCall):
         return None
-    return head._replace(refusal=head.refusal or LimitError(503, why))
+    return head._replace(fault=head.fault or LimitError(503, why))

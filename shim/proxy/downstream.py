@@ -63,7 +63,7 @@ class Downstream(Protocol):
     """Where the relay lane has sent the request already; the answer is to be read there."""
 
     @property
-    def refusal(self) -> FramingError | None:
+    def fault(self) -> FramingError | None:
         """Why the request is not to be acted upon, as far as what has come of it shows."""
 
     @property
@@ -87,7 +87,7 @@ class Downstream(Protocol):
     def interim(self, answer: AnswerHead) -> None:
         """Send a 1xx answer (RFC 9110 section 15.2) before the final one."""
 
-    async def reply(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
+    async def send(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
         """Send a whole answer; raise :class:`DownstreamGoneError`.
 
         ``raw`` are its bytes where they mean the same on every hop.

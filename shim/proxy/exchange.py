@@ -75,7 +75,7 @@ class Exchange:
             content, raw = body.take(), self._answering.raw
             # Others need not wait for a caller that reads slowly.
             self.close()
-            await downstream.reply(answer, content, raw)
+            await downstream.send(answer, content, raw)
             return
         # Whatever the call was, its effect is known and recorded by now.
         downstream.upstream = self._connection

@@ -13,7 +13,7 @@ from shim.http1.grammar import FramingError, LimitError
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.forwarding import Forwarder
 from shim.proxy.old_calls import OldCalls
-from shim.proxy.replies import answer_to
+from shim.proxy.own_answers import answer_to
 from shim.record.incidents import Incidents
 from shim.record.recorder import Recorder
 from shim.route.caller import Identity, Network, identify
@@ -51,9 +51,9 @@ class Proxy:
     async def handle(self, downstream: Downstream) -> None:
         """Answer one request; raise ``DownstreamGoneError`` where its answer cannot be ended."""
         head = downstream.head
-        if head.refusal is not None and not head.method:
-            self._incidents.unreadable(head.refusal, downstream.peer)
-            await downstream.reply(*answer_to(head.refusal))
+        if head.fault is not None and not head.method:
+            self._incidents.unreadable(head.fault, downstream.peer)
+            await downstream.send(*answer_to(head.fault))
             return
         meaning = interpret(head.method, head.target)
         self.in_flight += 1
@@ -75,8 +75,8 @@ class Proxy:
         if isinstance(meaning, OldCall):
             identity = self._identify(downstream)
             await self._old_calls.serve(downstream, meaning, identity, self.live)
-        elif downstream.refusal is not None:
-            raise downstream.refusal
+        elif downstream.fault is not None:
+            raise downstream.fault
         else:
             await self._pass_through(downstream, meaning)
 
@@ -93,7 +93,7 @@ class Proxy:
             self._recorder.malformed(error.status)
         else:
             self._recorder.unanswered(meaning, downstream.head.method, answer[0].status)
-        await downstream.reply(*answer)
+        await downstream.send(*answer)
 
     async def _pass_through(self, downstream: Downstream, meaning: Meaning) -> None:
         relayed, head = downstream.relayed, downstream.head

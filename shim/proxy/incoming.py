@@ -72,10 +72,10 @@ class Incoming:
         return self._way.open_transport is None
 
     @property
-    def refusal(self) -> FramingError | None:
+    def fault(self) -> FramingError | None:
         """Why the request is not to be acted upon, as far as what has come of it shows."""
-        if self.head.refusal is not None or self._body is None:
-            return self.head.refusal
+        if self.head.fault is not None or self._body is None:
+            return self.head.fault
         failure = self._body.failure
         return failure if isinstance(failure, FramingError) else None
 
@@ -110,7 +110,7 @@ class Incoming:
         if transport is not None and self.head.minor_version == 1 and not self.begun:
             transport.write(head_bytes(answer, end_to_end(answer.fields, _LENGTH)))
 
-    async def reply(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
+    async def send(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
         """Send a whole answer, where it can as the bytes that it came in."""
         may_persist = self._may_persist and self.body_read
         if raw is not None and may_persist and self.head.minor_version == 1:

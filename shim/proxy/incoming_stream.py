@@ -143,10 +143,10 @@ class IncomingStream:
         self._taken = 0
 
     @property
-    def refusal(self) -> FramingError | None:
+    def fault(self) -> FramingError | None:
         """Why the request is not to be acted upon, as far as what has come of it shows."""
         failure = self._body.failure
-        return self.head.refusal or (failure if isinstance(failure, FramingError) else None)
+        return self.head.fault or (failure if isinstance(failure, FramingError) else None)
 
     @property
     def body_read(self) -> bool:
@@ -179,7 +179,7 @@ class IncomingStream:
             fields = end_to_end(answer.fields, _LENGTH)
             self._way.send_head(self.number, answer.status, fields, ended=False)
 
-    async def reply(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
+    async def send(self, answer: AnswerHead, content: bytes, raw: bytes | None = None) -> None:
         """Send a whole answer; its ``raw`` bytes are of another version."""
         del raw
         if self.head.method == b"HEAD":

@@ -13,7 +13,7 @@ from shim.ledger.records import Decision
 from shim.proxy.downstream import Downstream, DownstreamGoneError
 from shim.proxy.exchange import Exchange
 from shim.proxy.forwarding import Forwarder
-from shim.proxy.replies import Reply, answer_to, reply
+from shim.proxy.own_answers import WholeAnswer, answer_to, whole_answer
 from shim.record.incidents import Incidents
 from shim.record.outcome import Outcome
 from shim.record.recorder import Recorder
@@ -38,7 +38,7 @@ class Served(NamedTuple):
     """What is recorded of a call, and what its caller gets: a whole answer, or upstream's own."""
 
     outcome: Outcome
-    answer: Reply | Exchange | None
+    answer: WholeAnswer | Exchange | None
 
 
 class OldCalls:
@@ -68,7 +68,7 @@ class OldCalls:
                 case Exchange() as exchange:
                     await exchange.send_down()
                 case (head, content):
-                    await downstream.reply(head, content)
+                    await downstream.send(head, content)
                 case None:
                     raise DownstreamGoneError
         finally:
@@ -80,8 +80,8 @@ class OldCalls:
     ) -> Served:
         """Refuse the call, or forward it and map the answer; what goes wrong is an outcome too."""
         try:
-            if downstream.refusal is not None:
-                return _invalid(downstream.refusal)
+            if downstream.fault is not None:
+                return _invalid(downstream.fault)
             if ruling.phase is Phase.OBSERVE:
                 return await self._observe(downstream)
             if call.problem is not None:
@@ -122,7 +122,7 @@ class OldCalls:
         await exchange.read_whole(_MAX_ERROR_BODY)
         outcome = Outcome(Decision.INVALID, 400, status, exchange.seconds, error=problem)
         kind = field(b"content-type", b"text/plain; charset=utf-8")
-        return Served(outcome, reply(400, b"Bad Request", [kind], problem.encode()))
+        return Served(outcome, whole_answer(400, b"Bad Request", [kind], problem.encode()))
 
     async def _translate(self, downstream: Downstream, call: OldCall, live: Live) -> Served:
         """Make the new call, and map its answer to what the old route says."""
@@ -152,7 +152,7 @@ class OldCalls:
             announced=bool(notice),
         )
         body = new.body if mapped.with_body else b""
-        return Served(outcome, reply(mapped.status, reason, [*fields, *notice], body))
+        return Served(outcome, whole_answer(mapped.status, reason, [*fields, *notice], body))
 
     async def _fall_back(
         self, downstream: Downstream, call: OldCall, live: Live, seconds: float
@@ -179,7 +179,7 @@ class OldCalls:
             error=error,
         )
         fields = [*end_to_end(old.answer.fields, _LENGTHS), *notice]
-        return Served(outcome, reply(status, old.answer.reason, fields, old.body))
+        return Served(outcome, whole_answer(status, old.answer.reason, fields, old.body))
 
     async def _ask(self, downstream: Downstream, method: bytes, target: bytes) -> _Asked:
         """Make a call of ours on behalf of the caller, and return the whole answer."""
@@ -235,4 +235,4 @@ def _refuse(call: OldCall, live: Live, refused: Refused) -> Served:
     if refused.retry_after is not None:
         fields.append(field(b"retry-after", b"%d" % refused.retry_after))
     outcome = Outcome(Decision.REFUSED, 405, announced=bool(notice))
-    return Served(outcome, reply(405, b"Method Not Allowed", [*fields, *notice], body))
+    return Served(outcome, whole_answer(405, b"Method Not Allowed", [*fields, *notice], body))

@@ -17,7 +17,7 @@ from shim.http1.requests import TOO_SLOW_HEAD, RequestHead
 from shim.http2.events import BrokenError, Code, Content, Event, FloodError, Opened, Reset, Trailers
 from shim.http2.framing import MOST_STREAMS, Framer
 from shim.http2.requests import read_head, trailer_problem
-from shim.proxy.admission import refused_use
+from shim.proxy.admission import use_without_room
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming_stream import Body, IncomingStream
 from shim.proxy.patience import Patience
@@ -124,7 +124,7 @@ class Streams:
             self._framer.refuse(event.stream, now)
             # An old call is on record, though it is refused with its stream.
             why = _TOO_LATE_TEXT if self._last_said else _TOO_MANY_TEXT
-            if refused := refused_use(head, why):
+            if refused := use_without_room(head, why):
                 stream = self._stream(event, refused)
                 stream.caller_left()
                 serving.start(self._handle(stream))

@@ -13,16 +13,16 @@ from shim.http1.requests import NO_HEAD, RequestFramer, RequestHead
 from shim.http2.events import BrokenError, Opened
 from shim.http2.framing import MOST_STREAMS, PREFACE, Framer
 from shim.http2.requests import read_head
-from shim.proxy.admission import refused_use
+from shim.proxy.admission import use_without_room
 from shim.proxy.downstream import DownstreamGoneError, Memory
 from shim.proxy.incoming import Incoming
-from shim.proxy.replies import error_reply
+from shim.proxy.own_answers import error_answer
 from shim.proxy.serving import LINGER_SECONDS, Serving
 
 _MOST_HEARD: Final = 16
 _TEXT: Final = "The shim has as many connections as it takes; try again"
-_REPLY, _CONTENT = error_reply(503, _TEXT)
-_ANSWER: Final = for_hop(NO_HEAD, _REPLY, persists=False).head + _CONTENT
+_HEAD, _CONTENT = error_answer(503, _TEXT)
+_ANSWER: Final = for_hop(NO_HEAD, _HEAD, persists=False).head + _CONTENT
 
 
 class TurnedAway(asyncio.Protocol):
@@ -65,7 +65,7 @@ class TurnedAway(asyncio.Protocol):
         if self._overheard is None:
             return
         for head in self._overheard.heads(data):
-            if refused := refused_use(head, _TEXT):
+            if refused := use_without_room(head, _TEXT):
                 self._serving.start(self._record(Incoming(self, refused, None)))
 
     def connection_lost(self, exc: BaseException | None) -> None:

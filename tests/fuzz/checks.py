@@ -34,9 +34,9 @@ _CREDENTIALS: Final = (b"x-forwarded-client-cert", b"authorization", b"x-client-
 
 def a_request(random: Random, data: bytes) -> None:
     """Both framers, the relay's short way, the fields, the names and the meaning agree."""
-    requests, refusal = _requests([data])
-    assert (requests, refusal) == _requests(cut(random, data)), "cut, it is other requests"
-    _plain_is_one_request(data, requests, refusal)
+    requests, status = _requests([data])
+    assert (requests, status) == _requests(cut(random, data)), "cut, it is other requests"
+    _plain_is_one_request(data, requests, status)
     for head, _ in requests:
         _goes_on_as_one_request(random, head)
         _names_are_safe(head.fields)
@@ -87,11 +87,11 @@ def _requests(pieces: list[bytes]) -> tuple[Read, int]:
                         break
                 elif head is None and (head := framer.next_head()) is None:
                     break
-                elif head is not None and head.refusal is not None:
-                    return read, head.refusal.status
+                elif head is not None and head.fault is not None:
+                    return read, head.fault.status
                 elif not framer.in_body:
                     assert head is not None
-                    read.append((head._replace(refusal=None), body))
+                    read.append((head._replace(fault=None), body))
                     head, body = None, b""
     except FramingError as error:
         refused = error.status
@@ -101,7 +101,7 @@ def _requests(pieces: list[bytes]) -> tuple[Read, int]:
     return read, refused
 
 
-def _plain_is_one_request(data: bytes, requests: Read, refusal: int) -> None:
+def _plain_is_one_request(data: bytes, requests: Read, status: int) -> None:
     plain = plain_borders(data)
     if plain is None:
         return
@@ -109,7 +109,7 @@ def _plain_is_one_request(data: bytes, requests: Read, refusal: int) -> None:
     fields = plain_fields(data[begin:end])
     if fields is None or len(data) - end != fields.length:
         return
-    assert refusal == 0
+    assert status == 0
     ((head, body),) = requests
     assert method == head.method
     assert fields.host in [value for name, value, _ in head.fields if name == b"host"]

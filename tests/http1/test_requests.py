@@ -15,7 +15,7 @@ Told = list[tuple[bytes, bytes] | bytes | int]
 
 
 def read(framer: RequestFramer, *pieces: bytes) -> Told:
-    """Heads as method and target, bodies whole, a refusal as its status; then no more."""
+    """Heads as method and target, bodies whole, a fault as its status; then no more."""
     told: Told = []
     for piece in pieces:
         framer.feed(piece)
@@ -32,8 +32,8 @@ def read(framer: RequestFramer, *pieces: bytes) -> Told:
                 head = framer.next_head()
                 if head is None:
                     break
-                if head.refusal is not None:
-                    return [*told, head.refusal.status]
+                if head.fault is not None:
+                    return [*told, head.fault.status]
                 told.append((head.method, head.target))
         except FramingError as error:
             return [*told, error.status]
@@ -146,8 +146,8 @@ def test_what_can_be_read_in_two_ways_is_refused(raw: bytes) -> None:
 
 
 def test_a_refusal_never_repeats_what_was_sent() -> None:
-    refusal = refused(b"GET http://user:s3cret@a/ HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert "s3cret" not in str(refusal)
+    fault = refused(b"GET http://user:s3cret@a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert "s3cret" not in str(fault)
 
 
 @pytest.mark.parametrize(
@@ -270,8 +270,8 @@ def test_a_body_over_the_limit_is_refused_however_it_is_framed(framing: str) -> 
         framer.feed(head + b"Content-Length: 11\r\n\r\n")
         shown = framer.next_head()
         assert shown is not None
-        assert shown.refusal is not None
-        assert shown.refusal.status == 413
+        assert shown.fault is not None
+        assert shown.fault.status == 413
         return
     chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
     assert read(RequestFramer(10), chunked + b"a\r\n0123456789\r\n0\r\n\r\n")[-1] == b"0123456789"
@@ -324,7 +324,7 @@ def test_what_is_refused_is_known_as_far_as_it_can_be_read(
     head = framer.next_head()
     assert head is not None
     assert (head.method, head.target, [name for name, *_ in head.fields]) == (method, target, names)
-    assert head.refusal is not None
+    assert head.fault is not None
     assert (head.keep_alive, head.has_body) == (False, False)
 
 
@@ -344,17 +344,17 @@ def test_what_is_no_request_is_not_known(data: bytes) -> None:
     framer.feed(data)
     head = framer.next_head()
     assert head is not None
-    assert head.refusal is not None
-    assert head._replace(refusal=None) == NO_HEAD
+    assert head.fault is not None
+    assert head._replace(fault=None) == NO_HEAD
 
 
 def test_a_head_that_has_only_begun_is_known_by_its_line() -> None:
     framer, error = RequestFramer(), FramingError(408, "late")
     framer.feed(b"GET /a HT")
     assert framer.next_head() is None
-    assert framer.give_up(error) == NO_HEAD._replace(refusal=error)
+    assert framer.give_up(error) == NO_HEAD._replace(fault=error)
     framer.feed(b"TP/1.1\r\nA: 1\r\nB: 2")
     assert framer.next_head() is None
     head = framer.give_up(error)
     assert (head.target, [name for name, *_ in head.fields]) == (b"/a", [b"a"])
-    assert head.refusal is error
+    assert head.fault is error

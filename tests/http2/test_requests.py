@@ -24,7 +24,7 @@ def test_a_head_is_as_http_1_would_have_it() -> None:
         (b"host", b"admin.test:9070", b"Host: admin.test:9070\r\n"),
         (b"x", b"y", b"x: y\r\n"),
     ]
-    assert (head.refusal, head.version) == (None, b"2.0")
+    assert (head.fault, head.version) == (None, b"2.0")
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_a_body_has_one_framing(
     fields: list[Pair], ended: bool, framing: Framing, length: int
 ) -> None:
     head = read(*fields, ended=ended)
-    assert (head.framing, head.length, head.refusal) == (framing, length, None)
+    assert (head.framing, head.length, head.fault) == (framing, length, None)
 
 
 def test_a_body_over_the_limit_is_refused_where_its_length_is_said() -> None:
-    assert read((b"content-length", b"10"), ended=False, max_body=10).refusal is None
-    refusal = read((b"content-length", b"11"), ended=False, max_body=10).refusal
-    assert refusal is not None
-    assert refusal.status == 413
+    assert read((b"content-length", b"10"), ended=False, max_body=10).fault is None
+    fault = read((b"content-length", b"11"), ended=False, max_body=10).fault
+    assert fault is not None
+    assert fault.status == 413
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def test_a_body_over_the_limit_is_refused_where_its_length_is_said() -> None:
 )
 def test_without_method_and_path_nobody_knows_what_it_was(fields: list[Pair]) -> None:
     head = read_head(fields, ended=True, max_body=None)
-    assert head.refusal is not None
-    assert head._replace(refusal=None, major_version=1) == NO_HEAD
+    assert head.fault is not None
+    assert head._replace(fault=None, major_version=1) == NO_HEAD
 
 
 def test_what_is_refused_is_known_up_to_the_first_fault() -> None:
     head = read((b"user-agent", b"old/1"), (b"Upper", b"x"), (b"x-request-id", b"r"))
     assert [name for name, *_ in head.fields] == [b"host", b"user-agent"]
-    assert head.refusal is not None
-    assert (head.refusal.status, head.has_body) == (400, False)
+    assert head.fault is not None
+    assert (head.fault.status, head.has_body) == (400, False)
 
 
 def test_trailers_are_held_to_the_same_rules() -> None:
@@ -97,7 +97,7 @@ def test_whatever_is_taken_is_one_request_to_a_strict_reader_of_http_1(
 ) -> None:
     """Nothing that HTTP/2 can hold reaches upstream as something else, or as two."""
     head = read_head((ordinary() if ordinarily else []) + pairs, ended=ended, max_body=None)
-    if head.refusal is not None:
+    if head.fault is not None:
         return
     lines = forwarded_request(
         head.fields, peer=b"p", proto=b"http", version=head.version, host=None, trusted=True

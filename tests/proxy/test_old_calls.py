@@ -27,10 +27,10 @@ class Caller:
 
     def __init__(self) -> None:
         self.head = RequestHead(b"DELETE", TARGET, 1, None, [], Framing.NONE, 0, keep_alive=True)
-        self.refusal = None
+        self.fault = None
         self.answers: list[tuple[AnswerHead, bytes]] = []
 
-    async def reply(self, answer: AnswerHead, content: bytes, _: bytes | None = None) -> None:
+    async def send(self, answer: AnswerHead, content: bytes, _: bytes | None = None) -> None:
         self.answers.append((answer, content))
 
 
