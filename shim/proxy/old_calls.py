@@ -57,7 +57,7 @@ class OldCalls:
         """Rule, do what that says, record, reply: the record is there before the answer leaves."""
         started = time.monotonic()
         ruling = live.policy.rule(identity.caller, call.invocation_id)
-        served = await self._serve(downstream, call, live, ruling)
+        served = await self._refuse_or_forward(downstream, call, live, ruling)
         try:
             elapsed = time.monotonic() - started
             target = downstream.head.target
@@ -75,7 +75,7 @@ class OldCalls:
             if isinstance(served.answer, Exchange):
                 served.answer.close()
 
-    async def _serve(
+    async def _refuse_or_forward(
         self, downstream: Downstream, call: OldCall, live: Live, ruling: Ruling
     ) -> Served:
         """Refuse the call, or forward it and map the answer; what goes wrong is an outcome too."""
