@@ -36,6 +36,8 @@ TOO_SLOW_HEAD: Final = "The request's head did not arrive in time"
 TOO_LARGE_HEAD: Final = f"The request's head is larger than {MAX_SECTION} bytes"
 MOST_REMEMBERED: Final = 2048
 """Bytes of fields that a connection remembers; what is larger would take much room on each."""
+MOST_FIELDS_REMEMBERED: Final = 64
+"""How many fields it remembers: each takes some 200 bytes besides its own."""
 _TRAILERS: Final = trailer_section(MAX_SECTION)
 # RFC 9112 section 2.2 lets a server ignore "at least one"; more than these are no mistake.
 _MOST_EMPTY_LINES: Final = 16
@@ -90,7 +92,8 @@ class RequestFramer:
         self._parser = HeadParser()
         self._body: Body | None = None
         self._size = 0
-        self._empty_lines = 0
+        self.empty_lines = 0
+        """How many have come since the last request."""
 
     def feed(self, data: bytes) -> None:
         """Take bytes in."""
@@ -157,15 +160,15 @@ class RequestFramer:
         found = self._section.add(data) if data else None
         if found is None:
             return None
-        self._empty_lines = 0
+        self.empty_lines = 0
         raw, self._unread = found
         return raw
 
     def _skip_empty_lines(self, data: bytes) -> bytes:
         while data.startswith(b"\r\n"):
             data = data[2:]
-            self._empty_lines += 1
-            if self._empty_lines > _MOST_EMPTY_LINES:
+            self.empty_lines += 1
+            if self.empty_lines > _MOST_EMPTY_LINES:
                 raise FramingError(400, "Nothing but empty lines comes where a request should")
         return data
 
@@ -228,7 +231,7 @@ class HeadParser:
         said = self._said
         if said is None or raw_fields != self._raw_fields or minor != self._minor:
             said = _read_fields(raw, line_end, minor)
-            if len(raw_fields) <= MOST_REMEMBERED:
+            if len(raw_fields) <= MOST_REMEMBERED and len(said.fields) <= MOST_FIELDS_REMEMBERED:
                 self._minor, self._raw_fields, self._said = minor, raw_fields, said
         if method == b"CONNECT":
             raise FramingError(405, NO_CONNECT)
@@ -304,8 +307,8 @@ def _normalise_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None
 
 def what_is_wrong(raw: bytes) -> FramingError:
     """Name the first thing in a head, or in its beginning, that the grammar does not allow."""
-    line, _, fields = raw.partition(b"\n")
-    if not line.endswith(b"\r") or b"\n" in fields.replace(b"\r\n", b""):
+    line, newline, fields = raw.partition(b"\n")
+    if (newline and not line.endswith(b"\r")) or b"\n" in fields.replace(b"\r\n", b""):
         return FramingError(400, "A line ends with a bare LF; lines end with CR LF")
     if line.startswith(b"PRI * HTTP/2"):
         return FramingError(400, "HTTP/2 is spoken from the first byte on, or not at all")

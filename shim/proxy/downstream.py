@@ -13,13 +13,18 @@ from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece
 from shim.http1.fields import Fields
 from shim.http1.grammar import FramingError
-from shim.http1.requests import MOST_REMEMBERED, RequestHead
+from shim.http1.requests import MOST_FIELDS_REMEMBERED, MOST_REMEMBERED, RequestHead
 from shim.route.caller import Identity
 from shim.upstream.connection import Connection
 
 
 class DownstreamGoneError(ConnectionError):
-    """The caller closed its connection, or stopped reading for too long."""
+    """The caller closed its connection, or stopped reading for too long.
+
+    ``status`` is what nginx calls that where a status is asked for.
+    """
+
+    status = 499
 
 
 class Memory:
@@ -34,7 +39,10 @@ class Memory:
         """Return what was made of ``fields``, and forget what was made of others."""
         if fields == self.fields:
             return self
-        small = sum(len(line) for _, _, line in fields) <= MOST_REMEMBERED
+        small = (
+            len(fields) <= MOST_FIELDS_REMEMBERED
+            and sum(len(line) for _, _, line in fields) <= MOST_REMEMBERED
+        )
         self.fields = fields if small else ()
         self.identity = None
         self.forwarded = (None, b"")

@@ -233,5 +233,8 @@ class Forwarder:
             connection.expect_answer(self._pool.answer_timeout)
         except TimeoutError:
             self._pool.time_out(connection, "Upstream stopped reading the body")
-        except (FramingError, DownstreamGoneError) as error:
+        except FramingError as error:
             connection.abort(error)
+        except DownstreamGoneError:
+            why = "The caller left while its body was being sent"
+            connection.abort(DownstreamGoneError(why))

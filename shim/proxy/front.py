@@ -177,6 +177,7 @@ class Front(web.RequestHandler):
         if self.turn is _IDLE:
             if self._relay.send(data):
                 self.turn = _RELAY
+                self._framer.empty_lines = 0
             else:
                 super().data_received(data)
         elif self.turn is _RELAY:
@@ -324,6 +325,10 @@ class Front(web.RequestHandler):
 
     def check(self, now: float) -> None:
         """Close a connection on which the caller has been silent for too long."""
+        transport = self.transport
+        if self._closing is None and transport is not None and transport.is_closing():
+            # The caller has said its last.
+            self._closing, self.since = transport, now
         if self._closing is not None:
             # It closes once all has been sent, which a caller that does not read can put off.
             if now - self.since > self.patience.stall:

@@ -99,10 +99,13 @@ class Proxy:
         relayed, head = downstream.relayed, downstream.head
         started = monotonic() if relayed is None else relayed.asked
         try:
+            # What is to be on record does not end with a caller that is not patient.
             exchange = await self._forwarder.pass_on(
-                downstream, repeatable=head.method in _REPEATABLE, seen_through=False
+                downstream,
+                repeatable=head.method in _REPEATABLE,
+                seen_through=meaning is not None,
             )
-        except UpstreamError as error:
+        except (UpstreamError, DownstreamGoneError) as error:
             if isinstance(meaning, Miss):
                 await self._near_miss(downstream, meaning, error.status)
             raise

@@ -31,7 +31,6 @@ _ABOUT_THE_BODY: Final = frozenset(
 )
 _FALLBACK_SECONDS: Final = 60.0
 _MAX_ERROR_BODY: Final = 1 << 20
-_GONE: Final = 499
 
 
 class Served(NamedTuple):
@@ -91,8 +90,8 @@ class OldCalls:
             return await self._translate(downstream, call, live)
         except FramingError as error:
             return _invalid(error)
-        except DownstreamGoneError:
-            return _unanswered("The caller left before it was sent")
+        except DownstreamGoneError as error:
+            return _unanswered(str(error) or "The caller left before it was sent")
         except asyncio.CancelledError:
             # Its record is the last that becomes of this request.
             return _unanswered("The shim was stopped before upstream answered")
@@ -221,7 +220,7 @@ def _invalid(error: FramingError) -> Served:
 
 
 def _unanswered(message: str) -> Served:
-    return Served(Outcome(Decision.FAILED, _GONE, error=message), None)
+    return Served(Outcome(Decision.FAILED, DownstreamGoneError.status, error=message), None)
 
 
 def _refuse(call: OldCall, live: Live, refused: Refused) -> Served:

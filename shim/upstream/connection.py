@@ -153,7 +153,12 @@ class Connection(asyncio.Protocol):
         """End an exchange that is read piece by piece; return whether another may follow."""
         answering, self._answering = self._answering, None
         final = None if answering is None or not answering.persists else answering.final
-        if self.state is not State.ANSWERING or final is None or self._may_be_left(final.status):
+        if (
+            self.state is not State.ANSWERING
+            or final is None
+            or self._transport.is_closing()
+            or self._may_be_left(final.status)
+        ):
             self.abort()
             return False
         self.state = State.IDLE
@@ -180,6 +185,10 @@ class Connection(asyncio.Protocol):
         self._close_second()
         self._keeper.forget(self)
         self._wake_writer()
+
+    def eof_received(self) -> None:
+        """End the connection: closing would wait until upstream has read what it never will."""
+        self._transport.abort()
 
     def pause_writing(self) -> None:
         """Let :meth:`drain` wait."""
@@ -230,9 +239,11 @@ class Connection(asyncio.Protocol):
     def _may_be_left(self, status: int) -> bool:
         """Whether upstream may not have read the request's body, and closes for that.
 
-        No other request may meet that end.
+        No other request may meet that end, nor what has not been sent yet.
         """
-        return status >= 400 and not self._read_at_once
+        if self._read_at_once:
+            return False
+        return status >= 400 or self._transport.get_write_buffer_size() > 0
 
     def _begin(self, *, head_only: bool) -> None:
         self._answering = Answering(self._loop, self._transport, self._plain, head_only=head_only)

@@ -80,10 +80,9 @@ class Pool:
         """Return an idle connection, or ``None``: then :meth:`get`."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.free:
-                if connection.node.failure is None:
-                    return connection
-                connection.abort()
+            if connection.free and connection.node.failure is None:
+                return connection
+            connection.abort()
         return None
 
     def keep(self, connection: Connection, now: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -358,3 +360,27 @@ def test_a_head_that_has_only_begun_is_known_by_its_line() -> None:
     head = framer.give_up(error)
     assert (head.target, [name for name, *_ in head.fields]) == (b"/a", [b"a"])
     assert head.fault is error
+
+
+# A head of 2 KB was remembered with all that it was made into, 98 KB, on each idle connection.
+def test_what_a_connection_remembers_of_a_head_is_small() -> None:
+    data = b"GET / HTTP/1.1\r\n" + HOST + b"a:\r\n" * 500 + b"\r\n"
+    # What Python keeps for later is there already.
+    read(RequestFramer(), data)
+    framer = RequestFramer()
+    tracemalloc.start()
+    try:
+        framer.feed(data)
+        assert framer.next_head() is not None
+        assert tracemalloc.get_traced_memory()[0] < 10_000
+    finally:
+        tracemalloc.stop()
+
+
+# It was told of a bare LF, though none had come.
+def test_half_a_line_is_not_blamed_for_its_end() -> None:
+    framer = RequestFramer()
+    framer.feed(b"GET /a\tb")
+    head = framer.next_head()
+    assert head is not None
+    assert str(head.fault) == "The request line is not METHOD, space, target, space, HTTP/1.1"

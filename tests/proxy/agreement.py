@@ -13,7 +13,7 @@ import asyncio
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -51,11 +51,15 @@ class Wire(asyncio.Transport):
         self.sent = bytearray()
         self.closed = self.aborted = False
         self.reading = True
+        self.unsent = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self.closed:
             raise RuntimeError("the handler is closed")
         self.sent += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("192.0.2.1", 1) if name == "peername" else default
@@ -68,6 +72,9 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.closed = self.aborted = True
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.write(b"".join(list_of_data))
 
     def can_write_eof(self) -> bool:
         return False

@@ -165,3 +165,30 @@ async def test_what_a_caller_over_http_2_has_asked_for_is_cut_off_in_the_end(
     assert (down.closed, up.closed, lanes.server.busy) == (True, True, False)
     assert not [one for one in frames_of(bytes(down.sent)) if isinstance(one, HeadersFrame)]
     front.connection_lost(None)
+
+
+# It was counted, and kept its place, for as long as its caller liked: nothing was left to wait for.
+async def test_a_caller_over_http_2_that_half_closes_and_reads_nothing_is_broken_off(
+    lanes: Lanes,
+) -> None:
+    front, down, _, _ = await lanes.connect()
+    front.data_received(PREFACE + SettingsFrame(0).serialize() + head(1))
+    # Its end has come: the transport closes once all is sent, which the caller does not take.
+    down.close()
+    broken_off = []
+    for seconds in (0.0, front.patience.stall, front.patience.stall + 1):
+        front.check(seconds)
+        broken_off.append(down.aborted)
+    assert broken_off == [False, False, True]
+    front.connection_lost(None)
+
+
+# Seventeen of them in the life of a connection were refused as if they had come in a row.
+async def test_an_empty_line_behind_each_request_is_no_fault(lanes: Lanes) -> None:
+    front, down, connection, _ = await lanes.connect()
+    for number in range(1, 8):
+        front.data_received(REQUEST)
+        connection.data_received(ANSWER)
+        assert down.sent.count(b"HTTP/1.1 200 OK") == number
+        front.data_received(b"\r\n" * 3)
+    front.connection_lost(None)

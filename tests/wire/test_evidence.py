@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -185,6 +186,50 @@ def test_near_misses_are_on_record_though_upstream_is_away(
         ("extra_segment", 502),
         ("wrong_method", 502),
     ]
+
+
+# A client that is not patient made as many of them as it liked, and none was on record.
+def test_a_near_miss_is_on_record_though_its_caller_has_left(
+    own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    left = Event()
+
+    def script(connection: Connection, received: Received) -> None:
+        if received.target.startswith(b"/invocations/b/"):
+            connection.wait_gone(5)
+        else:
+            assert left.wait(5)
+            connection.send(answer(405))
+
+    own_origin.script = script
+    shim = start(upstream=own_origin.url)
+    with Client(shim.proxy) as client:
+        client.send(request("POST", "/invocations/a/kill"))
+        own_origin.wait(1)
+    left.set()
+    assert shim.event("migration_near_miss")["status"] == 405
+    with Client(shim.proxy) as client:
+        client.send(request("POST", "/invocations/b/kill", b"Content-Length: 100000", body=b"x"))
+        own_origin.wait(2)
+    miss = shim.event("migration_near_miss", where=lambda event: "/b/" in event["target"])
+    assert miss["status"] == 499
+
+
+# Its record said that it had not been sent.
+def test_an_old_call_whose_caller_leaves_within_its_body_has_been_sent(
+    own_origin: Origin, start: Callable[..., Shim]
+) -> None:
+    def script(connection: Connection, _: Received) -> None:
+        connection.wait_gone(5)
+
+    own_origin.script = script
+    shim = start("--phase", "observe", upstream=own_origin.url)
+    with Client(shim.proxy) as client:
+        client.send(request("DELETE", "/invocations/a", b"Content-Length: 100000", body=b"x"))
+        own_origin.wait(1)
+    use = shim.use("a")
+    assert (use["decision"], use["status"]) == ("failed", 499)
+    assert use["error"] == "The caller left while its body was being sent"
 
 
 def test_what_the_ledger_did_not_take_in_the_end_is_said(
