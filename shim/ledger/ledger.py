@@ -57,6 +57,7 @@ class LedgerState:
 class Ledger:
     """Keeps uses, near misses and counts in a journal and in SQLite, whatever the disk does.
 
+    It belongs to the event loop that it is made in, and is told things between start and close.
     ``on_change`` is called in the event loop once per change between working, failing and losing
     records, of the file and of the fleet alike.  While ``witness`` shows another time than
     ``clock``, no time is claimed as observed, and what either calls young is kept.
@@ -82,6 +83,7 @@ class Ledger:
     ) -> None:
         self.source: Final = memory_source() if path is None else path
         """What :func:`read_evidence` and :func:`read_uses` take to read this ledger."""
+        self._instance = instance
         self._clock = clock
         self._witness = witness
         self._monotonic = monotonic
@@ -99,7 +101,7 @@ class Ledger:
         self._entries: list[Entry] = []
         self._waiting: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._ticker: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.get_running_loop()
         self._closed = False
         self._anchor: sqlite3.Connection | None = None
         self._journal: Journal | None = None
@@ -139,15 +141,13 @@ class Ledger:
             )
 
     def start(self) -> None:
-        """Begin to write; call it in the event loop.  What goes wrong is in :meth:`state`."""
-        self._loop = asyncio.get_running_loop()
+        """Begin to write.  What goes wrong is in :meth:`state`."""
         if is_memory(self.source):
             # What is in memory lives as long as a connection to it does.
             self._anchor = sqlite3.connect(str(self.source), uri=True, check_same_thread=False)
         self._look()
         if self._journal is not None:
             self._journal.start()
-            self._hand_over()
         self._writer.start()
         self._first_try.wait(2.0)
         if self._shipper is not None:
@@ -161,9 +161,6 @@ class Ledger:
         after ``wait_seconds``, or at once where the disk fails or keeps others waiting.  The record
         is in memory then, or lost and counted where there are too many.
         """
-        if self._loop is None:
-            self._inbox.lose(self._clock())
-            return False
         if isinstance(record, Use) and record.admitted:
             self._remember((record.caller,))
         told = self._loop.create_future()
@@ -187,7 +184,7 @@ class Ledger:
 
     def count_unreadable(self, address: str) -> None:
         """Count a request from ``address`` that could not be read, as :meth:`count` does."""
-        self._inbox.count_unreadable(address, self._writer.instance, self._clock())
+        self._inbox.count_unreadable(address, self._instance, self._clock())
 
     def passed(self) -> None:
         """Count a request that was no probe; it is written within a second."""
@@ -195,8 +192,7 @@ class Ledger:
 
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
-        instance = self._writer.instance
-        change = PhaseChange(timestamp=self._clock(), instance=instance, phase=phase)
+        change = PhaseChange(timestamp=self._clock(), instance=self._instance, phase=phase)
         self._tell(change, encode(change), None)
 
     def is_known(self, caller: str) -> bool:
@@ -234,8 +230,6 @@ class Ledger:
 
     async def close(self, seconds: float = 5.0) -> None:
         """Write what is queued, send it to the fleet, and end; both bounded by ``seconds``."""
-        if self._loop is None or self._closed:
-            return
         self._closed = True
         if self._ticker is not None:
             self._ticker.cancel()
@@ -271,7 +265,7 @@ class Ledger:
             inbox.told += 1
         if journal is not None and not behind:
             self._entries.append(Entry(line, inbox.told, crowded, told))
-            if len(self._entries) == 1 and self._loop is not None:
+            if len(self._entries) == 1:
                 # Together with what else comes in this turn of the loop.
                 self._loop.call_soon(self._hand_over)
         elif told is not None:
@@ -284,7 +278,6 @@ class Ledger:
             self._journal.put(entries)
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
-        assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
@@ -315,7 +308,6 @@ class Ledger:
 
     def _tick(self) -> None:
         """Look around a few times a second."""
-        assert self._loop is not None
         now = time.monotonic()
         waiting = self._waiting
         while waiting and (waiting[0][1].done() or waiting[0][0] <= now):

@@ -94,11 +94,6 @@ class Writer(threading.Thread):
         self._prune_at = 0.0
         self._take_over_at = 0.0
 
-    @property
-    def instance(self) -> str:
-        """The name under which this process records."""
-        return self._heartbeat.instance
-
     def group(self) -> list[Told]:
         """Return what has been taken and may not be in the ledger yet."""
         return list(self._next.batch.records)

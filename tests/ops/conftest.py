@@ -61,7 +61,8 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
             reload.follow(proxy.apply)
             reload.follow(phases.changed)
             record.start()
-            stack.push_async_callback(record.ledger.close)
+            stack.push_async_callback(record.finish)
+            phases.start()
             await proxy.try_upstream()
             app = make_app(
                 Readiness(proxy, record.ledger, reload),
