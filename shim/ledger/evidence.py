@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-from shim.ledger.records import OTHER, PhaseChange
+from shim.ledger.records import OTHER, NearMiss, PhaseChange, Record
 
 
 class Kind(StrEnum):
@@ -27,6 +27,24 @@ class Kind(StrEnum):
 
 REACHED: Final = "reached"
 """The ``decision`` of calls to the new endpoints that a handler answered."""
+
+
+class What(NamedTuple):
+    """What was done, as in :class:`Sum`."""
+
+    kind: Kind
+    mode: str | None = None
+    decision: str | None = None
+    upstream_status: int | None = None
+    masked: bool = False
+
+
+def what_is(record: Record) -> What:
+    """Return as what a record counts."""
+    if isinstance(record, NearMiss):
+        return What(Kind.NEAR_MISS, record.kind)
+    decision = str(record.decision)
+    return What(Kind.USE, record.mode, decision, record.upstream_status, record.masked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from shim.ledger.retention import Retention, Shipped
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import open_fleet, open_reader, say, time_limit
 from shim.ledger.tables.schema import Row
-from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
+from shim.ledger.tables.writing import Batch, Names, SumKey
 
 _AT_ONCE: Final = 1000
 _LAST_DELAY: Final = 30.0
@@ -199,9 +199,8 @@ class Shipper(threading.Thread):
         batch = Batch()
         calls: list[Row] = []
         if table is schema.outbox:
-            counts: dict[SumKey, Tally] = batch.counts
             for _, *key, count, first, last in rows:
-                writing.add(counts, tuple(key), (count, first, last))
+                writing.add(batch.counts, SumKey(*key), (count, first, last))
             calls = [tuple(row[1:]) for row in rows if row.kind == Kind.REPLACEMENT_CALL]
         else:
             kind = Use if table is schema.uses else NearMiss

@@ -12,7 +12,7 @@ from shim.ledger.leftovers import Leftovers
 from shim.ledger.records import Use, decode, encode
 from shim.ledger.tables import writing
 from shim.ledger.tables.schema import HOUR, to_ms
-from shim.ledger.tables.writing import Batch
+from shim.ledger.tables.writing import Batch, SumKey
 
 _GROUP: Final = 1000
 _NOTHING: Final = Batch()
@@ -103,7 +103,6 @@ class Gathering:
         in_doubt = heard is not None and not heard.agrees
         if passed == self._passed and (hour == self._hour or in_doubt):
             return
-        kind = Kind.PASSED.value
-        key = (hour, "", kind, self._instance, "", "", "", 0, False)
+        key = SumKey(hour, "", Kind.PASSED.value, self._instance)
         writing.add(self.batch.counts, key, (passed - self._passed, moment, moment))
         self._passed, self._hour = passed, hour

@@ -80,9 +80,9 @@ class Inbox:
     def count(self, call: ReplacementCall) -> None:
         """Add one call to a new endpoint."""
         moment = to_ms(call.timestamp)
-        key: SumKey = (
+        key = SumKey(
             *(moment // HOUR, call.caller, Kind.REPLACEMENT_CALL.value, call.instance),
-            *(call.caller_source, call.mode, REACHED if call.reached else "", call.status, False),
+            *(call.caller_source, call.mode, REACHED if call.reached else "", call.status),
         )
         with self.lock:
             put(self._counts, key, (1, moment, moment))
@@ -90,8 +90,7 @@ class Inbox:
     def count_unreadable(self, address: str, instance: str, timestamp: datetime) -> None:
         """Add one request of which not even the first line could be read."""
         moment = to_ms(timestamp)
-        kind = Kind.UNREADABLE.value
-        key: SumKey = (moment // HOUR, address, kind, instance, "address", "", "", 0, False)
+        key = SumKey(moment // HOUR, address, Kind.UNREADABLE.value, instance, "address")
         with self.lock:
             put(self._counts, key, (1, moment, moment))
 
@@ -104,7 +103,7 @@ class Inbox:
 
 def put(counts: dict[SumKey, Tally], key: SumKey, tally: Tally) -> None:
     """Add ``tally`` to what waits; past so many sums what is new is of ``(other)``."""
-    most = _ADDRESS_KEYS if key[2] == Kind.UNREADABLE else _COUNT_KEYS
+    most = _ADDRESS_KEYS if key.kind == Kind.UNREADABLE else _COUNT_KEYS
     if len(counts) >= most and key not in counts:
-        key = (key[0], OTHER, *key[2:])
+        key = key._replace(caller=OTHER)
     writing.add(counts, key, tally)

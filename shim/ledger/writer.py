@@ -219,7 +219,7 @@ class Writer(threading.Thread):
         self._note_lost()
         batch = self._next.batch
         counts = batch.counts
-        calls = [key for key in counts if self._shipped.wanted or key[2] == Kind.REPLACEMENT_CALL]
+        calls = [key for key in counts if self._shipped.wanted or key.kind == Kind.REPLACEMENT_CALL]
         told = last or bool(batch.records or calls)
         self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
 
