@@ -32,15 +32,15 @@ UNFIT: Final = (
 class Gathering:
     """Takes what is written together from ``inbox`` and from ``left``, and holds it till it is.
 
-    ``taken`` is how many of the records that there ever were have come out of the inbox, ``unfit``
-    how many can never be written.  What is left over from before ``horizon`` is passed over.
+    ``newest`` is the number of the newest record that has come out of the inbox, ``unfit`` how many
+    can never be written.  What is left over from before ``horizon`` is passed over.
     """
 
     def __init__(self, inbox: Inbox, instance: str) -> None:
         self.batch = Batch()
         self.left: Final = Leftovers()
         self.horizon = 0
-        self.taken = 0
+        self.newest = 0
         self.unfit = 0
         self._inbox = inbox
         self._instance = instance
@@ -60,7 +60,7 @@ class Gathering:
         batch, records = self.batch, self._inbox.records
         while records and len(batch.records) < _GROUP:
             batch.records.append(records.popleft())
-            self.taken += 1
+            self.newest += 1
         for key, tally in self._inbox.take_counts().items():
             put(batch.counts, key, tally)
         self._take_passed(look)

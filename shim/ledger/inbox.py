@@ -27,13 +27,13 @@ _ADDRESS_KEYS: Final = 5_000
 class Look(NamedTuple):
     """What a look around has found: the time, by this clock, a monotonic one, and another.
 
-    ``moment`` is in milliseconds since 1970, ``at`` by ``time.monotonic``; ``told`` is the number
-    of records that there were then.
+    ``moment`` is in milliseconds since 1970, ``at`` by ``time.monotonic``; ``newest`` is the number
+    of the newest record that there was then.
     """
 
     moment: int
     at: float
-    told: int
+    newest: int
     heard: Heard | None
 
 
@@ -44,13 +44,14 @@ _NOTHING_YET: Final = Look(0, 0.0, 0, None)
 class Inbox:
     """What requests hand to the writer.
 
-    ``told`` is the number of records that there ever were; what happened before ``seen`` was told.
+    Records are numbered as they come, from 1: ``newest`` is the number of the last one that came.
+    What happened before ``seen`` is in here, or was.
     ``passed`` is how many requests besides probes there ever were.  ``lost`` records will never be
     written, the last of them since ``last_lost``.
     """
 
     records: deque[Told] = field(default_factory=deque)
-    told: int = 0
+    newest: int = 0
     passed: int = 0
     seen: Look = _NOTHING_YET
     lock: threading.Lock = field(default_factory=threading.Lock)

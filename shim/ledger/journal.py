@@ -33,32 +33,30 @@ _GROUP: Final = 1000
 _BLOCK: Final = 4096
 
 
-class Entry(NamedTuple):
-    """A line to be written; ``told`` is resolved in the event loop with whether it was.
+class Line(NamedTuple):
+    """A line to be written; ``written`` is resolved in the event loop with whether it was.
 
     ``number`` is the record's own, or, where the line is all there is of it (``only``), that of the
-    last one that is in memory too.
+    newest one that is in memory too.
     """
 
-    line: bytes
+    text: bytes
     number: int
     only: bool
-    told: asyncio.Future[bool] | None
+    written: asyncio.Future[bool] | None
 
 
 class Journal(threading.Thread):
     """Writes lines as they come, as many at once as there are.
 
-    ``written`` is called in this thread with entries and whether they are in the journal now.
+    ``settle`` is called in this thread with lines and whether they are in the journal now.
     """
 
-    def __init__(
-        self, segments: Segments, written: Callable[[Sequence[Entry], bool], None]
-    ) -> None:
+    def __init__(self, segments: Segments, settle: Callable[[Sequence[Line], bool], None]) -> None:
         super().__init__(name="journal", daemon=True)
         self._segments = segments
-        self._written = written
-        self._groups: SimpleQueue[list[Entry] | None] = SimpleQueue()
+        self._settle = settle
+        self._groups: SimpleQueue[list[Line] | None] = SimpleQueue()
         self.put: Final = self._groups.put
         self.waiting: Final = self._groups.qsize
         self.began: float | None = None
@@ -70,27 +68,27 @@ class Journal(threading.Thread):
 
     def run(self) -> None:
         """Write until stopped."""
-        while (entries := self._groups.get()) is not None:
-            last = self._gather(entries)
+        while (lines := self._groups.get()) is not None:
+            last = self._gather(lines)
             self.began = monotonic()
-            lines = b"".join([entry.line + b"\n" for entry in entries])
-            only = any(entry.only for entry in entries)
-            done = self._segments.write(lines, entries[-1].number, only=only)
+            text = b"".join([line.text + b"\n" for line in lines])
+            only = any(line.only for line in lines)
+            done = self._segments.write(text, lines[-1].number, only=only)
             self.began = None
-            self._written(entries, done)
+            self._settle(lines, done)
             if last:
                 break
 
-    def _gather(self, entries: list[Entry]) -> bool:
+    def _gather(self, lines: list[Line]) -> bool:
         """Add what waits; return whether nothing is to come."""
-        while len(entries) < _GROUP:
+        while len(lines) < _GROUP:
             try:
                 more = self._groups.get_nowait()
             except Empty:
                 return False
             if more is None:
                 return True
-            entries += more
+            lines += more
         return False
 
 
@@ -98,14 +96,14 @@ class Journal(threading.Thread):
 class Segment:
     """A file of the journal, locked for as long as it is open.
 
-    ``last`` is the number of its last line; ``only`` says that some of its lines are nowhere else.
+    ``newest`` is the number of its last line; ``only`` says that some are nowhere else.
     """
 
     path: Path
     file: int
     begun: float
     size: int = 0
-    last: int = 0
+    newest: int = 0
     only: bool = False
 
     def is_there(self) -> bool:
@@ -151,8 +149,8 @@ class Segments:
             current = self._current
             return any(segment.only for segment in (*self._ended, *((current,) if current else ())))
 
-    def write(self, lines: bytes, last: int, *, only: bool) -> bool:
-        """Append whole ``lines``, the last of which has the number ``last``.
+    def write(self, lines: bytes, number: int, *, only: bool) -> bool:
+        """Append whole ``lines``, the last of which has that ``number``.
 
         Return whether they are all there; what went wrong is in :attr:`error`.
         """
@@ -161,29 +159,29 @@ class Segments:
             held_off = self.error is not None and now < self._retry_at
             segment = None if held_off else self._try(lines, now)
             if segment is None:
-                self._sign.put_up(last)
+                self._sign.put_up(number)
                 return False
             segment.size += len(lines)
-            segment.last = last
+            segment.newest = number
             segment.only = segment.only or only
             return True
 
-    def keep(self, last: int) -> list[Segment]:
-        """Let go of the lines up to number ``last``: the ledger has them, on the disk.
+    def release(self, number: int) -> list[Segment]:
+        """Let go of the lines up to that ``number``: the ledger has them, on the disk.
 
         Return the segments with lines that it has not; they are its own from now on.
         """
         with self._lock:
-            self._sign.take_down(last)
+            self._sign.take_down(number)
             now = monotonic()
             if self.error is not None and now >= self._retry_at:
                 # Find out whether it would go now: the next line may be long in coming.
                 self._try(b"\n" * _BLOCK, now)
             current = self._current
-            if current and current.last <= last and (current.only or _is_old(current, now)):
+            if current and current.newest <= number and (current.only or _is_old(current, now)):
                 self._end()
             left = []
-            while self._ended and self._ended[0].last <= last:
+            while self._ended and self._ended[0].newest <= number:
                 segment = self._ended.popleft()
                 if segment.only:
                     left.append(segment)
@@ -197,11 +195,11 @@ class Segments:
             for segment in (*self._ended, *((self._current,) if self._current else ())):
                 segment.only = True
 
-    def close(self, last: int) -> None:
-        """Let go of the lines up to number ``last``, and leave the rest to the next process."""
+    def close(self, number: int) -> None:
+        """Let go of the lines up to that ``number``, and leave the rest to the next process."""
         with self._lock:
             self._end()
-        left = self.keep(last)
+        left = self.release(number)
         with self._lock:
             # Finding out whether the disk takes lines again may have begun another.
             self._end()

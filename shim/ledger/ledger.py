@@ -18,7 +18,7 @@ from shim.clocks import Witness
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
-from shim.ledger.journal import Entry, Journal, Segments
+from shim.ledger.journal import Journal, Line, Segments
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
 from shim.ledger.retention import Retention, Shipped
 from shim.ledger.tables.opening import is_memory, memory_source
@@ -98,7 +98,7 @@ class Ledger:
         self._known_limit = 20 * caller_cap
         self._dropped_before = 0
         self._announced = (True, False, None if fleet_url is None else True)
-        self._entries: list[Entry] = []
+        self._lines: list[Line] = []
         self._waiting: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._ticker: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class Ledger:
             self._segments = Segments(path)
             self._journal = Journal(
                 self._segments,
-                lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
+                lambda lines, done: self._in_loop(partial(self._settle, lines, done=done)),
             )
         retention = Retention(retain, self._inbox)
         shipped = Shipped(wanted=fleet_url is not None)
@@ -163,8 +163,8 @@ class Ledger:
         """
         if isinstance(record, Use) and record.admitted:
             self._remember((record.caller,))
-        told = self._loop.create_future()
-        kept = self._tell(record, line, told)
+        written: asyncio.Future[bool] = self._loop.create_future()
+        kept = self._put(record, line, written)
         if self._journal is None:
             # The line in the log is all that will be left of it: let that go out first.
             await asyncio.sleep(0)
@@ -174,9 +174,8 @@ class Ledger:
         if now - (self._journal.began or now) > self._wait_seconds:
             # The disk keeps others waiting.
             return False
-        self._waiting.append((now + self._wait_seconds, told))
-        written: bool = await told
-        return written
+        self._waiting.append((now + self._wait_seconds, written))
+        return await written
 
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint; it is written within about a second."""
@@ -193,7 +192,7 @@ class Ledger:
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
         change = PhaseChange(timestamp=self._clock(), instance=self._instance, phase=phase)
-        self._tell(change, encode(change), None)
+        self._put(change, encode(change), None)
 
     def is_known(self, caller: str) -> bool:
         """Tell whether a call of ``caller`` was ever let through, here or in the fleet.
@@ -243,16 +242,16 @@ class Ledger:
         if self._shipper is not None:
             self._shipper.stop()
             await asyncio.to_thread(self._shipper.join, seconds)
-        for _, future in self._waiting:
-            if not future.done():
-                future.set_result(False)
+        for _, written in self._waiting:
+            if not written.done():
+                written.set_result(False)
         if self._anchor is not None:
             self._anchor.close()
 
-    def _tell(self, record: Told, line: bytes, told: asyncio.Future[bool] | None) -> bool:
+    def _put(self, record: Told, line: bytes, written: asyncio.Future[bool] | None) -> bool:
         """Hand ``record`` to journal and ledger; return false where it is lost.
 
-        The journal says in ``told`` whether it has it.
+        ``written`` gets whether the journal has it.
         """
         inbox, journal = self._inbox, self._journal
         crowded = len(inbox.records) >= self._queue_limit
@@ -262,20 +261,20 @@ class Ledger:
             return False
         if not crowded:
             inbox.records.append(record)
-            inbox.told += 1
+            inbox.newest += 1
         if journal is not None and not behind:
-            self._entries.append(Entry(line, inbox.told, crowded, told))
-            if len(self._entries) == 1:
+            self._lines.append(Line(line, inbox.newest, crowded, written))
+            if len(self._lines) == 1:
                 # Together with what else comes in this turn of the loop.
                 self._loop.call_soon(self._hand_over)
-        elif told is not None:
-            told.set_result(False)
+        elif written is not None:
+            written.set_result(False)
         return True
 
     def _hand_over(self) -> None:
-        entries, self._entries = self._entries, []
-        if self._journal is not None and entries:
-            self._journal.put(entries)
+        lines, self._lines = self._lines, []
+        if self._journal is not None and lines:
+            self._journal.put(lines)
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
         try:
@@ -298,22 +297,22 @@ class Ledger:
             if len(self._known) < self._known_limit:
                 self._known.add(name)
 
-    def _settle(self, entries: Sequence[Entry], *, done: bool) -> None:
+    def _settle(self, lines: Sequence[Line], *, done: bool) -> None:
         """Tell those that wait for their lines."""
-        for entry in entries:
-            if entry.only and not done:
+        for line in lines:
+            if line.only and not done:
                 self._inbox.lose(self._clock())
-            if entry.told is not None and not entry.told.done():
-                entry.told.set_result(done)
+            if line.written is not None and not line.written.done():
+                line.written.set_result(done)
 
     def _tick(self) -> None:
         """Look around a few times a second."""
         now = time.monotonic()
         waiting = self._waiting
         while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
-            _, told = waiting.popleft()
-            if not told.done():
-                told.set_result(False)
+            _, written = waiting.popleft()
+            if not written.done():
+                written.set_result(False)
         self._look()
         self._announce()
         self._ticker = self._loop.call_later(_TICK, self._tick)
@@ -322,7 +321,7 @@ class Ledger:
         """Note that all that has happened by now has been told, and have it written."""
         inbox = self._inbox
         heard = None if self._witness is None else self._witness.heard
-        inbox.seen = Look(to_ms(self._clock()), self._monotonic(), inbox.told, heard)
+        inbox.seen = Look(to_ms(self._clock()), self._monotonic(), inbox.newest, heard)
         if inbox.records:
             inbox.wake.set()
 

@@ -69,8 +69,6 @@ class Writer(threading.Thread):
         super().__init__(name="ledger", daemon=True)
         self.written = 0
         self.commit_seconds: float | None = None
-        self.kept = 0
-        """How many of the records that there ever were the ledger has, on the disk."""
         self.began: float | None = None
         """Since when the disk has been taking a group (``time.monotonic``)."""
         self._source = source
@@ -86,6 +84,8 @@ class Writer(threading.Thread):
         self._stop_by: float | None = None
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
+        # The ledger has the records up to this number, on the disk.
+        self._number = 0
         self._lost = 0
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
@@ -130,7 +130,7 @@ class Writer(threading.Thread):
         self._close()
         self._next.left.close()
         if self._segments is not None:
-            self._segments.close(self.kept)
+            self._segments.close(self._number)
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -194,7 +194,7 @@ class Writer(threading.Thread):
             last = stopping and not inbox.records and not group.left
             due = self._committed_at + self._heartbeat.interval - started
             if group or due <= 0 or stopping:
-                whole = group.taken >= look.told and not self._only_journaled()
+                whole = group.newest >= look.newest and not self._only_journaled()
                 life = partial(self._heartbeat.beat, look=look, stopped=last)
                 self._commit(started, life if whole else None, last=last)
                 due = self._heartbeat.interval
@@ -220,8 +220,8 @@ class Writer(threading.Thread):
         batch = self._next.batch
         counts = batch.counts
         calls = [key for key in counts if self._shipped.wanted or key.kind == Kind.REPLACEMENT_CALL]
-        told = last or bool(batch.records or calls)
-        self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
+        matters = last or bool(batch.records or calls)
+        self._sync(wanted=matters or started - self._synced_at >= _SYNC_EVERY)
 
         new = writing.write(
             self._connection,
@@ -241,7 +241,7 @@ class Writer(threading.Thread):
         self.commit_seconds = self._committed_at - started
         self.written += new
         # A group with records in it was synced.
-        self.kept = self._next.taken
+        self._number = self._next.newest
         self._next.written()
         self._let_go()
         self.began = None
@@ -254,7 +254,7 @@ class Writer(threading.Thread):
         """Let go of what of the journal the ledger has, and take over what others left."""
         if self._segments is None:
             return
-        self._next.left.add(self._segments.keep(self.kept))
+        self._next.left.add(self._segments.release(self._number))
         if self._committed_at >= self._take_over_at:
             self._take_over_at = self._committed_at + _TAKE_OVER_EVERY
             self._next.left.add(take_over(Path(self._source)))
