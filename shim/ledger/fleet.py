@@ -205,16 +205,14 @@ class Shipper(threading.Thread):
         else:
             kind = Use if table is schema.uses else NearMiss
             batch.records = [schema.from_row(kind, row) for row in rows]
-
-        def note(connection: Connection) -> None:
-            noted = facts.read_mark(connection, self._identity, table.name)
+        with time_limit(fleet, self._answer_seconds), self._names.transaction(fleet):
+            writing.write(fleet, batch, self._names)
+            writing.write_outbox(fleet, calls)
+            noted = facts.read_mark(fleet, self._identity, table.name)
             if table is schema.outbox and noted != self._noted:
                 # Counts have no identity by which the second time would change nothing.
                 raise LedgerError("another process ships what this ledger has counted")
-            facts.write_mark(connection, self._identity, table.name, mark)
-
-        with time_limit(fleet, self._answer_seconds):
-            writing.write(fleet, batch, self._names, also=note, outbox=calls)
+            facts.write_mark(fleet, self._identity, table.name, mark)
         self._marks[table.name] = mark
         if table is schema.outbox:
             self._noted = mark

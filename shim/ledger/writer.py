@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.gathering import UNFIT, Gathering
 from shim.ledger.heartbeat import Heartbeat
-from shim.ledger.inbox import Inbox
+from shim.ledger.inbox import Inbox, Look
 from shim.ledger.journal import Segments
 from shim.ledger.leftovers import take_over
 from shim.ledger.records import Told
@@ -195,8 +194,7 @@ class Writer(threading.Thread):
             due = self._committed_at + self._heartbeat.interval - started
             if group or due <= 0 or stopping:
                 whole = group.newest >= look.newest and not self._only_journaled()
-                life = partial(self._heartbeat.beat, look=look, stopped=last)
-                self._commit(started, life if whole else None, last=last)
+                self._commit(started, look if whole else None, last=last)
                 due = self._heartbeat.interval
             if last:
                 return True
@@ -210,10 +208,8 @@ class Writer(threading.Thread):
         segments = self._segments
         return segments is not None and (segments.hold_only or self._next.left.hold_only)
 
-    def _commit(
-        self, started: float, life: Callable[[Connection], None] | None, *, last: bool
-    ) -> None:
-        """Write the group, and with it the sign of ``life`` where all is written that was told."""
+    def _commit(self, started: float, look: Look | None, *, last: bool) -> None:
+        """Write the group, and a heartbeat up to ``look`` where all is written by then."""
         assert self._connection is not None
         self.began = started
         self._note_lost()
@@ -223,13 +219,11 @@ class Writer(threading.Thread):
         matters = last or bool(batch.records or calls)
         self._sync(wanted=matters or started - self._synced_at >= _SYNC_EVERY)
 
-        new = writing.write(
-            self._connection,
-            batch,
-            self._names,
-            also=life,
-            outbox=[(*key, *counts[key]) for key in calls],
-        )
+        with self._names.transaction(self._connection):
+            new = writing.write(self._connection, batch, self._names)
+            writing.write_outbox(self._connection, [(*key, *counts[key]) for key in calls])
+            if look is not None:
+                self._heartbeat.beat(self._connection, look, stopped=last)
         self._committed_at = time.monotonic()
         if self._syncs:
             self._synced_at = self._committed_at

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -80,12 +81,18 @@ class Names:
         """Tell whether the latest use of ``caller`` is kept."""
         return self._admit(self.callers, caller, 20 * self.cap)
 
-    def settle(self, *, committed: bool) -> None:
-        """Keep the names taken since the last time, or give them back."""
-        if not committed:
+    @contextmanager
+    def transaction(self, connection: Connection) -> Iterator[None]:
+        """Hold a transaction open; the names that are taken in it stay if it is committed."""
+        try:
+            with connection.begin():
+                yield
+        except BaseException:
             for names, caller in self._fresh:
                 names.discard(caller)
-        self._fresh.clear()
+            raise
+        finally:
+            self._fresh.clear()
 
     def _admit(self, names: set[str], caller: str, cap: int) -> bool:
         if caller in names:
@@ -97,35 +104,11 @@ class Names:
         return True
 
 
-def write(
-    connection: Connection,
-    batch: Batch,
-    names: Names,
-    *,
-    also: Callable[[Connection], None] | None = None,
-    outbox: Sequence[Row] = (),
-) -> int:
-    """Write ``batch``, and what ``also`` does, in one transaction; return how many were new.
+def write(connection: Connection, batch: Batch, names: Names) -> int:
+    """Write ``batch`` in a transaction that is open; return how many records were new.
 
-    A record whose ``id`` is there already changes nothing.  ``outbox`` gets rows besides: counts
-    that are to be shipped, or kept as they came.
+    A record whose ``id`` is there already changes nothing.
     """
-    try:
-        with connection.begin():
-            new = apply(connection, batch, names)
-            if outbox:
-                statements.OUTBOX.run(connection, outbox)
-            if also is not None:
-                also(connection)
-    except BaseException:
-        names.settle(committed=False)
-        raise
-    names.settle(committed=True)
-    return new
-
-
-def apply(connection: Connection, batch: Batch, names: Names) -> int:
-    """Do what :func:`write` does in a transaction that is open."""
     uses = _insert(connection, statements.USES, batch.records, Use)
     misses = _insert(connection, statements.NEAR_MISSES, batch.records, NearMiss)
     write_phases(
@@ -267,6 +250,12 @@ def _write_clients(connection: Connection, clients: Mapping[ClientKey, tuple[int
                 client = (OTHER, "")
         _add_client(summed, (caller, *client), count, last)
     statements.CLIENTS.run(connection, [(*key, *summed[key]) for key in sorted(summed)])
+
+
+def write_outbox(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write counts, a sum's key and tally each, that are to be shipped or kept as they came."""
+    if rows:
+        statements.OUTBOX.run(connection, rows)
 
 
 def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
