@@ -59,7 +59,7 @@ class Count:
         """Count ``number`` requests from ``address`` that could not be read."""
         self._add(address, "address", What(Kind.UNREADABLE), number, moment)
 
-    def add_passed(self, instance: str, number: int, moment: datetime) -> None:
+    def add_carried(self, instance: str, number: int, moment: datetime) -> None:
         """Count ``number`` requests besides probes that came to ``instance``; 0 is told too."""
         hour = moment.replace(minute=0, second=0, microsecond=0)
         self._traffic[hour, instance] += number

@@ -22,9 +22,14 @@ class Kind(StrEnum):
     NEAR_MISS = "near_miss"
     REPLACEMENT_CALL = "replacement_call"
     UNREADABLE = "unreadable"
-    PASSED = "passed"
+    # A request of whatever kind that was no probe.
+    CARRIED = "passed"
 
 
+LEDGER_BEAT: Final = timedelta(seconds=1)
+"""How often a shim writes to the ledger that it is up."""
+LOG_BEAT: Final = timedelta(minutes=1)
+"""How often it says so in the log."""
 REACHED: Final = "reached"
 """The ``decision`` of calls to the new endpoints that a handler answered."""
 
@@ -140,7 +145,7 @@ class Evidence:
     """Callers past the cap, summed as ``(other)``: some of them, the latest first."""
     silent_sources: list[str] = field(default_factory=list)
     """Ledgers and logs, beside others, in which no shim shows."""
-    beat: timedelta = timedelta(seconds=1)
+    beat: timedelta = LEDGER_BEAT
     """How often shims give a sign of life in what this was read from."""
     unwritten: list[datetime] = field(default_factory=list)
     """Since when records are in the memory of a shim alone, or were when it ended or lost them."""
@@ -175,7 +180,7 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
         traffic=[hour for part in parts for hour in part.traffic],
         others=list(dict.fromkeys(name for part in parts for name in part.others)),
         silent_sources=[name for part in parts for name in part.silent_sources],
-        beat=max((part.beat for part in parts), default=timedelta(seconds=1)),
+        beat=max((part.beat for part in parts), default=LEDGER_BEAT),
         unwritten=[moment for part in parts for moment in part.unwritten],
     )
 

@@ -44,7 +44,7 @@ class Gathering:
         self.unfit = 0
         self._inbox = inbox
         self._instance = instance
-        self._passed = 0
+        self._carried = 0
         self._hour = -1
 
     def __bool__(self) -> bool:
@@ -63,7 +63,7 @@ class Gathering:
             self.newest += 1
         for key, tally in self._inbox.take_counts().items():
             put(batch.counts, key, tally)
-        self._take_passed(look)
+        self._take_carried(look)
         return self._take_left() if self.left else []
 
     def written(self) -> None:
@@ -93,16 +93,16 @@ class Gathering:
             self.left.kept()
         return [one.caller for one in left if isinstance(one, Use) and one.admitted]
 
-    def _take_passed(self, look: Look) -> None:
-        """Count what has passed since the last time, and in each hour that there is one: maybe 0.
+    def _take_carried(self, look: Look) -> None:
+        """Count what was carried since the last time, and in each hour that there is one: maybe 0.
 
         What is behind ``look`` is in its hour, to a fraction of a second.
         """
-        passed, moment, heard = self._inbox.passed, look.moment, look.heard
+        carried, moment, heard = self._inbox.carried, look.moment, look.heard
         hour = moment // HOUR
         in_doubt = heard is not None and not heard.agrees
-        if passed == self._passed and (hour == self._hour or in_doubt):
+        if carried == self._carried and (hour == self._hour or in_doubt):
             return
-        key = SumKey(hour, "", Kind.PASSED.value, self._instance)
-        writing.add(self.batch.counts, key, (passed - self._passed, moment, moment))
-        self._passed, self._hour = passed, hour
+        key = SumKey(hour, "", Kind.CARRIED.value, self._instance)
+        writing.add(self.batch.counts, key, (carried - self._carried, moment, moment))
+        self._carried, self._hour = carried, hour

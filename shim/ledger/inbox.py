@@ -46,13 +46,13 @@ class Inbox:
 
     Records are numbered as they come, from 1: ``newest`` is the number of the last one that came.
     What happened before ``seen`` is in here, or was.
-    ``passed`` is how many requests besides probes there ever were.  ``lost`` records will never be
+    ``carried`` is how many requests besides probes there ever were.  ``lost`` records will never be
     written, the last of them since ``last_lost``.
     """
 
     records: deque[Told] = field(default_factory=deque)
     newest: int = 0
-    passed: int = 0
+    carried: int = 0
     seen: Look = _NOTHING_YET
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)

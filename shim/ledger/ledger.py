@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from shim.clocks import Witness
+from shim.ledger.evidence import LEDGER_BEAT
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
@@ -77,7 +78,7 @@ class Ledger:
         wait_seconds: float = 0.1,
         queue_limit: int = 50_000,
         caller_cap: int = 1000,
-        heartbeat: timedelta = timedelta(seconds=1),
+        heartbeat: timedelta = LEDGER_BEAT,
         ship_seconds: float = 2.0,
         fleet_answer_seconds: float = 20.0,
     ) -> None:
@@ -185,9 +186,9 @@ class Ledger:
         """Count a request from ``address`` that could not be read, as :meth:`count` does."""
         self._inbox.count_unreadable(address, self._instance, self._clock())
 
-    def passed(self) -> None:
+    def carried(self) -> None:
         """Count a request that was no probe; it is written within a second."""
-        self._inbox.passed += 1
+        self._inbox.carried += 1
 
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""

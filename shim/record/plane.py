@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from shim import __version__
 from shim.clocks import Witness
 from shim.ledger import events
+from shim.ledger.evidence import LOG_BEAT
 from shim.ledger.ledger import Ledger, LedgerState
-from shim.ledger.records import HEARTBEAT
 from shim.record.incidents import Incidents
 from shim.record.log import LineWriter, Logger
 from shim.record.metrics import Metrics
@@ -91,7 +91,7 @@ class RecordPlane:
         Not while the clock is in doubt: what the log says of the time is not evidence then.
         """
         while True:
-            await asyncio.sleep(HEARTBEAT.total_seconds())
+            await asyncio.sleep(LOG_BEAT.total_seconds())
             self._tell_sums()
             if self.witness.agrees:
                 self._sign(events.HEARTBEAT)
@@ -112,7 +112,7 @@ class RecordPlane:
             self._sign(events.STOPPED)
 
     def _sign(self, event: str) -> None:
-        requests = self.recorder.take_requests()
+        requests = self.recorder.take_carried()
         self.logger.info(event, instance=self._instance, run=self._run, requests=requests)
 
     def _tell_sums(self) -> None:

@@ -59,7 +59,7 @@ class Recorder:
         self._clock = clock
         self._new_id = new_id
         self._instance = instance
-        self._requests = 0
+        self._carried = 0
         self._replacement_calls: Counter[tuple[str, str, Mode, int, bool]] = Counter()
 
     async def use(
@@ -193,13 +193,13 @@ class Recorder:
         ``request`` begins with its method and target and the white space behind each.
         """
         if not is_probe(request):
-            self._requests += 1
-            self._ledger.passed()
+            self._carried += 1
+            self._ledger.carried()
 
-    def take_requests(self) -> int:
+    def take_carried(self) -> int:
         """Return how many requests besides probes there were since the last time."""
-        requests, self._requests = self._requests, 0
-        return requests
+        carried, self._carried = self._carried, 0
+        return carried
 
     def request(
         self,

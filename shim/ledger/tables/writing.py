@@ -130,7 +130,7 @@ def write(connection: Connection, batch: Batch, names: Names) -> int:
     for miss in misses:
         _sum(sums, names, miss)
     for key, tally in batch.counts.items():
-        if key.kind == Kind.PASSED:
+        if key.kind == Kind.CARRIED:
             traffic[key.instance, key.hour] += tally[0]
         else:
             add(sums, key._replace(caller=names.under(key.kind, key.caller)), tally)
