@@ -104,7 +104,7 @@ class Source:
 
 
 class Lines:
-    """Reads sources one after the other.  BrokenLineError lines are counted and named, never fatal.
+    """Reads sources one after the other.  Broken lines are counted and named, never fatal.
 
     ``broken`` is the number of lines without a record in them, ``lost`` the number of records
     known to be missing: lines that the shim dropped, ``lost_since`` then, uses that cannot be read,

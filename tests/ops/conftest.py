@@ -53,7 +53,7 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
             null = os.open(os.devnull, os.O_WRONLY)
             stack.callback(os.close, null)
             writer = LineWriter(null)
-            logger = make_logger(writer, clock=clock)
+            logger = make_logger(writer, instance="shim-a", clock=clock)
             record = RecordPlane(settings, logger, writer, clock=clock)
             proxy = stack.enter_context(closing(ProxyPlane(settings, record)))
             reload = Reload(settings, reread, logger, asyncio.Event())
