@@ -19,9 +19,10 @@ from shim.ledger.evidence import LEDGER_BEAT
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
-from shim.ledger.journal import Journal, Line, Segments
+from shim.ledger.journal import Journal, Line
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
 from shim.ledger.retention import Retention, Shipped
+from shim.ledger.segments import Segments
 from shim.ledger.tables.opening import is_memory, memory_source
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.writer import Writer

@@ -19,10 +19,10 @@ from shim.ledger.evidence import Kind
 from shim.ledger.gathering import UNFIT, Gathering
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
-from shim.ledger.journal import Segments
 from shim.ledger.leftovers import take_over
 from shim.ledger.records import Told
 from shim.ledger.retention import Retention, Shipped
+from shim.ledger.segments import Segments
 from shim.ledger.signs import drop_signs, sign_lost
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
