@@ -6,11 +6,9 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +17,7 @@ from shim.ledger.evidence import LEDGER_BEAT
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
-from shim.ledger.journal import Journal, Line
+from shim.ledger.journal import Journal
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
 from shim.ledger.retention import Retention, Shipped
 from shim.ledger.segments import Segments
@@ -90,7 +88,6 @@ class Ledger:
         self._witness = witness
         self._monotonic = monotonic
         self._on_change = on_change
-        self._wait_seconds = wait_seconds
         self._queue_limit = queue_limit
         self._inbox = Inbox()
         self._known: set[str] = set()
@@ -100,8 +97,6 @@ class Ledger:
         self._known_limit = 20 * caller_cap
         self._dropped_before = 0
         self._announced = (True, False, None if fleet_url is None else True)
-        self._lines: list[Line] = []
-        self._waiting: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._ticker: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -112,7 +107,8 @@ class Ledger:
             self._segments = Segments(path)
             self._journal = Journal(
                 self._segments,
-                lambda lines, done: self._in_loop(partial(self._settle, lines, done=done)),
+                wait_seconds=wait_seconds,
+                lose=lambda: self._inbox.lose(clock()),
             )
         retention = Retention(retain, self._inbox)
         shipped = Shipped(wanted=fleet_url is not None)
@@ -165,18 +161,10 @@ class Ledger:
         """
         if isinstance(record, Use) and record.admitted:
             self._remember((record.caller,))
-        written: asyncio.Future[bool] = self._loop.create_future()
-        kept = self._put(record, line, written)
+        written = self._put(record, line)
         if self._journal is None:
             # The line in the log is all that will be left of it: let that go out first.
             await asyncio.sleep(0)
-        if not kept or self._journal is None:
-            return kept
-        now = time.monotonic()
-        if now - (self._journal.began or now) > self._wait_seconds:
-            # The disk keeps others waiting.
-            return False
-        self._waiting.append((now + self._wait_seconds, written))
         return await written
 
     def count(self, call: ReplacementCall) -> None:
@@ -194,7 +182,7 @@ class Ledger:
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
         change = PhaseChange(timestamp=self._clock(), instance=self._instance, phase=phase)
-        self._put(change, encode(change), None)
+        self._put(change, encode(change))
 
     def is_known(self, caller: str) -> bool:
         """Tell whether a call of ``caller`` was ever let through, here or in the fleet.
@@ -235,48 +223,32 @@ class Ledger:
         if self._ticker is not None:
             self._ticker.cancel()
         if self._journal is not None:
-            self._hand_over()
-            self._journal.stop()
-            await asyncio.to_thread(self._journal.join, seconds)
+            await self._journal.finish(seconds)
         self._look()
         self._writer.stop(seconds)
         await asyncio.to_thread(self._writer.join, seconds + 1.0)
         if self._shipper is not None:
             self._shipper.stop()
             await asyncio.to_thread(self._shipper.join, seconds)
-        for _, written in self._waiting:
-            if not written.done():
-                written.set_result(False)
         if self._anchor is not None:
             self._anchor.close()
 
-    def _put(self, record: Told, line: bytes, written: asyncio.Future[bool] | None) -> bool:
-        """Hand ``record`` to journal and ledger; return false where it is lost.
-
-        ``written`` gets whether the journal has it.
-        """
+    def _put(self, record: Told, line: bytes) -> asyncio.Future[bool]:
+        """Hand ``record`` to ledger and journal; the future says what :meth:`append` returns."""
         inbox, journal = self._inbox, self._journal
         crowded = len(inbox.records) >= self._queue_limit
         behind = journal is not None and journal.waiting() >= self._queue_limit
-        if self._closed or (crowded and (journal is None or behind)):
+        lost = self._closed or (crowded and (journal is None or behind))
+        if lost:
             inbox.lose(self._clock())
-            return False
-        if not crowded:
+        elif not crowded:
             inbox.records.append(record)
             inbox.newest += 1
-        if journal is not None and not behind:
-            self._lines.append(Line(line, inbox.newest, crowded, written))
-            if len(self._lines) == 1:
-                # Together with what else comes in this turn of the loop.
-                self._loop.call_soon(self._hand_over)
-        elif written is not None:
-            written.set_result(False)
-        return True
-
-    def _hand_over(self) -> None:
-        lines, self._lines = self._lines, []
-        if self._journal is not None and lines:
-            self._journal.put(lines)
+        if journal is not None and not (behind or lost):
+            return journal.put(line, inbox.newest, only=crowded)
+        kept: asyncio.Future[bool] = self._loop.create_future()
+        kept.set_result(journal is None and not lost)
+        return kept
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
         try:
@@ -299,22 +271,10 @@ class Ledger:
             if len(self._known) < self._known_limit:
                 self._known.add(name)
 
-    def _settle(self, lines: Sequence[Line], *, done: bool) -> None:
-        """Tell those that wait for their lines."""
-        for line in lines:
-            if line.only and not done:
-                self._inbox.lose(self._clock())
-            if line.written is not None and not line.written.done():
-                line.written.set_result(done)
-
     def _tick(self) -> None:
         """Look around a few times a second."""
-        now = time.monotonic()
-        waiting = self._waiting
-        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
-            _, written = waiting.popleft()
-            if not written.done():
-                written.set_result(False)
+        if self._journal is not None:
+            self._journal.give_up(time.monotonic())
         self._look()
         self._announce()
         self._ticker = self._loop.call_later(_TICK, self._tick)
