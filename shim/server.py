@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 
-from shim import __version__
-from shim.ledger import events
 from shim.ops.phase import headers_of
 from shim.ops.plane import OpsPlane
 from shim.proxy.plane import ProxyPlane
@@ -42,12 +40,11 @@ async def running(
         reload.follow(ops.phases.changed)
 
         record.start()
-        stack.push_async_callback(record.ledger.close)
+        stack.push_async_callback(record.finish)
         await proxy.try_upstream()
         await ops.start()
         await proxy.start()
-        logger.info(
-            events.LISTENING,
+        record.serving(
             proxy=proxy.url,
             ops=ops.url,
             upstream=",".join(address.url for address in settings.upstream),
@@ -56,9 +53,6 @@ async def running(
             replies=settings.replies,
             **headers_of(settings),
             ledger=str(settings.ledger or "memory"),
-            instance=settings.instance,
-            run=record.run,
-            version=__version__,
         )
         watches = watching(
             logger,
@@ -73,11 +67,6 @@ async def running(
                 yield
         finally:
             await proxy.drain()
-            await record.finish()
-            requests = record.recorder.take_requests()
-            logger.info(
-                events.STOPPED, instance=settings.instance, run=record.run, requests=requests
-            )
 
 
 @contextlib.asynccontextmanager

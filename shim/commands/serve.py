@@ -10,17 +10,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Final
 
 import uvloop
 
 from shim.commands.arguments import settings_from
-from shim.ledger import events
 from shim.net.listening import CannotListenError
 from shim.net.tls import CertificateError
 from shim.record.log import LineWriter, StdlibHandler, make_logger
 from shim.record.plane import utc_now
 from shim.server import running
 from shim.settings.declared import Settings
+
+_STDOUT: Final = 1
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,21 +38,19 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
-async def serve(settings: Settings, reread: Callable[[], Settings], fd: int = 1) -> int:
+async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
     """Run ``restate-shim serve`` until SIGTERM or SIGINT; return the exit code.
 
     SIGHUP, or another content of the settings' file, makes it ``reread`` them.
     """
-    writer = LineWriter(fd)
+    writer = LineWriter(_STDOUT)
     logger = make_logger(
         writer,
+        instance=settings.instance,
         clock=utc_now,
         log_format=settings.log_format,
         level=settings.log_level,
-        colors=os.isatty(fd),
-    )
-    writer.on_recovered = lambda lines: logger.warning(
-        events.LINES_DROPPED, lines=lines, instance=settings.instance
+        colors=os.isatty(_STDOUT),
     )
     logging.basicConfig(level=logging.WARNING, handlers=[StdlibHandler(logger)], force=True)
     loop = asyncio.get_running_loop()

@@ -49,7 +49,8 @@ def import_records(
 
         def flush() -> None:
             nonlocal batch, new, known
-            added = writing.write(connection, batch, names)
+            with names.transaction(connection):
+                added = writing.write(connection, batch, names)
             new += added
             known += len(batch.records) - added
             batch = Batch()

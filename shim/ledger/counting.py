@@ -17,12 +17,13 @@ from shim.ledger.evidence import (
     Span,
     Sum,
     Traffic,
+    What,
     facts_of,
+    what_is,
 )
 from shim.ledger.records import OTHER, PhaseChange, Record, Use
 
 _Client = tuple[str, str | None]
-_Key = tuple[str, str, Kind, str | None, str | None, int | None, bool]
 
 
 class Count:
@@ -31,7 +32,7 @@ class Count:
     def __init__(self) -> None:
         self.spans: Final[list[Span]] = []
         self.phase_changes: Final[set[tuple[datetime, str, str]]] = set()
-        self._sums: dict[_Key, tuple[int, datetime, datetime]] = {}
+        self._sums: dict[tuple[str, str, What], tuple[int, datetime, datetime]] = {}
         self._days: Counter[tuple[date, str, Kind, str | None]] = Counter()
         self._facts: dict[str, tuple[datetime, str, str | None, str]] = {}
         self._clients: defaultdict[str, dict[_Client, tuple[int, datetime]]] = defaultdict(dict)
@@ -39,32 +40,26 @@ class Count:
 
     def add(self, record: Record) -> None:
         """Count a use or a near miss."""
-        moment, caller, source = record.timestamp, record.caller, record.caller_source
+        moment, caller = record.timestamp, record.caller
+        self._add(caller, record.caller_source, what_is(record), 1, moment)
         if isinstance(record, Use):
-            how = (record.mode, str(record.decision), record.upstream_status, record.masked)
-            self._add((caller, source, Kind.USE, *how), 1, moment)
             known = self._facts.get(caller)
             if known is None or known[:2] < (moment, record.id):
                 self._facts[caller] = moment, record.id, record.user_agent, record.replacement
             self._add_client(caller, (record.client_address, record.user_agent or None), moment)
-        else:
-            key = (caller, source, Kind.NEAR_MISS, record.kind, None, None, False)
-            self._add(key, 1, moment)
 
     def add_replacements(
         self, caller: str, source: str, mode: str, number: int, moment: datetime, *, reached: bool
     ) -> None:
         """Count ``number`` calls to a new endpoint; ``reached`` if a handler took them."""
         decision = REACHED if reached else None
-        key = (caller, source, Kind.REPLACEMENT_CALL, mode, decision, None, False)
-        self._add(key, number, moment)
+        self._add(caller, source, What(Kind.REPLACEMENT_CALL, mode, decision), number, moment)
 
     def add_unreadable(self, address: str, number: int, moment: datetime) -> None:
         """Count ``number`` requests from ``address`` that could not be read."""
-        key = (address, "address", Kind.UNREADABLE, None, None, None, False)
-        self._add(key, number, moment)
+        self._add(address, "address", What(Kind.UNREADABLE), number, moment)
 
-    def add_passed(self, instance: str, number: int, moment: datetime) -> None:
+    def add_carried(self, instance: str, number: int, moment: datetime) -> None:
         """Count ``number`` requests besides probes that came to ``instance``; 0 is told too."""
         hour = moment.replace(minute=0, second=0, microsecond=0)
         self._traffic[hour, instance] += number
@@ -76,20 +71,12 @@ class Count:
                 Sum(
                     caller=caller,
                     caller_source=caller_source,
-                    kind=kind,
-                    mode=mode,
-                    decision=decision,
-                    upstream_status=upstream_status,
-                    masked=masked,
+                    **what._asdict(),
                     count=count,
                     first=first,
                     last=last,
                 )
-                for (caller, caller_source, kind, mode, decision, upstream_status, masked), (
-                    count,
-                    first,
-                    last,
-                ) in self._sums.items()
+                for (caller, caller_source, what), (count, first, last) in self._sums.items()
             ],
             days=[
                 DaySum(day=day, caller=caller, kind=kind, count=count, mode=mode)
@@ -110,11 +97,12 @@ class Count:
             ],
         )
 
-    def _add(self, key: _Key, number: int, moment: datetime) -> None:
+    def _add(self, caller: str, source: str, what: What, number: int, moment: datetime) -> None:
+        key = (caller, source, what)
         count, first, last = self._sums.get(key, (0, moment, moment))
         self._sums[key] = count + number, min(first, moment), max(last, moment)
-        if key[2] is not Kind.REPLACEMENT_CALL or key[4] == REACHED:
-            self._days[moment.date(), key[0], key[2], key[3]] += number
+        if what.kind is not Kind.REPLACEMENT_CALL or what.decision == REACHED:
+            self._days[moment.date(), caller, what.kind, what.mode] += number
 
     def _add_client(self, caller: str, client: _Client, moment: datetime) -> None:
         clients = self._clients[caller]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-from shim.ledger.records import OTHER, PhaseChange
+from shim.ledger.records import OTHER, NearMiss, PhaseChange, Record
 
 
 class Kind(StrEnum):
@@ -22,11 +22,34 @@ class Kind(StrEnum):
     NEAR_MISS = "near_miss"
     REPLACEMENT_CALL = "replacement_call"
     UNREADABLE = "unreadable"
-    PASSED = "passed"
+    # A request of whatever kind that was no probe.
+    CARRIED = "passed"
 
 
+LEDGER_BEAT: Final = timedelta(seconds=1)
+"""How often a shim writes to the ledger that it is up."""
+LOG_BEAT: Final = timedelta(minutes=1)
+"""How often it says so in the log."""
 REACHED: Final = "reached"
 """The ``decision`` of calls to the new endpoints that a handler answered."""
+
+
+class What(NamedTuple):
+    """What was done, as in :class:`Sum`."""
+
+    kind: Kind
+    mode: str | None = None
+    decision: str | None = None
+    upstream_status: int | None = None
+    masked: bool = False
+
+
+def what_is(record: Record) -> What:
+    """Return as what a record counts."""
+    if isinstance(record, NearMiss):
+        return What(Kind.NEAR_MISS, record.kind)
+    decision = str(record.decision)
+    return What(Kind.USE, record.mode, decision, record.upstream_status, record.masked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +145,7 @@ class Evidence:
     """Callers past the cap, summed as ``(other)``: some of them, the latest first."""
     silent_sources: list[str] = field(default_factory=list)
     """Ledgers and logs, beside others, in which no shim shows."""
-    beat: timedelta = timedelta(seconds=1)
+    beat: timedelta = LEDGER_BEAT
     """How often shims give a sign of life in what this was read from."""
     unwritten: list[datetime] = field(default_factory=list)
     """Since when records are in the memory of a shim alone, or were when it ended or lost them."""
@@ -157,7 +180,7 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
         traffic=[hour for part in parts for hour in part.traffic],
         others=list(dict.fromkeys(name for part in parts for name in part.others)),
         silent_sources=[name for part in parts for name in part.silent_sources],
-        beat=max((part.beat for part in parts), default=timedelta(seconds=1)),
+        beat=max((part.beat for part in parts), default=LEDGER_BEAT),
         unwritten=[moment for part in parts for moment in part.unwritten],
     )
 

@@ -22,7 +22,7 @@ from shim.ledger.retention import Retention, Shipped
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import open_fleet, open_reader, say, time_limit
 from shim.ledger.tables.schema import Row
-from shim.ledger.tables.writing import Batch, Names, SumKey, Tally
+from shim.ledger.tables.writing import Batch, Names, SumKey
 
 _AT_ONCE: Final = 1000
 _LAST_DELAY: Final = 30.0
@@ -199,23 +199,20 @@ class Shipper(threading.Thread):
         batch = Batch()
         calls: list[Row] = []
         if table is schema.outbox:
-            counts: dict[SumKey, Tally] = batch.counts
             for _, *key, count, first, last in rows:
-                writing.add(counts, tuple(key), (count, first, last))
+                writing.add(batch.counts, SumKey(*key), (count, first, last))
             calls = [tuple(row[1:]) for row in rows if row.kind == Kind.REPLACEMENT_CALL]
         else:
             kind = Use if table is schema.uses else NearMiss
             batch.records = [schema.from_row(kind, row) for row in rows]
-
-        def note(connection: Connection) -> None:
-            noted = facts.read_mark(connection, self._identity, table.name)
+        with time_limit(fleet, self._answer_seconds), self._names.transaction(fleet):
+            writing.write(fleet, batch, self._names)
+            writing.write_outbox(fleet, calls)
+            noted = facts.read_mark(fleet, self._identity, table.name)
             if table is schema.outbox and noted != self._noted:
                 # Counts have no identity by which the second time would change nothing.
                 raise LedgerError("another process ships what this ledger has counted")
-            facts.write_mark(connection, self._identity, table.name, mark)
-
-        with time_limit(fleet, self._answer_seconds):
-            writing.write(fleet, batch, self._names, also=note, outbox=calls)
+            facts.write_mark(fleet, self._identity, table.name, mark)
         self._marks[table.name] = mark
         if table is schema.outbox:
             self._noted = mark

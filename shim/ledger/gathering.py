@@ -12,7 +12,7 @@ from shim.ledger.leftovers import Leftovers
 from shim.ledger.records import Use, decode, encode
 from shim.ledger.tables import writing
 from shim.ledger.tables.schema import HOUR, to_ms
-from shim.ledger.tables.writing import Batch
+from shim.ledger.tables.writing import Batch, SumKey
 
 _GROUP: Final = 1000
 _NOTHING: Final = Batch()
@@ -32,19 +32,19 @@ UNFIT: Final = (
 class Gathering:
     """Takes what is written together from ``inbox`` and from ``left``, and holds it till it is.
 
-    ``taken`` is how many of the records that there ever were have come out of the inbox, ``unfit``
-    how many can never be written.  What is left over from before ``horizon`` is passed over.
+    ``newest`` is the number of the newest record that has come out of the inbox, ``unfit`` how many
+    can never be written.  What is left over from before ``horizon`` is passed over.
     """
 
     def __init__(self, inbox: Inbox, instance: str) -> None:
         self.batch = Batch()
         self.left: Final = Leftovers()
         self.horizon = 0
-        self.taken = 0
+        self.newest = 0
         self.unfit = 0
         self._inbox = inbox
         self._instance = instance
-        self._passed = 0
+        self._carried = 0
         self._hour = -1
 
     def __bool__(self) -> bool:
@@ -60,10 +60,10 @@ class Gathering:
         batch, records = self.batch, self._inbox.records
         while records and len(batch.records) < _GROUP:
             batch.records.append(records.popleft())
-            self.taken += 1
+            self.newest += 1
         for key, tally in self._inbox.take_counts().items():
             put(batch.counts, key, tally)
-        self._take_passed(look)
+        self._take_carried(look)
         return self._take_left() if self.left else []
 
     def written(self) -> None:
@@ -93,17 +93,16 @@ class Gathering:
             self.left.kept()
         return [one.caller for one in left if isinstance(one, Use) and one.admitted]
 
-    def _take_passed(self, look: Look) -> None:
-        """Count what has passed since the last time, and in each hour that there is one: maybe 0.
+    def _take_carried(self, look: Look) -> None:
+        """Count what was carried since the last time, and in each hour that there is one: maybe 0.
 
         What is behind ``look`` is in its hour, to a fraction of a second.
         """
-        passed, moment, heard = self._inbox.passed, look.moment, look.heard
+        carried, moment, heard = self._inbox.carried, look.moment, look.heard
         hour = moment // HOUR
         in_doubt = heard is not None and not heard.agrees
-        if passed == self._passed and (hour == self._hour or in_doubt):
+        if carried == self._carried and (hour == self._hour or in_doubt):
             return
-        kind = Kind.PASSED.value
-        key = (hour, "", kind, self._instance, "", "", "", 0, False)
-        writing.add(self.batch.counts, key, (passed - self._passed, moment, moment))
-        self._passed, self._hour = passed, hour
+        key = SumKey(hour, "", Kind.CARRIED.value, self._instance)
+        writing.add(self.batch.counts, key, (carried - self._carried, moment, moment))
+        self._carried, self._hour = carried, hour

@@ -27,13 +27,13 @@ _ADDRESS_KEYS: Final = 5_000
 class Look(NamedTuple):
     """What a look around has found: the time, by this clock, a monotonic one, and another.
 
-    ``moment`` is in milliseconds since 1970, ``at`` by ``time.monotonic``; ``told`` is the number
-    of records that there were then.
+    ``moment`` is in milliseconds since 1970, ``at`` by ``time.monotonic``; ``newest`` is the number
+    of the newest record that there was then.
     """
 
     moment: int
     at: float
-    told: int
+    newest: int
     heard: Heard | None
 
 
@@ -44,14 +44,15 @@ _NOTHING_YET: Final = Look(0, 0.0, 0, None)
 class Inbox:
     """What requests hand to the writer.
 
-    ``told`` is the number of records that there ever were; what happened before ``seen`` was told.
-    ``passed`` is how many requests besides probes there ever were.  ``lost`` records will never be
+    Records are numbered as they come, from 1: ``newest`` is the number of the last one that came.
+    What happened before ``seen`` is in here, or was.
+    ``carried`` is how many requests besides probes there ever were.  ``lost`` records will never be
     written, the last of them since ``last_lost``.
     """
 
     records: deque[Told] = field(default_factory=deque)
-    told: int = 0
-    passed: int = 0
+    newest: int = 0
+    carried: int = 0
     seen: Look = _NOTHING_YET
     lock: threading.Lock = field(default_factory=threading.Lock)
     wake: threading.Event = field(default_factory=threading.Event)
@@ -80,9 +81,9 @@ class Inbox:
     def count(self, call: ReplacementCall) -> None:
         """Add one call to a new endpoint."""
         moment = to_ms(call.timestamp)
-        key: SumKey = (
+        key = SumKey(
             *(moment // HOUR, call.caller, Kind.REPLACEMENT_CALL.value, call.instance),
-            *(call.caller_source, call.mode, REACHED if call.reached else "", call.status, False),
+            *(call.caller_source, call.mode, REACHED if call.reached else "", call.status),
         )
         with self.lock:
             put(self._counts, key, (1, moment, moment))
@@ -90,8 +91,7 @@ class Inbox:
     def count_unreadable(self, address: str, instance: str, timestamp: datetime) -> None:
         """Add one request of which not even the first line could be read."""
         moment = to_ms(timestamp)
-        kind = Kind.UNREADABLE.value
-        key: SumKey = (moment // HOUR, address, kind, instance, "address", "", "", 0, False)
+        key = SumKey(moment // HOUR, address, Kind.UNREADABLE.value, instance, "address")
         with self.lock:
             put(self._counts, key, (1, moment, moment))
 
@@ -104,7 +104,7 @@ class Inbox:
 
 def put(counts: dict[SumKey, Tally], key: SumKey, tally: Tally) -> None:
     """Add ``tally`` to what waits; past so many sums what is new is of ``(other)``."""
-    most = _ADDRESS_KEYS if key[2] == Kind.UNREADABLE else _COUNT_KEYS
+    most = _ADDRESS_KEYS if key.kind == Kind.UNREADABLE else _COUNT_KEYS
     if len(counts) >= most and key not in counts:
-        key = (key[0], OTHER, *key[2:])
+        key = key._replace(caller=OTHER)
     writing.add(counts, key, tally)

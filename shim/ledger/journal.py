@@ -1,263 +1,136 @@
 """The journal: what was told and is not in the ledger yet, as lines of the log in files beside it.
 
 A line is handed to the system before the answer to its call leaves, so it survives the end of the
-process at any moment; no call waits for the disk itself.  Each file, a segment, goes once the
-ledger holds what it holds, and holds it on the disk.  Those of a shim that was killed are read back
-by the next one, and read by reports (``leftovers``).
+process at any moment; no call waits for the disk itself.  The files are ``segments``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import fcntl
-import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final, NamedTuple
 
-import uuid_utils
+from shim.ledger.segments import Segments
 
-from shim.ledger.signs import Sign
-
-_MOST_BYTES: Final = 32 << 20
-_OLDEST: Final = 10.0
-_RETRY: Final = 1.0
 _GROUP: Final = 1000
-_BLOCK: Final = 4096
 
 
-class Entry(NamedTuple):
-    """A line to be written; ``told`` is resolved in the event loop with whether it was.
+class Line(NamedTuple):
+    """A line to be written; ``written`` is resolved in the event loop with whether it was.
 
     ``number`` is the record's own, or, where the line is all there is of it (``only``), that of the
-    last one that is in memory too.
+    newest one that is in memory too.
     """
 
-    line: bytes
+    text: bytes
     number: int
     only: bool
-    told: asyncio.Future[bool] | None
+    written: asyncio.Future[bool]
 
 
 class Journal(threading.Thread):
     """Writes lines as they come, as many at once as there are.
 
-    ``written`` is called in this thread with entries and whether they are in the journal now.
+    It belongs to the event loop that it is made in: there lines are put, and those that wait for
+    them are told, after ``wait_seconds`` at the latest.  ``lose`` is called there for each record
+    that was in its line alone and could not be written.
     """
 
     def __init__(
-        self, segments: Segments, written: Callable[[Sequence[Entry], bool], None]
+        self, segments: Segments, *, wait_seconds: float, lose: Callable[[], None]
     ) -> None:
         super().__init__(name="journal", daemon=True)
-        self._segments = segments
-        self._written = written
-        self._groups: SimpleQueue[list[Entry] | None] = SimpleQueue()
-        self.put: Final = self._groups.put
-        self.waiting: Final = self._groups.qsize
         self.began: float | None = None
         """Since when the disk has been taking what is written now (``time.monotonic``)."""
+        self._segments = segments
+        self._wait_seconds = wait_seconds
+        self._lose = lose
+        self._loop = asyncio.get_running_loop()
+        self._lines: list[Line] = []
+        self._awaited: deque[tuple[float, asyncio.Future[bool]]] = deque()
+        self._groups: SimpleQueue[list[Line] | None] = SimpleQueue()
+        self.waiting: Final = self._groups.qsize
 
-    def stop(self) -> None:
-        """Write what there is, and end."""
+    # In the event loop
+
+    def put(self, text: bytes, number: int, *, only: bool) -> asyncio.Future[bool]:
+        """Have a line written, together with what else comes in this turn of the loop.
+
+        The future says whether it was: false after ``wait_seconds``, and at once where the disk
+        keeps others waiting.
+        """
+        written: asyncio.Future[bool] = self._loop.create_future()
+        self._lines.append(Line(text, number, only, written))
+        if len(self._lines) == 1:
+            self._loop.call_soon(self._hand_over)
+        now = monotonic()
+        if now - (self.began or now) > self._wait_seconds:
+            written.set_result(False)
+        else:
+            self._awaited.append((now + self._wait_seconds, written))
+        return written
+
+    def give_up(self, now: float) -> None:
+        """Let nobody wait that has waited for long enough."""
+        awaited = self._awaited
+        while awaited and (awaited[0][1].done() or awaited[0][0] <= now):
+            _resolve(awaited.popleft()[1], done=False)
+
+    async def finish(self, seconds: float) -> None:
+        """Write what there is and end; nobody waits for longer than ``seconds``."""
+        self._hand_over()
         self._groups.put(None)
+        await asyncio.to_thread(self.join, seconds)
+        for _, written in self._awaited:
+            _resolve(written, done=False)
+
+    def _hand_over(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            self._groups.put(lines)
+
+    def _settle(self, lines: list[Line], done: bool) -> None:  # noqa: FBT001 - call_soon names none
+        for line in lines:
+            if line.only and not done:
+                self._lose()
+            _resolve(line.written, done=done)
+
+    # In its own thread
 
     def run(self) -> None:
-        """Write until stopped."""
-        while (entries := self._groups.get()) is not None:
-            last = self._gather(entries)
+        """Write until the end."""
+        while (lines := self._groups.get()) is not None:
+            last = self._gather(lines)
             self.began = monotonic()
-            lines = b"".join([entry.line + b"\n" for entry in entries])
-            only = any(entry.only for entry in entries)
-            done = self._segments.write(lines, entries[-1].number, only=only)
+            text = b"".join([line.text + b"\n" for line in lines])
+            only = any(line.only for line in lines)
+            done = self._segments.write(text, lines[-1].number, only=only)
             self.began = None
-            self._written(entries, done)
+            # Where the loop is closed nobody is left to be told.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._settle, lines, done)
             if last:
                 break
 
-    def _gather(self, entries: list[Entry]) -> bool:
+    def _gather(self, lines: list[Line]) -> bool:
         """Add what waits; return whether nothing is to come."""
-        while len(entries) < _GROUP:
+        while len(lines) < _GROUP:
             try:
                 more = self._groups.get_nowait()
             except Empty:
                 return False
             if more is None:
                 return True
-            entries += more
+            lines += more
         return False
 
 
-@dataclass(slots=True)
-class Segment:
-    """A file of the journal, locked for as long as it is open.
-
-    ``last`` is the number of its last line; ``only`` says that some of its lines are nowhere else.
-    """
-
-    path: Path
-    file: int
-    begun: float
-    size: int = 0
-    last: int = 0
-    only: bool = False
-
-    def is_there(self) -> bool:
-        """Tell whether it is still what its name says."""
-        try:
-            found = os.stat(self.path)  # noqa: PTH116 - for every write, and Path costs ten times
-        except OSError:
-            return False
-        return os.path.samestat(found, os.fstat(self.file))
-
-    def remove(self) -> None:
-        """Let go of the file and of what is in it."""
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-        self.close()
-
-    def close(self) -> None:
-        """Leave the file to the next process."""
-        os.close(self.file)
-
-
-class Segments:
-    """The files that this process writes beside ``ledger``.
-
-    Two threads are at work here: the one that writes lines and that of the ledger, which lets go of
-    what it has kept.
-    """
-
-    def __init__(self, ledger: Path) -> None:
-        self._ledger = ledger
-        self._lock = threading.Lock()
-        self._current: Segment | None = None
-        self._ended: deque[Segment] = deque()
-        self._sign = Sign(ledger)
-        self._retry_at = 0.0
-        self.error: str | None = None
-        """Why lines cannot be written, ``None`` while they can."""
-
-    @property
-    def hold_only(self) -> bool:
-        """Whether lines are in them that are nowhere else."""
-        with self._lock:
-            current = self._current
-            return any(segment.only for segment in (*self._ended, *((current,) if current else ())))
-
-    def write(self, lines: bytes, last: int, *, only: bool) -> bool:
-        """Append whole ``lines``, the last of which has the number ``last``.
-
-        Return whether they are all there; what went wrong is in :attr:`error`.
-        """
-        with self._lock:
-            now = monotonic()
-            held_off = self.error is not None and now < self._retry_at
-            segment = None if held_off else self._try(lines, now)
-            if segment is None:
-                self._sign.put_up(last)
-                return False
-            segment.size += len(lines)
-            segment.last = last
-            segment.only = segment.only or only
-            return True
-
-    def keep(self, last: int) -> list[Segment]:
-        """Let go of the lines up to number ``last``: the ledger has them, on the disk.
-
-        Return the segments with lines that it has not; they are its own from now on.
-        """
-        with self._lock:
-            self._sign.take_down(last)
-            now = monotonic()
-            if self.error is not None and now >= self._retry_at:
-                # Find out whether it would go now: the next line may be long in coming.
-                self._try(b"\n" * _BLOCK, now)
-            current = self._current
-            if current and current.last <= last and (current.only or _is_old(current, now)):
-                self._end()
-            left = []
-            while self._ended and self._ended[0].last <= last:
-                segment = self._ended.popleft()
-                if segment.only:
-                    left.append(segment)
-                else:
-                    segment.remove()
-            return left
-
-    def ledger_replaced(self) -> None:
-        """Take note that what the ledger has had may not be in it any more."""
-        with self._lock:
-            for segment in (*self._ended, *((self._current,) if self._current else ())):
-                segment.only = True
-
-    def close(self, last: int) -> None:
-        """Let go of the lines up to number ``last``, and leave the rest to the next process."""
-        with self._lock:
-            self._end()
-        left = self.keep(last)
-        with self._lock:
-            # Finding out whether the disk takes lines again may have begun another.
-            self._end()
-        for segment in (*left, *self._ended):
-            segment.close()
-        self._ended.clear()
-
-    def _try(self, lines: bytes, now: float) -> Segment | None:
-        try:
-            segment = self._append(lines, now)
-        except OSError as error:
-            self._end()
-            self.error = f"the journal of {self._ledger} cannot be written: {error.strerror}"
-            self._retry_at = now + _RETRY
-            return None
-        self.error = None
-        return segment
-
-    def _append(self, lines: bytes, now: float) -> Segment:
-        for _ in range(2):
-            segment = self._current
-            if segment is None or segment.size >= _MOST_BYTES or _is_old(segment, now):
-                self._end()
-                segment = self._current = self._begin(now)
-            view = memoryview(lines)
-            while view:
-                view = view[os.write(segment.file, view) :]
-            if segment.is_there():
-                return segment
-            # Somebody has removed it, or put something in its place.
-            self._end()
-        raise OSError(errno.ENOENT, "its files are removed while they are written")
-
-    def _begin(self, now: float) -> Segment:
-        # Ids of version 7 sort by time (RFC 9562 section 5.7).
-        path = self._ledger.with_name(f"{self._ledger.name}.journal-{uuid_utils.uuid7().hex}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        segment = Segment(path, os.open(path, flags, 0o666), now)
-        try:
-            fcntl.flock(segment.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            segment.remove()
-            raise
-        return segment
-
-    def _end(self) -> None:
-        segment, self._current = self._current, None
-        if segment is None:
-            return
-        if segment.size:
-            self._ended.append(segment)
-        else:
-            # At most a beginning is in it that nobody was told of.
-            segment.remove()
-
-
-def _is_old(segment: Segment, now: float) -> bool:
-    # What retention removes from the ledger must not be read back: no segment is kept for long.
-    return now - segment.begun > _OLDEST
+def _resolve(written: asyncio.Future[bool], *, done: bool) -> None:
+    # Whoever waited may have given up, or have been told that it takes too long.
+    if not written.done():
+        written.set_result(done)

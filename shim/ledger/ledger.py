@@ -6,21 +6,21 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from shim.clocks import Witness
+from shim.ledger.evidence import LEDGER_BEAT
 from shim.ledger.fleet import Shipper
 from shim.ledger.heartbeat import Heartbeat
 from shim.ledger.inbox import Inbox, Look
-from shim.ledger.journal import Entry, Journal, Segments
+from shim.ledger.journal import Journal
 from shim.ledger.records import PhaseChange, Record, ReplacementCall, Told, Use, encode
 from shim.ledger.retention import Retention, Shipped
+from shim.ledger.segments import Segments
 from shim.ledger.tables.opening import is_memory, memory_source
 from shim.ledger.tables.schema import to_ms
 from shim.ledger.writer import Writer
@@ -57,6 +57,7 @@ class LedgerState:
 class Ledger:
     """Keeps uses, near misses and counts in a journal and in SQLite, whatever the disk does.
 
+    It belongs to the event loop that it is made in, and is told things between start and close.
     ``on_change`` is called in the event loop once per change between working, failing and losing
     records, of the file and of the fleet alike.  While ``witness`` shows another time than
     ``clock``, no time is claimed as observed, and what either calls young is kept.
@@ -76,17 +77,17 @@ class Ledger:
         wait_seconds: float = 0.1,
         queue_limit: int = 50_000,
         caller_cap: int = 1000,
-        heartbeat: timedelta = timedelta(seconds=1),
+        heartbeat: timedelta = LEDGER_BEAT,
         ship_seconds: float = 2.0,
         fleet_answer_seconds: float = 20.0,
     ) -> None:
         self.source: Final = memory_source() if path is None else path
         """What :func:`read_evidence` and :func:`read_uses` take to read this ledger."""
+        self._instance = instance
         self._clock = clock
         self._witness = witness
         self._monotonic = monotonic
         self._on_change = on_change
-        self._wait_seconds = wait_seconds
         self._queue_limit = queue_limit
         self._inbox = Inbox()
         self._known: set[str] = set()
@@ -96,10 +97,8 @@ class Ledger:
         self._known_limit = 20 * caller_cap
         self._dropped_before = 0
         self._announced = (True, False, None if fleet_url is None else True)
-        self._entries: list[Entry] = []
-        self._waiting: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._ticker: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.get_running_loop()
         self._closed = False
         self._anchor: sqlite3.Connection | None = None
         self._journal: Journal | None = None
@@ -108,7 +107,8 @@ class Ledger:
             self._segments = Segments(path)
             self._journal = Journal(
                 self._segments,
-                lambda entries, done: self._in_loop(partial(self._settle, entries, done=done)),
+                wait_seconds=wait_seconds,
+                lose=lambda: self._inbox.lose(clock()),
             )
         retention = Retention(retain, self._inbox)
         shipped = Shipped(wanted=fleet_url is not None)
@@ -139,15 +139,13 @@ class Ledger:
             )
 
     def start(self) -> None:
-        """Begin to write; call it in the event loop.  What goes wrong is in :meth:`state`."""
-        self._loop = asyncio.get_running_loop()
+        """Begin to write.  What goes wrong is in :meth:`state`."""
         if is_memory(self.source):
             # What is in memory lives as long as a connection to it does.
             self._anchor = sqlite3.connect(str(self.source), uri=True, check_same_thread=False)
         self._look()
         if self._journal is not None:
             self._journal.start()
-            self._hand_over()
         self._writer.start()
         self._first_try.wait(2.0)
         if self._shipper is not None:
@@ -161,25 +159,13 @@ class Ledger:
         after ``wait_seconds``, or at once where the disk fails or keeps others waiting.  The record
         is in memory then, or lost and counted where there are too many.
         """
-        if self._loop is None:
-            self._inbox.lose(self._clock())
-            return False
         if isinstance(record, Use) and record.admitted:
             self._remember((record.caller,))
-        told = self._loop.create_future()
-        kept = self._tell(record, line, told)
+        written = self._put(record, line)
         if self._journal is None:
             # The line in the log is all that will be left of it: let that go out first.
             await asyncio.sleep(0)
-        if not kept or self._journal is None:
-            return kept
-        now = time.monotonic()
-        if now - (self._journal.began or now) > self._wait_seconds:
-            # The disk keeps others waiting.
-            return False
-        self._waiting.append((now + self._wait_seconds, told))
-        written: bool = await told
-        return written
+        return await written
 
     def count(self, call: ReplacementCall) -> None:
         """Count a call to a new endpoint; it is written within about a second."""
@@ -187,17 +173,16 @@ class Ledger:
 
     def count_unreadable(self, address: str) -> None:
         """Count a request from ``address`` that could not be read, as :meth:`count` does."""
-        self._inbox.count_unreadable(address, self._writer.instance, self._clock())
+        self._inbox.count_unreadable(address, self._instance, self._clock())
 
-    def passed(self) -> None:
+    def carried(self) -> None:
         """Count a request that was no probe; it is written within a second."""
-        self._inbox.passed += 1
+        self._inbox.carried += 1
 
     def phase_changed(self, phase: str) -> None:
         """Note the phase that this instance is in from now on."""
-        instance = self._writer.instance
-        change = PhaseChange(timestamp=self._clock(), instance=instance, phase=phase)
-        self._tell(change, encode(change), None)
+        change = PhaseChange(timestamp=self._clock(), instance=self._instance, phase=phase)
+        self._put(change, encode(change))
 
     def is_known(self, caller: str) -> bool:
         """Tell whether a call of ``caller`` was ever let through, here or in the fleet.
@@ -234,57 +219,38 @@ class Ledger:
 
     async def close(self, seconds: float = 5.0) -> None:
         """Write what is queued, send it to the fleet, and end; both bounded by ``seconds``."""
-        if self._loop is None or self._closed:
-            return
         self._closed = True
         if self._ticker is not None:
             self._ticker.cancel()
         if self._journal is not None:
-            self._hand_over()
-            self._journal.stop()
-            await asyncio.to_thread(self._journal.join, seconds)
+            await self._journal.finish(seconds)
         self._look()
         self._writer.stop(seconds)
         await asyncio.to_thread(self._writer.join, seconds + 1.0)
         if self._shipper is not None:
             self._shipper.stop()
             await asyncio.to_thread(self._shipper.join, seconds)
-        for _, future in self._waiting:
-            if not future.done():
-                future.set_result(False)
         if self._anchor is not None:
             self._anchor.close()
 
-    def _tell(self, record: Told, line: bytes, told: asyncio.Future[bool] | None) -> bool:
-        """Hand ``record`` to journal and ledger; return false where it is lost.
-
-        The journal says in ``told`` whether it has it.
-        """
+    def _put(self, record: Told, line: bytes) -> asyncio.Future[bool]:
+        """Hand ``record`` to ledger and journal; the future says what :meth:`append` returns."""
         inbox, journal = self._inbox, self._journal
         crowded = len(inbox.records) >= self._queue_limit
         behind = journal is not None and journal.waiting() >= self._queue_limit
-        if self._closed or (crowded and (journal is None or behind)):
+        lost = self._closed or (crowded and (journal is None or behind))
+        if lost:
             inbox.lose(self._clock())
-            return False
-        if not crowded:
+        elif not crowded:
             inbox.records.append(record)
-            inbox.told += 1
-        if journal is not None and not behind:
-            self._entries.append(Entry(line, inbox.told, crowded, told))
-            if len(self._entries) == 1 and self._loop is not None:
-                # Together with what else comes in this turn of the loop.
-                self._loop.call_soon(self._hand_over)
-        elif told is not None:
-            told.set_result(False)
-        return True
-
-    def _hand_over(self) -> None:
-        entries, self._entries = self._entries, []
-        if self._journal is not None and entries:
-            self._journal.put(entries)
+            inbox.newest += 1
+        if journal is not None and not (behind or lost):
+            return journal.put(line, inbox.newest, only=crowded)
+        kept: asyncio.Future[bool] = self._loop.create_future()
+        kept.set_result(journal is None and not lost)
+        return kept
 
     def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
-        assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
@@ -305,23 +271,10 @@ class Ledger:
             if len(self._known) < self._known_limit:
                 self._known.add(name)
 
-    def _settle(self, entries: Sequence[Entry], *, done: bool) -> None:
-        """Tell those that wait for their lines."""
-        for entry in entries:
-            if entry.only and not done:
-                self._inbox.lose(self._clock())
-            if entry.told is not None and not entry.told.done():
-                entry.told.set_result(done)
-
     def _tick(self) -> None:
         """Look around a few times a second."""
-        assert self._loop is not None
-        now = time.monotonic()
-        waiting = self._waiting
-        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
-            _, told = waiting.popleft()
-            if not told.done():
-                told.set_result(False)
+        if self._journal is not None:
+            self._journal.give_up(time.monotonic())
         self._look()
         self._announce()
         self._ticker = self._loop.call_later(_TICK, self._tick)
@@ -330,7 +283,7 @@ class Ledger:
         """Note that all that has happened by now has been told, and have it written."""
         inbox = self._inbox
         heard = None if self._witness is None else self._witness.heard
-        inbox.seen = Look(to_ms(self._clock()), self._monotonic(), inbox.told, heard)
+        inbox.seen = Look(to_ms(self._clock()), self._monotonic(), inbox.newest, heard)
         if inbox.records:
             inbox.wake.set()
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from shim.ledger.journal import Segment
 from shim.ledger.records import RecordError, Told, decode
+from shim.ledger.segments import Segment
 
 _LONGEST_LINE: Final = 1 << 20
 

@@ -21,9 +21,9 @@ from msgspec.structs import force_setattr
 from shim.clocks import LONGEST_SILENCE
 from shim.ledger import events
 from shim.ledger.counting import Count
-from shim.ledger.evidence import Evidence, Span
+from shim.ledger.evidence import LOG_BEAT, Evidence, Span
 from shim.ledger.log_frames import BrokenLineError, Event, Unframer, raw_lines
-from shim.ledger.records import HEARTBEAT, Moment, Record, Use, decode_record
+from shim.ledger.records import Moment, Record, Use, decode_record
 from shim.route.replies import took
 
 # At one moment a shim begins before it beats, and beats before it ends.
@@ -104,7 +104,7 @@ class Source:
 
 
 class Lines:
-    """Reads sources one after the other.  BrokenLineError lines are counted and named, never fatal.
+    """Reads sources one after the other.  Broken lines are counted and named, never fatal.
 
     ``broken`` is the number of lines without a record in them, ``lost`` the number of records
     known to be missing: lines that the shim dropped, ``lost_since`` then, uses that cannot be read,
@@ -127,7 +127,7 @@ class Lines:
         self._seen: set[bytes | str] = set()
         self._count = Count()
         # By instance, moment and what it is: a line in two files tells one thing.
-        self._passed: dict[tuple[str, datetime, str], int] = {}
+        self._carried: dict[tuple[str, datetime, str], int] = {}
         # By instance and process: two of one name are two.
         self._life: defaultdict[tuple[str, str], set[tuple[datetime, int]]] = defaultdict(set)
 
@@ -142,11 +142,11 @@ class Lines:
                     _add(shown, record)
         for (instance, _), marks in self._life.items():
             self._count.spans.extend(_spans(instance, marks))
-        for (instance, moment, _), requests in self._passed.items():
-            self._count.add_passed(instance, requests, moment)
+        for (instance, moment, _), requests in self._carried.items():
+            self._count.add_carried(instance, requests, moment)
         self.shown = None if shown is None else shown.evidence()
         silent = self.silent if len(self.silent) < number else []
-        return replace(self._count.evidence(), beat=HEARTBEAT, silent_sources=silent)
+        return replace(self._count.evidence(), beat=LOG_BEAT, silent_sources=silent)
 
     def uses(self, sources: Iterable[Source]) -> Iterator[dict[str, Any]]:
         """Yield each use once, as ``Use.as_dict`` gives it, in the order of the sources."""
@@ -228,7 +228,7 @@ class Lines:
         if sign.event in _LIFE:
             self._life[sign.instance, sign.run].add((moment, _LIFE[sign.event]))
             if sign.requests is not None:
-                self._passed[sign.instance, moment, sign.event] = sign.requests
+                self._carried[sign.instance, moment, sign.event] = sign.requests
         phase = sign.phases or sign.phase
         if sign.event in (events.LISTENING, events.PHASE) and phase is not None:
             self._count.phase_changes.add((moment, sign.instance, phase))

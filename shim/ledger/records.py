@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import NoneType
 from typing import Annotated, Any, Final, TypeVar
@@ -25,8 +25,6 @@ from shim.route.text import OTHER as OTHER  # noqa: PLC0414 - part of what a rec
 
 UNCLEAR: Final = "invalid"
 """What stands for the mode of a use that has none that can be read."""
-HEARTBEAT: Final = timedelta(minutes=1)
-"""How often a shim says in the log that it is up."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
 # What each of the two databases takes: PostgreSQL's integer has 32 bits.

@@ -17,10 +17,10 @@ from shim.ledger.evidence import (
     Client,
     DaySum,
     Evidence,
-    Kind,
     Sum,
     facts_of,
     merge,
+    what_is,
 )
 from shim.ledger.reading import read_evidence, read_records
 from shim.ledger.records import OTHER, NearMiss, Record, Use
@@ -118,16 +118,10 @@ class _Doubles:
             self._clients[caller][record.client_address, record.user_agent or None] += 1
         if self._since is not None and record.timestamp < self._since:
             return
-        kind: Kind
-        what: tuple[Any, ...]
-        if isinstance(record, Use):
-            kind = Kind.USE
-            what = (record.mode, str(record.decision), record.upstream_status, record.masked)
-        else:
-            kind, what = Kind.NEAR_MISS, (record.kind, None, None, False)
-        name = caller if (kind, caller) in self._named else OTHER
-        self._sums[name, record.caller_source, kind, *what] += 1
-        self._days[record.timestamp.date(), name, kind, what[0]] += 1
+        what = what_is(record)
+        name = caller if (what.kind, caller) in self._named else OTHER
+        self._sums[name, record.caller_source, *what] += 1
+        self._days[record.timestamp.date(), name, what.kind, what.mode] += 1
 
     def taken_off(self) -> Evidence:
         """Return the evidence without them."""

@@ -22,21 +22,21 @@ class Sign:
 
     def __init__(self, ledger: Path) -> None:
         self._path = ledger.with_name(f"{ledger.name}.{_NAME}-{uuid_utils.uuid7().hex}")
-        self._last: int | None = None
+        self._number: int | None = None
 
-    def put_up(self, last: int) -> None:
-        """Say that the records up to number ``last`` are in memory alone."""
-        if self._last is None or not self._path.exists():
+    def put_up(self, number: int) -> None:
+        """Say that the records up to that ``number`` are in memory alone."""
+        if self._number is None or not self._path.exists():
             with contextlib.suppress(OSError):
                 self._path.touch()
-        self._last = last
+        self._number = number
 
-    def take_down(self, last: int) -> None:
-        """Say that the records up to number ``last`` are kept."""
-        if self._last is not None and self._last <= last:
+    def take_down(self, number: int) -> None:
+        """Say that the records up to that ``number`` are kept."""
+        if self._number is not None and self._number <= number:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
-                self._last = None
+                self._number = None
 
 
 def sign_lost(ledger: Path) -> None:

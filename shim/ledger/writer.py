@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,11 +18,11 @@ from shim.ledger.errors import LedgerError
 from shim.ledger.evidence import Kind
 from shim.ledger.gathering import UNFIT, Gathering
 from shim.ledger.heartbeat import Heartbeat
-from shim.ledger.inbox import Inbox
-from shim.ledger.journal import Segments
+from shim.ledger.inbox import Inbox, Look
 from shim.ledger.leftovers import take_over
 from shim.ledger.records import Told
 from shim.ledger.retention import Retention, Shipped
+from shim.ledger.segments import Segments
 from shim.ledger.signs import drop_signs, sign_lost
 from shim.ledger.tables import facts, schema, tidying, writing
 from shim.ledger.tables.opening import is_memory, open_ledger, say, set_sync
@@ -69,8 +68,6 @@ class Writer(threading.Thread):
         super().__init__(name="ledger", daemon=True)
         self.written = 0
         self.commit_seconds: float | None = None
-        self.kept = 0
-        """How many of the records that there ever were the ledger has, on the disk."""
         self.began: float | None = None
         """Since when the disk has been taking a group (``time.monotonic``)."""
         self._source = source
@@ -86,6 +83,8 @@ class Writer(threading.Thread):
         self._stop_by: float | None = None
         self._connection: Connection | None = None
         self._file: tuple[int, int] | None = None
+        # The ledger has the records up to this number, on the disk.
+        self._number = 0
         self._lost = 0
         self._committed_at = self._synced_at = -math.inf
         self._syncs = True
@@ -93,11 +92,6 @@ class Writer(threading.Thread):
         self._delay = _FIRST_DELAY
         self._prune_at = 0.0
         self._take_over_at = 0.0
-
-    @property
-    def instance(self) -> str:
-        """The name under which this process records."""
-        return self._heartbeat.instance
 
     def group(self) -> list[Told]:
         """Return what has been taken and may not be in the ledger yet."""
@@ -135,7 +129,7 @@ class Writer(threading.Thread):
         self._close()
         self._next.left.close()
         if self._segments is not None:
-            self._segments.close(self.kept)
+            self._segments.close(self._number)
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -199,9 +193,8 @@ class Writer(threading.Thread):
             last = stopping and not inbox.records and not group.left
             due = self._committed_at + self._heartbeat.interval - started
             if group or due <= 0 or stopping:
-                whole = group.taken >= look.told and not self._only_journaled()
-                life = partial(self._heartbeat.beat, look=look, stopped=last)
-                self._commit(started, life if whole else None, last=last)
+                whole = group.newest >= look.newest and not self._only_journaled()
+                self._commit(started, look if whole else None, last=last)
                 due = self._heartbeat.interval
             if last:
                 return True
@@ -215,26 +208,22 @@ class Writer(threading.Thread):
         segments = self._segments
         return segments is not None and (segments.hold_only or self._next.left.hold_only)
 
-    def _commit(
-        self, started: float, life: Callable[[Connection], None] | None, *, last: bool
-    ) -> None:
-        """Write the group, and with it the sign of ``life`` where all is written that was told."""
+    def _commit(self, started: float, look: Look | None, *, last: bool) -> None:
+        """Write the group, and a heartbeat up to ``look`` where all is written by then."""
         assert self._connection is not None
         self.began = started
         self._note_lost()
         batch = self._next.batch
         counts = batch.counts
-        calls = [key for key in counts if self._shipped.wanted or key[2] == Kind.REPLACEMENT_CALL]
-        told = last or bool(batch.records or calls)
-        self._sync(wanted=told or started - self._synced_at >= _SYNC_EVERY)
+        calls = [key for key in counts if self._shipped.wanted or key.kind == Kind.REPLACEMENT_CALL]
+        matters = last or bool(batch.records or calls)
+        self._sync(wanted=matters or started - self._synced_at >= _SYNC_EVERY)
 
-        new = writing.write(
-            self._connection,
-            batch,
-            self._names,
-            also=life,
-            outbox=[(*key, *counts[key]) for key in calls],
-        )
+        with self._names.transaction(self._connection):
+            new = writing.write(self._connection, batch, self._names)
+            writing.write_outbox(self._connection, [(*key, *counts[key]) for key in calls])
+            if look is not None:
+                self._heartbeat.beat(self._connection, look, stopped=last)
         self._committed_at = time.monotonic()
         if self._syncs:
             self._synced_at = self._committed_at
@@ -246,7 +235,7 @@ class Writer(threading.Thread):
         self.commit_seconds = self._committed_at - started
         self.written += new
         # A group with records in it was synced.
-        self.kept = self._next.taken
+        self._number = self._next.newest
         self._next.written()
         self._let_go()
         self.began = None
@@ -259,7 +248,7 @@ class Writer(threading.Thread):
         """Let go of what of the journal the ledger has, and take over what others left."""
         if self._segments is None:
             return
-        self._next.left.add(self._segments.keep(self.kept))
+        self._next.left.add(self._segments.release(self._number))
         if self._committed_at >= self._take_over_at:
             self._take_over_at = self._committed_at + _TAKE_OVER_EVERY
             self._next.left.add(take_over(Path(self._source)))

@@ -24,8 +24,11 @@ class PhaseWatch:
         self._proxy = proxy
         self._reload = reload
         self.shown = phases_in_words(reload.settings.terms, record.clock())
-        record.ledger.phase_changed(self.shown)
         self._tell_metrics(reload.settings)
+
+    def start(self) -> None:
+        """Tell the ledger in what phase this process begins."""
+        self._record.ledger.phase_changed(self.shown)
 
     def changed(self, settings: Settings, before: Settings) -> None:
         """Take note of other settings."""

@@ -70,7 +70,8 @@ class OpsPlane:
         )
 
     async def start(self) -> None:
-        """Answer from now on."""
+        """Tell of the first phase, and answer from now on."""
+        self.phases.start()
         await self._runner.setup()
         self._listening = await listen(asyncio.get_running_loop(), self._protocol, self._socket)
 

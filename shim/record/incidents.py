@@ -6,29 +6,22 @@ None of it is a record of its own: it is counted, and said in the log.
 from __future__ import annotations
 
 from logging import INFO, WARNING
-from typing import Protocol
 
 from shim.http1.grammar import FramingError
 from shim.ledger import events
+from shim.ledger.ledger import Ledger
 from shim.record.log import Logger
 from shim.record.metrics import Metrics
 from shim.record.summing import Summing
 from shim.upstream.errors import OUTAGES, UpstreamError
 
 
-class Store(Protocol):
-    """Where it is kept that something could not be read: :class:`shim.ledger.ledger.Ledger`."""
-
-    def count_unreadable(self, address: str) -> None:
-        """Count a request from ``address`` that could not be read."""
-
-
 class Incidents:
     """Tells what was refused, failed or broke off.  ``peer`` is a caller's address throughout."""
 
-    def __init__(self, logger: Logger, store: Store, metrics: Metrics, *, instance: str) -> None:
+    def __init__(self, logger: Logger, ledger: Ledger, metrics: Metrics, *, instance: str) -> None:
         self._logger = logger
-        self._store = store
+        self._ledger = ledger
         self._metrics = metrics
         self._instance = instance
         self._summing = Summing(logger)
@@ -46,7 +39,7 @@ class Incidents:
         Nobody knows what it was: it may have been an old call.
         """
         self._metrics.unreadable(error.status)
-        self._store.count_unreadable(peer)
+        self._ledger.count_unreadable(peer)
         self._tell_refused(self._unread, error, peer, unreadable=True)
 
     def refused(self, error: FramingError, peer: str) -> None:

@@ -162,6 +162,7 @@ class _LineLogger:
 def make_logger(
     writer: LineWriter,
     *,
+    instance: str,
     clock: Callable[[], datetime],
     log_format: str = "json",
     level: str = "info",
@@ -170,6 +171,7 @@ def make_logger(
     """Return a logger that renders events as JSON lines, or for people (``console``).
 
     An event that is ``encoded``, as :func:`shim.ledger.records.encode` does it, is that line.
+    Lines that ``writer`` has dropped are said to be those of ``instance``.
     """
 
     def head_first(name: str, event: EventDict) -> EventDict:
@@ -195,7 +197,9 @@ def make_logger(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     ).bind()
-    writer.on_recovered = lambda lines: logger.warning(events.LINES_DROPPED, lines=lines)
+    writer.on_recovered = lambda lines: logger.warning(
+        events.LINES_DROPPED, lines=lines, instance=instance
+    )
     return logger
 
 

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from shim import __version__
 from shim.clocks import Witness
 from shim.ledger import events
+from shim.ledger.evidence import LOG_BEAT
 from shim.ledger.ledger import Ledger, LedgerState
-from shim.ledger.records import HEARTBEAT
 from shim.record.incidents import Incidents
 from shim.record.log import LineWriter, Logger
 from shim.record.metrics import Metrics
@@ -45,8 +45,6 @@ class RecordPlane:
     ) -> None:
         self.logger = logger
         self.clock = clock
-        self.run = ids()
-        """What tells this process in the log from another of its name."""
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.metrics.build(__version__)
@@ -66,6 +64,9 @@ class RecordPlane:
         self.incidents = Incidents(logger, self.ledger, self.metrics, instance=settings.instance)
         self._writer = writer
         self._instance = settings.instance
+        # What tells this process in the log from another of its name.
+        self._run = ids()
+        self._serving = False
         self._ledger_was_ok = True
 
     @property
@@ -77,22 +78,26 @@ class RecordPlane:
         """Begin to write to the ledger."""
         self.ledger.start()
 
+    def serving(self, **facts: object) -> None:
+        """Say that the shim serves from now on: the first sign of its life in the log."""
+        self._serving = True
+        self.logger.info(
+            events.LISTENING, **facts, instance=self._instance, run=self._run, version=__version__
+        )
+
     async def beat(self) -> None:
         """Say regularly that the shim is up: silence in the log is then evidence.
 
         Not while the clock is in doubt: what the log says of the time is not evidence then.
         """
         while True:
-            await asyncio.sleep(HEARTBEAT.total_seconds())
+            await asyncio.sleep(LOG_BEAT.total_seconds())
             self._tell_sums()
             if self.witness.agrees:
-                requests = self.recorder.take_requests()
-                self.logger.info(
-                    events.HEARTBEAT, instance=self._instance, run=self.run, requests=requests
-                )
+                self._sign(events.HEARTBEAT)
 
     async def finish(self) -> None:
-        """Write what there is to write, and say what could not be."""
+        """Write what there is to write, and say what could not be; then the log ends."""
         self._tell_sums()
         await self.ledger.close()
         if lost := self.ledger.state().queued:
@@ -103,6 +108,12 @@ class RecordPlane:
                 "restate-shim import brings all of them back from these lines",
                 instance=self._instance,
             )
+        if self._serving:
+            self._sign(events.STOPPED)
+
+    def _sign(self, event: str) -> None:
+        requests = self.recorder.take_carried()
+        self.logger.info(event, instance=self._instance, run=self._run, requests=requests)
 
     def _tell_sums(self) -> None:
         self.incidents.tell_sums()

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Protocol, TypedDict
+from typing import Any, Final
 
 from shim import __version__
 from shim.ledger import events
+from shim.ledger.ledger import Ledger
 from shim.ledger.records import (
     OTHER,
     UNCLEAR,
@@ -39,44 +40,13 @@ _METHOD_NAMES: Final = {name.encode(): name for name in METHODS}
 _MOST_SUMS: Final = 1000
 
 
-class Store(Protocol):
-    """Where records are kept: :class:`shim.ledger.ledger.Ledger`."""
-
-    async def append(self, record: Use | NearMiss, line: bytes) -> bool:
-        """Keep ``record``, which is encoded in ``line``; return whether that survives the process.
-
-        Waits a bounded time, never raises.
-        """
-
-    def count(self, call: ReplacementCall) -> None:
-        """Count a call to a new endpoint."""
-
-    def passed(self) -> None:
-        """Count a request that was no probe."""
-
-
-class _Alike(TypedDict):
-    """What a use and a near miss say alike: which, when, whose, and who saw it."""
-
-    id: str
-    timestamp: datetime
-    caller: str
-    caller_source: str
-    user_agent: str | None
-    client_address: str
-    request_id: str | None
-    trace_id: str | None
-    instance: str
-    version: str
-
-
 class Recorder:
     """Turns what the data plane saw into records.  Clock, ids and instance are injected."""
 
     def __init__(
         self,
         logger: Logger,
-        store: Store,
+        ledger: Ledger,
         metrics: Metrics,
         *,
         clock: Callable[[], datetime],
@@ -84,12 +54,12 @@ class Recorder:
         instance: str,
     ) -> None:
         self._logger = logger
-        self._store = store
+        self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
         self._new_id = new_id
         self._instance = instance
-        self._requests = 0
+        self._carried = 0
         self._replacement_calls: Counter[tuple[str, str, Mode, int, bool]] = Counter()
 
     async def use(
@@ -131,7 +101,7 @@ class Recorder:
             self._metrics.announced()
         if use.would_refuse:
             self._metrics.would_refuse()
-        await self._store.append(use, line)
+        await self._ledger.append(use, line)
         near_miss = near_miss_of(call)
         if near_miss is not None:
             await self.near_miss(identity, near_miss, b"DELETE", target, outcome.status)
@@ -166,18 +136,14 @@ class Recorder:
         )
         line = encode(record)
         self._logger.info(events.NEAR_MISS, encoded=line)
-        await self._store.append(record, line)
+        await self._ledger.append(record, line)
 
-    def _alike(self, identity: Identity) -> _Alike:
+    def _alike(self, identity: Identity) -> dict[str, Any]:
+        """Return what a use and a near miss say alike: which, when, whose, and who saw it."""
         return {
             "id": self._new_id(),
             "timestamp": self._clock(),
-            "caller": identity.caller,
-            "caller_source": identity.caller_source,
-            "user_agent": identity.user_agent,
-            "client_address": identity.client_address,
-            "request_id": identity.request_id,
-            "trace_id": identity.trace_id,
+            **identity._asdict(),
             "instance": self._instance,
             "version": __version__,
         }
@@ -198,7 +164,7 @@ class Recorder:
             reached=reached,
             instance=self._instance,
         )
-        self._store.count(call)
+        self._ledger.count(call)
         key = (identity.caller, identity.caller_source, mode, status, reached)
         if len(self._replacement_calls) >= _MOST_SUMS and key not in self._replacement_calls:
             key = (OTHER, "", mode, status, reached)
@@ -227,13 +193,13 @@ class Recorder:
         ``request`` begins with its method and target and the white space behind each.
         """
         if not is_probe(request):
-            self._requests += 1
-            self._store.passed()
+            self._carried += 1
+            self._ledger.carried()
 
-    def take_requests(self) -> int:
+    def take_carried(self) -> int:
         """Return how many requests besides probes there were since the last time."""
-        requests, self._requests = self._requests, 0
-        return requests
+        carried, self._carried = self._carried, 0
+        return carried
 
     def request(
         self,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.ledger import journal
+from shim.ledger import segments
 from shim.ledger.adding import import_records
 from shim.ledger.leftovers import read_told
 from shim.ledger.reading import read_evidence, read_uses
@@ -269,13 +269,13 @@ async def test_close_is_bounded_where_the_disk_fails(tmp_path: Path) -> None:
 def test_a_journal_that_ends_while_its_disk_comes_back_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "_RETRY", 0.0)
+    monkeypatch.setattr(segments, "_RETRY", 0.0)
     folder = tmp_path / "away"
-    segments = journal.Segments(folder / "ledger.db")
-    assert not segments.write(b"{}\n", 1, only=False)
+    files = segments.Segments(folder / "ledger.db")
+    assert not files.write(b"{}\n", 1, only=False)
     folder.mkdir()
-    segments.close(1)
-    assert segments.error is None
+    files.close(1)
+    assert files.error is None
     assert list(folder.iterdir()) == []
 
 

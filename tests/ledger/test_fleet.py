@@ -289,7 +289,7 @@ async def test_traffic_clients_and_what_could_not_be_read_reach_the_fleet_once(
     for number in range(3):
         async with running(source, fleet_url=url, ship_seconds=0.05) as ledger:
             for one in range(30):
-                ledger.passed()
+                ledger.carried()
                 await append(ledger, a_use("ci", client_address=f"10.0.{number}.{one}"))
             ledger.count_unreadable("10.0.0.9")
             ledger.count(a_call("ci", now()))
@@ -322,7 +322,7 @@ async def test_calls_that_stay_in_the_outbox_are_not_shipped_again(
         ) as ledger:
             for one in range(3):
                 ledger.count(a_call())
-                ledger.passed()
+                ledger.carried()
                 expected = 3 * number - 2 + one + 1
                 await until(lambda expected=expected: total(url) == expected)  # type: ignore[misc]
     assert total(url) == total(str(source)) == 10
@@ -351,7 +351,7 @@ async def test_two_processes_that_ship_one_ledger_ship_its_counts_once(
         for _ in range(20):
             for ledger in (one, two):
                 ledger.count(a_call())
-                ledger.passed()
+                ledger.carried()
             await asyncio.sleep(0.1)
     assert total(url) == total(str(source)) == 40
     assert sum(hour.requests for hour in read_evidence(url).traffic) == 40

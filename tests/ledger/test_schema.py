@@ -61,7 +61,7 @@ async def test_what_writes_brings_it_up_to_date_and_sums_its_clients(of_version_
     async with running(of_version_2) as ledger:
         assert ledger.state().ok, ledger.state().error
         await append(ledger, a_use("ci", client_address="::1"))
-        ledger.passed()
+        ledger.carried()
         ledger.count(a_call("ci"))
     evidence = read_evidence(of_version_2)
     assert at(of_version_2, "SELECT version FROM schema_version") == [(3,)]

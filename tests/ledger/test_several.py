@@ -99,7 +99,7 @@ async def live(source: Path, requests: int) -> None:
     clock = Clock(NOON)
     async with running(source, clock=clock, instance="restate-0") as ledger:
         for _ in range(requests):
-            ledger.passed()
+            ledger.carried()
         await until(lambda: ledger.state().ok)
         clock.moment += timedelta(seconds=9)
 

@@ -27,7 +27,7 @@ def carried(evidence: Evidence) -> list[tuple[str, datetime, int]]:
 
 def carry(ledger: Ledger, number: int) -> None:
     for _ in range(number):
-        ledger.passed()
+        ledger.carried()
 
 
 @pytest.mark.parametrize("in_file", [True, False], ids=["file", "memory"])

@@ -53,7 +53,7 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
             null = os.open(os.devnull, os.O_WRONLY)
             stack.callback(os.close, null)
             writer = LineWriter(null)
-            logger = make_logger(writer, clock=clock)
+            logger = make_logger(writer, instance="shim-a", clock=clock)
             record = RecordPlane(settings, logger, writer, clock=clock)
             proxy = stack.enter_context(closing(ProxyPlane(settings, record)))
             reload = Reload(settings, reread, logger, asyncio.Event())
@@ -61,7 +61,8 @@ async def start(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[
             reload.follow(proxy.apply)
             reload.follow(phases.changed)
             record.start()
-            stack.push_async_callback(record.ledger.close)
+            stack.push_async_callback(record.finish)
+            phases.start()
             await proxy.try_upstream()
             app = make_app(
                 Readiness(proxy, record.ledger, reload),

@@ -127,7 +127,7 @@ class Elsewhere:
     def count_unreadable(self, _: str) -> None:
         pass
 
-    def passed(self) -> None:
+    def carried(self) -> None:
         self.counted += 1
 
 

@@ -38,7 +38,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_an_event_is_one_json_line_with_the_event_first(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("wb") as file:
-        logger = make_logger(LineWriter(file.fileno()), clock=lambda: NOON)
+        logger = make_logger(LineWriter(file.fileno()), instance="shim-a", clock=lambda: NOON)
         logger.info("listening", proxy="http://[::1]:1", hostile="a\nb\x1b[31m\u202e")
         logger.debug("not at this level")
     lines = path.read_text().splitlines()
@@ -52,7 +52,7 @@ def test_an_event_is_one_json_line_with_the_event_first(tmp_path: Path) -> None:
 def test_a_full_pipe_costs_lines_and_no_time(pipe: tuple[int, int]) -> None:
     reader, end = pipe
     writer = LineWriter(end, limit=10_000)
-    logger = make_logger(writer, clock=lambda: NOON)
+    logger = make_logger(writer, instance="shim-a", clock=lambda: NOON)
     begun = time.monotonic()
     for number in range(5000):
         logger.info("used", number=number, filler="x" * 200)
@@ -151,7 +151,9 @@ def test_whatever_is_logged_is_a_line_of_ascii(
     path = tmp_path / "log"
     with path.open("wb") as file:
         writer = LineWriter(file.fileno())
-        make_logger(writer, clock=lambda: NOON, log_format=log_format).info("x", value=value)
+        make_logger(writer, instance="shim-a", clock=lambda: NOON, log_format=log_format).info(
+            "x", value=value
+        )
     line = path.read_bytes()
     if log_format == "json":
         assert line.isascii()
@@ -167,7 +169,11 @@ def test_a_record_is_logged_as_the_line_that_it_is(record: Record, tmp_path: Pat
         path = tmp_path / f"{log_format}-{level}"
         with path.open("wb") as file:
             logger = make_logger(
-                LineWriter(file.fileno()), clock=lambda: NOON, log_format=log_format, level=level
+                LineWriter(file.fileno()),
+                instance="shim-a",
+                clock=lambda: NOON,
+                log_format=log_format,
+                level=level,
             )
             logger.info("whatever", encoded=line)
     assert (tmp_path / "json-info").read_bytes() == line + b"\n"
@@ -178,7 +184,7 @@ def test_a_record_is_logged_as_the_line_that_it_is(record: Record, tmp_path: Pat
 def test_an_exception_is_logged_with_where_it_came_from(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("wb") as file:
-        logger = make_logger(LineWriter(file.fileno()), clock=lambda: NOON)
+        logger = make_logger(LineWriter(file.fileno()), instance="shim-a", clock=lambda: NOON)
         try:
             raise OSError("no such thing")
         except OSError:

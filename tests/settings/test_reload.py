@@ -39,6 +39,7 @@ class World:
         reread: Callable[[], Settings] = lambda: load(flags, {}, self.path)  # noqa: E731 -- twice
         logger = make_logger(
             self.writer,
+            instance="shim-a",
             clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             log_format="json",
             level="info",

@@ -12,7 +12,7 @@ from shim.ledger.evidence import MOST_CLIENTS
 from shim.ledger.records import Use
 from shim.ledger.tables import schema
 from shim.ledger.tables.facts import write_identity
-from shim.ledger.tables.writing import Batch, Names, apply
+from shim.ledger.tables.writing import Batch, Names, write
 
 _SINCE_2: Final = ("would_refuse", "announced")
 # The newest uses tell who uses a name today; reading ten million would keep a shim from starting.
@@ -30,7 +30,7 @@ def _sum_what_was_single(connection: Connection) -> None:
     fields = ", ".join(f'"{field}"' for field in Use.__struct_fields__ if field not in _SINCE_2)
     old = connection.exec_driver_sql(f"SELECT {fields} FROM uses_0 ORDER BY timestamp")  # noqa: S608 - names of ours
     for some in old.mappings().partitions(1000):
-        apply(connection, Batch(records=[_use(row) for row in some]), names)
+        write(connection, Batch(records=[_use(row) for row in some]), names)
     connection.exec_driver_sql("DROP TABLE uses_0")
 
 

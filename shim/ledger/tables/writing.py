@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -15,18 +16,30 @@ from sqlalchemy import (
     update,
 )
 
-from shim.ledger.evidence import MOST_CLIENTS, Kind
-from shim.ledger.records import OTHER, NearMiss, PhaseChange, Told, Use
+from shim.ledger.evidence import MOST_CLIENTS, Kind, what_is
+from shim.ledger.records import OTHER, NearMiss, PhaseChange, Record, Told, Use
 from shim.ledger.tables import schema, statements
 from shim.ledger.tables.schema import HOUR, AnyRecord, Row, to_ms, to_row
 
-SumKey = tuple[int, str, str, str, str, str, str, int, bool]
-"""Hour, then the fields of :data:`SUM_KEY`."""
 Tally = tuple[int, int, int]
 """Count, first and last, the latter two in milliseconds since 1970."""
 ClientKey = tuple[str, str, str]
 """Caller, address and user agent."""
 _AT_ONCE: Final = 500
+
+
+class SumKey(NamedTuple):
+    """What an hour's sum is of, in the order of its columns; empty and 0 do not apply."""
+
+    hour: int
+    caller: str
+    kind: str
+    instance: str
+    caller_source: str = ""
+    mode: str = ""
+    decision: str = ""
+    upstream_status: int = 0
+    masked: bool = False
 
 
 @dataclass(slots=True)
@@ -68,12 +81,18 @@ class Names:
         """Tell whether the latest use of ``caller`` is kept."""
         return self._admit(self.callers, caller, 20 * self.cap)
 
-    def settle(self, *, committed: bool) -> None:
-        """Keep the names taken since the last time, or give them back."""
-        if not committed:
+    @contextmanager
+    def transaction(self, connection: Connection) -> Iterator[None]:
+        """Hold a transaction open; the names that are taken in it stay if it is committed."""
+        try:
+            with connection.begin():
+                yield
+        except BaseException:
             for names, caller in self._fresh:
                 names.discard(caller)
-        self._fresh.clear()
+            raise
+        finally:
+            self._fresh.clear()
 
     def _admit(self, names: set[str], caller: str, cap: int) -> bool:
         if caller in names:
@@ -85,35 +104,11 @@ class Names:
         return True
 
 
-def write(
-    connection: Connection,
-    batch: Batch,
-    names: Names,
-    *,
-    also: Callable[[Connection], None] | None = None,
-    outbox: Sequence[Row] = (),
-) -> int:
-    """Write ``batch``, and what ``also`` does, in one transaction; return how many were new.
+def write(connection: Connection, batch: Batch, names: Names) -> int:
+    """Write ``batch`` in a transaction that is open; return how many records were new.
 
-    A record whose ``id`` is there already changes nothing.  ``outbox`` gets rows besides: counts
-    that are to be shipped, or kept as they came.
+    A record whose ``id`` is there already changes nothing.
     """
-    try:
-        with connection.begin():
-            new = apply(connection, batch, names)
-            if outbox:
-                statements.OUTBOX.run(connection, outbox)
-            if also is not None:
-                also(connection)
-    except BaseException:
-        names.settle(committed=False)
-        raise
-    names.settle(committed=True)
-    return new
-
-
-def apply(connection: Connection, batch: Batch, names: Names) -> int:
-    """Do what :func:`write` does in a transaction that is open."""
     uses = _insert(connection, statements.USES, batch.records, Use)
     misses = _insert(connection, statements.NEAR_MISSES, batch.records, NearMiss)
     write_phases(
@@ -129,19 +124,19 @@ def apply(connection: Connection, batch: Batch, names: Names) -> int:
     clients: dict[ClientKey, tuple[int, int]] = {}
     traffic: Counter[tuple[str, int]] = Counter()
     for use in uses:
-        _sum_use(sums, names, use)
+        _sum(sums, names, use)
         if names.kept(use.caller):
             _note_caller(callers, clients, use)
     for miss in misses:
-        _sum_near_miss(sums, names, miss)
-    for (hour, caller, kind, instance, *rest), tally in batch.counts.items():
-        if kind == Kind.PASSED:
-            traffic[instance, hour] += tally[0]
+        _sum(sums, names, miss)
+    for key, tally in batch.counts.items():
+        if key.kind == Kind.CARRIED:
+            traffic[key.instance, key.hour] += tally[0]
         else:
-            add(sums, (hour, names.under(kind, caller), kind, instance, *rest), tally)
+            add(sums, key._replace(caller=names.under(key.kind, key.caller)), tally)
     _write_sums(connection, sums)
     if traffic:
-        statements.TRAFFIC.run(connection, [(*key, traffic[key]) for key in sorted(traffic)])
+        statements.TRAFFIC.run(connection, [(*where, traffic[where]) for where in sorted(traffic)])
     if callers:
         statements.CALLERS.run(connection, [callers[name] for name in sorted(callers)])
         # Only now: in the fleet the rows of these callers are locked, for others that write them.
@@ -171,12 +166,19 @@ def _insert(
     return [record for record in reversed(told.values()) if record.id in new]
 
 
-def _sum_use(sums: dict[SumKey, Tally], names: Names, use: Use) -> None:
-    moment, caller = to_ms(use.timestamp), use.caller
-    key = (
-        *(moment // HOUR, names.under(Kind.USE, caller), Kind.USE.value),
-        *(use.instance, use.caller_source, use.mode or "", use.decision),
-        *(use.upstream_status or 0, use.masked),
+def _sum(sums: dict[SumKey, Tally], names: Names, record: Record) -> None:
+    moment = to_ms(record.timestamp)
+    what = what_is(record)
+    key = SumKey(
+        moment // HOUR,
+        names.under(what.kind, record.caller),
+        what.kind.value,
+        record.instance,
+        record.caller_source,
+        what.mode or "",
+        what.decision or "",
+        what.upstream_status or 0,
+        what.masked,
     )
     add(sums, key, (1, moment, moment))
 
@@ -203,29 +205,21 @@ def _add_client(
     clients[key] = before[0] + count, max(before[1], last)
 
 
-def _sum_near_miss(sums: dict[SumKey, Tally], names: Names, miss: NearMiss) -> None:
-    moment = to_ms(miss.timestamp)
-    key = (
-        *(moment // HOUR, names.under(Kind.NEAR_MISS, miss.caller), Kind.NEAR_MISS.value),
-        *(miss.instance, miss.caller_source, miss.kind, "", 0, False),
-    )
-    add(sums, key, (1, moment, moment))
-
-
 def _write_sums(connection: Connection, sums: dict[SumKey, Tally]) -> None:
     if not sums:
         return
     by_day: dict[tuple[Any, ...], Tally] = {}
     in_all: dict[tuple[Any, ...], Tally] = {}
     for key, tally in sums.items():
-        add(by_day, (key[0] // 24, *key[1:]), tally)
+        add(by_day, (key.hour // 24, *key[1:]), tally)
         add(in_all, key[1:], tally)
     # Sorted: two shims that write to one fleet take the rows' locks in the same order.
-    for statement, part in (
+    parts: tuple[tuple[statements.Statement, Mapping[Any, Tally]], ...] = (
         (statements.HOURS, sums),
         (statements.DAYS, by_day),
         (statements.TOTALS, in_all),
-    ):
+    )
+    for statement, part in parts:
         statement.run(connection, [(*key, *part[key]) for key in sorted(part)])
 
 
@@ -256,6 +250,12 @@ def _write_clients(connection: Connection, clients: Mapping[ClientKey, tuple[int
                 client = (OTHER, "")
         _add_client(summed, (caller, *client), count, last)
     statements.CLIENTS.run(connection, [(*key, *summed[key]) for key in sorted(summed)])
+
+
+def write_outbox(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write counts, a sum's key and tally each, that are to be shipped or kept as they came."""
+    if rows:
+        statements.OUTBOX.run(connection, rows)
 
 
 def write_spans(connection: Connection, rows: Sequence[Row]) -> None:
