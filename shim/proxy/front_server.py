@@ -11,10 +11,19 @@ from aiohttp import web
 from shim.proxy.downstream import DownstreamGoneError
 from shim.proxy.front import Front
 from shim.proxy.incoming import Incoming
-from shim.proxy.seams import CLOSES, PERSISTS, Sent, Taken
+from shim.proxy.seams import CLOSES, PERSISTS, Request, Sent
 from shim.proxy.serving import Serving
 
 _SWEEP_SECONDS: Final = 1.0
+
+
+class Taken(Request):
+    """A request, and the connection that it came on."""
+
+    def __init__(self, incoming: Incoming, front: Front) -> None:
+        super().__init__()
+        self.incoming = incoming
+        self.front = front
 
 
 class FrontServer(web.Server):

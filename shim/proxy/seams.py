@@ -6,14 +6,11 @@ Little of it is documented: ``tests/proxy/test_seams.py`` fails where a later ai
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from shim.proxy.incoming import Incoming
-
-if TYPE_CHECKING:
-    from shim.proxy.front import Front
 
 
 class Sent(web.StreamResponse):
@@ -53,12 +50,10 @@ class Parser:
         """Take note that a message was taken off the queue, which never holds another."""
 
 
-class Taken:
-    """A request that aiohttp has taken off its queue, with what that asks of one."""
+class Request:
+    """What aiohttp asks of a request that it takes off its queue."""
 
-    def __init__(self, incoming: Incoming, front: Front) -> None:
-        self.incoming = incoming
-        self.front = front
+    def __init__(self) -> None:
         self._task: object = None
 
     def _finish(self) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web, web_protocol
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from shim.proxy.seams import Parser, Sent, Taken
+from shim.proxy.seams import Parser, Request, Sent
 
 
 def attributes_of(name: str, *functions: object) -> set[str]:
@@ -54,7 +54,7 @@ def test_nothing_else_is_asked_of_a_parser_that_never_switches_protocols() -> No
 def test_a_request_is_asked_for_what_ours_has() -> None:
     asked = attributes_of("request", *HANDLING) | attributes_of("self._current_request", *HANDLING)
     assert asked == {"_finish", "_task", "_cancel"}
-    assert {"_finish", "_cancel"} <= set(dir(Taken))
+    assert {"_finish", "_cancel"} <= set(dir(Request))
 
 
 def test_a_response_is_asked_for_what_ours_overrides() -> None:
