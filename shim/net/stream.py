@@ -10,14 +10,19 @@ _MUCH: Final = 256 * 1024
 # Copying them into one is cheaper than a write of so many pieces, or of so little in several.
 _MANY: Final = 64
 _LITTLE: Final = 16 * 1024
-# A piece of one byte takes sixty bytes of memory.
+# A piece of one byte takes sixty bytes of memory: so many are made one.
 _MOST: Final = 4096
 
 
 class Stream:
-    """What of a body has come and has not been read; its transport pauses while that is much."""
+    """What of a body has come and has not been read.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+    Its ``transport`` pauses while that is much; without one, the sender is held back otherwise.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport | None
+    ) -> None:
         self._loop = loop
         self._transport = transport
         self._pieces: list[bytes | memoryview] = []
@@ -35,7 +40,9 @@ class Stream:
             if piece:
                 self._pieces.append(piece)
                 self._size += len(piece)
-        if self._size > _MUCH or len(self._pieces) > _MOST:
+        if len(self._pieces) > _MOST:
+            self._pieces = [b"".join(self._pieces)]
+        if self._size > _MUCH and self._transport is not None:
             # Again each time: somebody else may have let the transport go on.
             self._paused = True
             self._transport.pause_reading()
@@ -87,7 +94,7 @@ class Stream:
     def _go_on(self) -> None:
         if self._paused:
             self._paused = False
-            if not self._transport.is_closing():
+            if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def _wake(self) -> None:

@@ -11,6 +11,7 @@ from shim.http1.fields import Fields, end_to_end
 from shim.http1.grammar import FramingError
 from shim.http1.requests import RequestHead, too_large
 from shim.http2.requests import TOO_SHORT
+from shim.net.stream import Stream
 from shim.proxy.downstream import Abortable, DownstreamGoneError, Memory
 from shim.proxy.patience import Patience, Waiting
 from shim.upstream.connection import Connection
@@ -48,8 +49,8 @@ class Way(Protocol):
         """Give up a stream whose caller does not take what it gets."""
 
 
-class Body:
-    """What of a request's body has come and has not been read, no more than its window.
+class Body(Stream):
+    """A request's body, of which no more waits to be read than its window.
 
     ``length`` is what it is said to have, ``most`` what it may have, in bytes.
     """
@@ -57,68 +58,29 @@ class Body:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, length: int | None, most: int | None
     ) -> None:
-        self._loop = loop
+        super().__init__(loop, None)
         self._length = length
         self._most = most
-        self._size = 0
-        self._buffer = bytearray()
-        self._reader: asyncio.Future[None] | None = None
-        self.failure: Exception | None = None
-        """Why there will be no more, where it is not the end."""
-        self.ended = False
-        """Whether the body's end has come."""
+        self._came = 0
 
-    def feed(self, data: bytes) -> bool:
+    def take_in(self, data: bytes) -> bool:
         """Take a part in, or return that it is not wanted any more."""
-        self._size += len(data)
-        if self.failure is None and self._length is not None and self._size > self._length:
+        self._came += len(data)
+        if self.failure is None and self._length is not None and self._came > self._length:
             self.fail(FramingError(400, "The body is longer than its Content-Length"))
-        if self.failure is None and self._most is not None and self._size > self._most:
+        if self.failure is None and self._most is not None and self._came > self._most:
             self.fail(too_large(self._most))
         if self.failure is not None:
             return False
-        self._buffer += data
-        self._wake()
+        self.feed((data,))
         return True
 
     def end(self) -> None:
         """Take note that this was all."""
-        if self._length is not None and self._size < self._length:
+        if self._length is not None and self._came < self._length:
             self.fail(FramingError(400, TOO_SHORT))
         if self.failure is None:
-            self.ended = True
-            self._wake()
-
-    def fail(self, failure: Exception) -> None:
-        """Let the reader find out, behind what has come, that there will be no more."""
-        if not self.ended and self.failure is None:
-            self.failure = failure
-            self._wake()
-
-    def take(self) -> bytes:
-        """Return what has come and has not been read."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        return data
-
-    async def read(self) -> list[Piece]:
-        """Wait for more; return all that has come, nothing at the body's end.
-
-        Raises what the body failed with.
-        """
-        while not self._buffer:
-            if self.failure is not None:
-                raise self.failure
-            if self.ended:
-                return []
-            self._reader = self._loop.create_future()
-            await self._reader
-        return [self.take()]
-
-    def _wake(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None and not reader.done():
-            reader.set_result(None)
+            super().end()
 
 
 class IncomingStream:
@@ -213,7 +175,7 @@ class IncomingStream:
 
     def feed(self, data: bytes, *, ended: bool) -> None:
         """Take a part of the body in."""
-        if not self._body.feed(data):
+        if not self._body.take_in(data):
             self._way.acknowledge(self.number, len(data))
         if ended:
             self._body.end()
