@@ -36,8 +36,8 @@ TOO_SLOW_HEAD: Final = "The request's head did not arrive in time"
 TOO_LARGE_HEAD: Final = f"The request's head is larger than {MAX_SECTION} bytes"
 MOST_REMEMBERED: Final = 2048
 """Bytes of fields that a connection remembers; what is larger would take much room on each."""
-MOST_FIELDS_REMEMBERED: Final = 64
-"""How many fields it remembers: each takes some 200 bytes besides its own."""
+# Each field takes some 200 bytes besides its own.
+_MOST_FIELDS_REMEMBERED: Final = 64
 _TRAILERS: Final = trailer_section(MAX_SECTION)
 # RFC 9112 section 2.2 lets a server ignore "at least one"; more than these are no mistake.
 _MOST_EMPTY_LINES: Final = 16
@@ -199,6 +199,11 @@ def _known_of(raw: bytes, error: FramingError) -> RequestHead:
     return NO_HEAD._replace(method=method, target=target, fields=fields, fault=error)
 
 
+def may_be_remembered(fields: Fields, size: int) -> bool:
+    """Tell whether a connection may keep ``fields`` of ``size`` bytes from request to request."""
+    return size <= MOST_REMEMBERED and len(fields) <= _MOST_FIELDS_REMEMBERED
+
+
 def too_large(limit: int) -> LimitError:
     """Say that a body is over the limit."""
     return LimitError(413, f"The request's body is larger than {limit} bytes (--max-body)")
@@ -231,7 +236,7 @@ class HeadParser:
         said = self._said
         if said is None or raw_fields != self._raw_fields or minor != self._minor:
             said = _read_fields(raw, line_end, minor)
-            if len(raw_fields) <= MOST_REMEMBERED and len(said.fields) <= MOST_FIELDS_REMEMBERED:
+            if may_be_remembered(said.fields, len(raw_fields)):
                 self._minor, self._raw_fields, self._said = minor, raw_fields, said
         if method == b"CONNECT":
             raise FramingError(405, NO_CONNECT)

@@ -13,7 +13,7 @@ from shim.http1.answers import AnswerHead
 from shim.http1.bodies import Piece
 from shim.http1.fields import Fields
 from shim.http1.grammar import FramingError
-from shim.http1.requests import MOST_FIELDS_REMEMBERED, MOST_REMEMBERED, RequestHead
+from shim.http1.requests import RequestHead, may_be_remembered
 from shim.route.caller import Identity
 from shim.upstream.connection import Connection
 
@@ -39,10 +39,7 @@ class Memory:
         """Return what was made of ``fields``, and forget what was made of others."""
         if fields == self.fields:
             return self
-        small = (
-            len(fields) <= MOST_FIELDS_REMEMBERED
-            and sum(len(line) for _, _, line in fields) <= MOST_REMEMBERED
-        )
+        small = may_be_remembered(fields, sum(len(line) for _, _, line in fields))
         self.fields = fields if small else ()
         self.identity = None
         self.forwarded = (None, b"")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from shim.http1.bodies import Piece
 from shim.http1.grammar import LimitError
+from shim.net.stream import Stream
 
 # As Apache's mod_reqtimeout: "body=20,MinRate=500".
 _GRACE_SECONDS: Final = 20.0
@@ -19,13 +20,6 @@ class Patience(NamedTuple):
     stall: float
     total: float
     rate: int
-
-
-class Readable(Protocol):
-    """A body on its way."""
-
-    async def read(self) -> list[Piece]:
-        """Wait for more; return all that has come, nothing at its end."""
 
 
 class Waiting:
@@ -44,7 +38,7 @@ class Waiting:
             left = min(left, _GRACE_SECONDS + self._came / rate - self._waited)
         return max(left, 0.0)
 
-    async def read(self, body: Readable) -> list[Piece]:
+    async def read(self, body: Stream) -> list[Piece]:
         """Return what comes next of ``body``; raise ``LimitError`` where it takes too long."""
         began = monotonic()
         try:

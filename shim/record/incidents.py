@@ -38,7 +38,7 @@ class Incidents:
 
         Nobody knows what it was: it may have been an old call.
         """
-        self._metrics.unreadable(error.status)
+        self._metrics.malformed(error.status)
         self._ledger.count_unreadable(peer)
         self._tell_refused(self._unread, error, peer, unreadable=True)
 

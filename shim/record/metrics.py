@@ -81,7 +81,7 @@ class Metrics(Collector):
         if upstream:
             series.upstream.add(upstream)
 
-    def unreadable(self, code: int) -> None:
+    def malformed(self, code: int) -> None:
         """Count a request whose borders were not certain, and which was refused with ``code``."""
         self.request("unreadable", "other", code, None, 0.0)
 

@@ -232,4 +232,4 @@ class Recorder:
 
     def malformed(self, status: int) -> None:
         """Count a request that was refused because its borders are not certain."""
-        self._metrics.unreadable(status)
+        self._metrics.malformed(status)
